@@ -1,0 +1,360 @@
+package kapadeflector
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("kapa_deflector", parseCaddyfile)
+	// inside encode, which is to compress the changed page, and outside
+	// whatever else makes or changes pages
+	httpcaddyfile.RegisterDirectiveOrder("kapa_deflector", httpcaddyfile.After, "encode")
+}
+
+func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	handler := new(Handler)
+	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return handler, nil
+}
+
+// UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
+//
+//	kapa_deflector [<matcher>] {
+//	    data-integration-id                <value>
+//	    data-main-input-query-selector     <selector>
+//	    data-submit-element-query-selector <selector>
+//	    data-submit-element-event-type     onClick|onSubmit
+//	    data-submit-button-query-selector  <selector>
+//	    data-anchor-element-query-selector <selector>
+//	    data-<any other name>              <value>
+//	    script <url> {
+//	        integrity   <hashes>
+//	        crossorigin anonymous|use-credentials
+//	        loading     async|defer
+//	    }
+//	    pages <path>...
+//	    consent cookie <name> [<value>...]
+//	    consent not_required
+//	    without_consent skip|untracked
+//	    cookie off
+//	    cookie {
+//	        domain    <domain>|host
+//	        max_age   <duration>
+//	        same_site lax|strict|none
+//	        renew
+//	    }
+//	    user {
+//	        unique_client_id <value>
+//	        email            <value>
+//	        metadata <key>   <value>
+//	    }
+//	}
+//
+// The six data- attributes that are named and at least one consent line are
+// required.
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume directive name
+	if d.NextArg() {
+		return d.Errf("unexpected %q: settings go into a block", d.Val())
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		name := d.Val()
+		if isDataAttribute(name) {
+			if err := h.parseAttribute(d); err != nil {
+				return err
+			}
+			continue
+		}
+		parse, ok := h.subdirectives()[name]
+		if !ok {
+			return unknown(d, "subdirective", "data-*", "script", "pages", "consent", "without_consent", "cookie", "user")
+		}
+		if err := parse(d); err != nil {
+			return err
+		}
+	}
+
+	// what is missing, the text shows at its end
+	if err := checkAttributes(h.Attributes); err != nil {
+		return d.WrapErr(err)
+	}
+	if err := checkConsent(h.Consent); err != nil {
+		return d.WrapErr(err)
+	}
+	if err := h.checkWithoutConsent(); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
+func (h *Handler) subdirectives() map[string]func(*caddyfile.Dispenser) error {
+	return map[string]func(*caddyfile.Dispenser) error{
+		"script":          h.parseScript,
+		"pages":           h.parsePages,
+		"consent":         h.parseConsent,
+		"without_consent": h.parseWithoutConsent,
+		"cookie":          h.parseCookie,
+		"user":            h.parseUser,
+	}
+}
+
+func isDataAttribute(name string) bool {
+	return len(name) >= 5 && strings.EqualFold(name[:5], "data-")
+}
+
+func (h *Handler) parseAttribute(d *caddyfile.Dispenser) error {
+	a := Attribute{Name: d.Val()}
+	if hasAttribute(h.Attributes, a.Name) {
+		return d.Errf("%s is given twice", strings.ToLower(a.Name))
+	}
+	if err := a.checkName(); err != nil {
+		return d.WrapErr(err)
+	}
+	switch args := d.RemainingArgs(); len(args) {
+	case 0:
+		return d.Errf(`%s has no value; one that begins with # is a comment unless it is quoted: %s "#..."`, a.Name, a.Name)
+	case 1:
+		a.Value = args[0]
+	default:
+		return d.Errf(`%s has %d values; one that holds spaces has to be quoted: %s "%s"`, a.Name, len(args), a.Name, strings.Join(args, " "))
+	}
+	if !awaitsLoad(a.Value) {
+		if err := a.checkValue(); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	h.Attributes = append(h.Attributes, a)
+	return noBlock(d, a.Name)
+}
+
+func (h *Handler) parseScript(d *caddyfile.Dispenser) error {
+	if h.Script != nil {
+		return d.Err("script is given twice")
+	}
+	s := new(Script)
+	if err := oneArg(d, &s.URL); err != nil {
+		return err
+	}
+	fields := map[string]*string{"integrity": &s.Integrity, "crossorigin": &s.CrossOrigin, "loading": &s.Loading}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		field, ok := fields[d.Val()]
+		if !ok {
+			return unknown(d, "script option", "integrity", "crossorigin", "loading")
+		}
+		if *field != "" {
+			return d.Errf("script %s is given twice", d.Val())
+		}
+		if d.Val() == "integrity" { // several hashes are one value
+			*field = strings.Join(d.RemainingArgs(), " ")
+			if *field == "" {
+				return d.ArgErr()
+			}
+		} else if err := oneArg(d, field); err != nil {
+			return err
+		}
+		if err := s.checkText(); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	h.Script = s
+	if err := s.checkText(); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
+// checkText is check for what does not await load.
+func (s Script) checkText() error {
+	for _, field := range []*string{&s.URL, &s.Integrity, &s.CrossOrigin, &s.Loading} {
+		if awaitsLoad(*field) {
+			*field = ""
+		}
+	}
+	return s.withDefaults().check()
+}
+
+func (h *Handler) parsePages(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.Err("pages names no path; without the line, every page gets the tag")
+	}
+	for _, p := range args {
+		if err := checkPage(p); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	h.Pages = append(h.Pages, args...)
+	return noBlock(d, "pages")
+}
+
+func (h *Handler) parseConsent(d *caddyfile.Dispenser) error {
+	rule, err := parseConsentRule(d.RemainingArgs())
+	if err != nil {
+		return d.WrapErr(err)
+	}
+	h.Consent = append(h.Consent, rule)
+	if err := checkConsent(h.Consent); err != nil {
+		return d.WrapErr(err)
+	}
+	return noBlock(d, "consent "+rule.Kind)
+}
+
+func (h *Handler) parseWithoutConsent(d *caddyfile.Dispenser) error {
+	if h.WithoutConsent != "" {
+		return d.Err("without_consent is given twice")
+	}
+	if err := oneArg(d, &h.WithoutConsent); err != nil {
+		return err
+	}
+	if err := h.checkWithoutConsent(); err != nil {
+		return d.WrapErr(err)
+	}
+	return noBlock(d, "without_consent")
+}
+
+func (h *Handler) parseCookie(d *caddyfile.Dispenser) error {
+	if h.Cookie != nil {
+		return d.Err("cookie is given twice; cookie off stands alone")
+	}
+	h.Cookie = new(Cookie)
+	if d.NextArg() {
+		if d.Val() != "off" {
+			return d.Errf("cookie %s: allowed are cookie off, and a block", d.Val())
+		}
+		h.Cookie.Off = true
+		if d.NextArg() {
+			return d.ArgErr()
+		}
+		return noBlock(d, "cookie off")
+	}
+	empty := true
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		empty = false
+		if err := h.Cookie.parseOption(d); err != nil {
+			return err
+		}
+	}
+	if empty {
+		return d.Err("cookie says nothing: write cookie off, or a block with domain, max_age, same_site, renew")
+	}
+	return nil
+}
+
+func (c *Cookie) parseOption(d *caddyfile.Dispenser) error {
+	before, name := *c, d.Val()
+	switch name {
+	case "domain":
+		if err := oneArg(d, &c.Domain); err != nil {
+			return err
+		}
+	case "max_age":
+		var arg string
+		if err := oneArg(d, &arg); err != nil {
+			return err
+		}
+		age, err := caddy.ParseDuration(arg)
+		if err != nil || age == 0 {
+			return d.Errf("max_age is %q: allowed are durations such as 395d or 720h", arg)
+		}
+		c.MaxAge = caddy.Duration(age)
+	case "same_site":
+		if err := oneArg(d, &c.SameSite); err != nil {
+			return err
+		}
+	case "renew":
+		if d.NextArg() {
+			return d.ArgErr()
+		}
+		c.Renew = true
+	default:
+		return unknown(d, "cookie option", "domain", "max_age", "same_site", "renew")
+	}
+	if name == "domain" && before.Domain != "" || name == "max_age" && before.MaxAge != 0 ||
+		name == "same_site" && before.SameSite != "" || name == "renew" && before.Renew {
+		return d.Errf("cookie %s is given twice", name)
+	}
+	text := *c
+	if awaitsLoad(text.Domain) {
+		text.Domain = ""
+	}
+	if err := text.check(); err != nil {
+		return d.WrapErr(err)
+	}
+	return noBlock(d, name)
+}
+
+func (h *Handler) parseUser(d *caddyfile.Dispenser) error {
+	if h.User != nil {
+		return d.Err("user is given twice")
+	}
+	if d.NextArg() {
+		return d.Errf("unexpected %q: what is known about the visitor goes into a block", d.Val())
+	}
+	u := new(User)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		switch name := d.Val(); name {
+		case "unique_client_id", "email":
+			field := map[string]*string{"unique_client_id": &u.UniqueClientID, "email": &u.Email}[name]
+			if *field != "" {
+				return d.Errf("user %s is given twice", name)
+			}
+			if err := oneArg(d, field); err != nil {
+				return err
+			}
+		case "metadata":
+			var key, val string
+			if !d.AllArgs(&key, &val) {
+				return d.Err("write metadata <key> <value>; a value that holds spaces has to be quoted")
+			}
+			if _, ok := u.Metadata[key]; ok {
+				return d.Errf("user metadata %s is given twice", key)
+			}
+			if u.Metadata == nil {
+				u.Metadata = make(map[string]string)
+			}
+			u.Metadata[key] = val
+		default:
+			return unknown(d, "user option", "unique_client_id", "email", "metadata")
+		}
+	}
+	if err := u.check(); err != nil {
+		return d.WrapErr(err)
+	}
+	h.User = u
+	return nil
+}
+
+// oneArg reads the one argument that a line has.
+func oneArg(d *caddyfile.Dispenser, target *string) error {
+	name := d.Val()
+	if !d.AllArgs(target) {
+		return d.Errf("%s takes one value, quoted if it holds spaces or begins with #", name)
+	}
+	if *target == "" {
+		return d.Errf("%s has an empty value", name)
+	}
+	return nil
+}
+
+// noBlock refuses a block behind a line that has none.
+func noBlock(d *caddyfile.Dispenser, name string) error {
+	if nesting := d.Nesting(); d.NextBlock(nesting) {
+		return d.Errf("%s has no block", name)
+	}
+	return nil
+}
+
+func unknown(d *caddyfile.Dispenser, what string, allowed ...string) error {
+	return d.WrapErr(fmt.Errorf("unknown %s %q: allowed are %s", what, d.Val(), strings.Join(allowed, ", ")))
+}
+
+// Interface guards
+var _ caddyfile.Unmarshaler = (*Handler)(nil)

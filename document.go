@@ -1,0 +1,186 @@
+package kapadeflector
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"golang.org/x/net/http/httpguts"
+)
+
+// asked is what a request's own fields say about the answer that is wanted.
+type asked uint8
+
+const (
+	// askedOther: a fragment, a resource, data; never changed.
+	askedOther asked = iota
+	// askedMaybe: nothing speaks against a document, and the answer itself
+	// has to show that it is one.
+	askedMaybe
+	// askedDocument: the browser says that it is opening a page.
+	askedDocument
+)
+
+// fragmentFields are sent by libraries that fetch a part of a page, or a whole
+// one to take parts out of it.
+var fragmentFields = []string{"Hx-Request", "Turbo-Frame", "X-Turbo-Request-Id", "X-Pjax"}
+
+// askedFor judges r. field is the one that speaks against a document, which a
+// cache then has to tell such requests by, if there is one.
+func askedFor(r *http.Request) (a asked, field string) {
+	if r.Method != http.MethodGet && r.Method != http.MethodPost && r.Method != http.MethodHead {
+		return askedOther, ""
+	}
+	for _, field := range fragmentFields {
+		if r.Header[field] != nil {
+			return askedOther, field
+		}
+	}
+	if strings.EqualFold(r.Header.Get("X-Requested-With"), "XMLHttpRequest") {
+		return askedOther, "X-Requested-With"
+	}
+	// https://www.w3.org/TR/fetch-metadata/#sec-fetch-dest-header
+	switch r.Header.Get("Sec-Fetch-Dest") {
+	case "document", "iframe", "frame":
+		return askedDocument, ""
+	case "":
+	default:
+		return askedOther, "Sec-Fetch-Dest"
+	}
+	switch r.Header.Get("Sec-Fetch-Mode") {
+	case "navigate":
+		return askedDocument, ""
+	case "":
+	default:
+		return askedOther, "Sec-Fetch-Mode"
+	}
+	if !acceptsHTML(r.Header["Accept"]) {
+		return askedOther, "Accept"
+	}
+	return askedMaybe, ""
+}
+
+// acceptsHTML reports whether an Accept header leaves room for a page: it is
+// absent, "*/*" alone, or names text/html, as browsers do.
+func acceptsHTML(lines []string) bool {
+	if len(lines) == 0 || len(lines) == 1 && strings.TrimSpace(lines[0]) == "*/*" {
+		return true
+	}
+	for _, line := range lines {
+		for member := range strings.SplitSeq(line, ",") {
+			if isMediaType(member, "text/html") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isTunnel reports whether r leaves HTTP's request and response behind.
+func isTunnel(r *http.Request) bool {
+	return r.Method == http.MethodConnect ||
+		httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade")
+}
+
+// responseKind is the outcome for an answer with this status, header and media
+// type that is no HTML page with a body, or "" if it may be one.
+func responseKind(status int, h http.Header, contentType string) outcome {
+	switch {
+	case status == http.StatusSwitchingProtocols:
+		return outcomeUpgrade
+	case status == http.StatusNotModified:
+		return outcomeNotModified
+	case 300 <= status && status <= 399:
+		return outcomeRedirect
+	case status == http.StatusPartialContent || h["Content-Range"] != nil:
+		return outcomePartial
+	case status == http.StatusNoContent || status == http.StatusResetContent:
+		return outcomeNoBody
+	case !isMediaType(contentType, "text/html"):
+		return outcomeNotHTML
+	default:
+		return ""
+	}
+}
+
+// documentGate is the outcome for an HTML page with header h that must not be
+// changed, or "" if it may be.
+func documentGate(h http.Header, contentType string) outcome {
+	switch {
+	case isAttachment(first(h["Content-Disposition"])):
+		return outcomeAttachment
+	case !asciiCompatible(charsetOf(contentType)):
+		return outcomeCharset
+	case isEncoded(h["Content-Encoding"]):
+		return outcomeEncoded
+	case httpguts.HeaderValuesContainsToken(h["Cache-Control"], "no-transform"):
+		return outcomeNoTransform
+	case caddyhttp.IsIncremental(h): // RFC 10036: nothing may be held back
+		return outcomeNotDocument
+	default:
+		return ""
+	}
+}
+
+// isMediaType compares a Content-Type, or a member of Accept, with want,
+// without its parameters and in any case (RFC 9110 section 8.3.1).
+func isMediaType(s, want string) bool {
+	s, _, _ = strings.Cut(s, ";")
+	return strings.EqualFold(strings.TrimSpace(s), want)
+}
+
+// isAttachment reads a Content-Disposition: a type that is not known is to be
+// treated as attachment (RFC 6266 section 4.2); one that is left out is not.
+func isAttachment(s string) bool {
+	kind, _, _ := strings.Cut(s, ";")
+	kind = strings.TrimSpace(kind)
+	return kind != "" && !strings.EqualFold(kind, "inline") && !strings.Contains(kind, "=")
+}
+
+func isEncoded(lines []string) bool {
+	for _, line := range lines {
+		for coding := range strings.SplitSeq(line, ",") {
+			if c := strings.TrimSpace(coding); c != "" && !strings.EqualFold(c, "identity") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// charsetOf returns the charset parameter of a Content-Type, "" if there is
+// none.
+func charsetOf(contentType string) string {
+	_, params, _ := strings.Cut(contentType, ";")
+	for param := range strings.SplitSeq(params, ";") {
+		name, val, _ := strings.Cut(param, "=")
+		if strings.EqualFold(strings.TrimSpace(name), "charset") {
+			return strings.Trim(strings.TrimSpace(val), `"`)
+		}
+	}
+	return ""
+}
+
+// asciiCompatible reports whether ASCII bytes mean ASCII in the encoding that
+// has this label (https://encoding.spec.whatwg.org/#names-and-labels). Only
+// UTF-16, ISO-2022-JP and "replacement" are not.
+func asciiCompatible(label string) bool {
+	for _, other := range []string{
+		"utf-16", "utf-16le", "utf-16be", "unicode", "unicodefeff", "unicodefffe", "csunicode", "ucs-2", "iso-10646-ucs-2",
+		"iso-2022-jp", "csiso2022jp",
+		"replacement", "hz-gb-2312", "iso-2022-kr", "csiso2022kr", "iso-2022-cn", "iso-2022-cn-ext",
+	} {
+		if strings.EqualFold(label, other) {
+			return false
+		}
+	}
+	return true
+}
+
+// first is the first line of a field that is looked up by its canonical name.
+func first(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return lines[0]
+}

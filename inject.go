@@ -1,0 +1,433 @@
+package kapadeflector
+
+import (
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
+)
+
+// stage is how far a response has come.
+type stage uint8
+
+const (
+	waiting  stage = iota // for the final header
+	sniffing              // for the first body bytes: the header names no type
+	holding               // the header and the body so far, until the anchor is found
+	scanning              // the header is sent, the anchor is still ahead
+	through               // everything passes
+)
+
+const (
+	// gatherLimit is how much of a page is held back so that header, head and
+	// tag leave in one write; three of four real heads end within.
+	gatherLimit = 32 << 10
+	// bufferSize leaves room for one more write of a proxy and the tag.
+	bufferSize = 2*gatherLimit + 4<<10
+)
+
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+// responseWriter decides once what becomes of a response, and inserts once.
+//
+// A document that is to be changed is held back until its head ends, so that
+// the header can still say how long the page is, and never beyond gatherLimit
+// or the first flush. From the anchor on the origin's writes pass untouched,
+// as they do from the first one in all other responses.
+//
+// The header map is the one below, never a copy: trailers are announced in it
+// after the body (https://github.com/caddyserver/caddy/issues/3236). It is
+// edited only when the final header is passed down, so that neither a 103 nor
+// an error route ever shows what was meant for the page.
+type responseWriter struct {
+	caddyhttp.ResponseWriterWrapper
+	visit   visit
+	scanner head.Scanner
+
+	stage   stage
+	status  int
+	outcome outcome
+	html    bool // an HTML document under the configured pages
+
+	buf    []byte // what is held back
+	pooled *[bufferSize]byte
+}
+
+// WriteHeader takes the first final status; others change nothing, as in
+// net/http.
+func (rw *responseWriter) WriteHeader(status int) {
+	if 100 <= status && status <= 199 && status != http.StatusSwitchingProtocols {
+		rw.ResponseWriter.WriteHeader(status)
+		return
+	}
+	if rw.stage != waiting {
+		return
+	}
+	rw.status = status
+
+	h := rw.Header()
+	contentType, named := h["Content-Type"]
+	if !named && rw.visit.onPage && rw.visit.request.Method != http.MethodHead && h["Content-Encoding"] == nil {
+		rw.stage = sniffing // net/http will name it by the first body bytes
+		return
+	}
+	rw.decide(first(contentType))
+}
+
+// decide settles whether the response is held back to be changed.
+func (rw *responseWriter) decide(contentType string) {
+	rw.outcome = rw.judge(contentType)
+	if rw.outcome == "" && rw.visit.request.Method != http.MethodHead {
+		rw.stage = holding
+		rw.scanner.Reset(rw.visit.handler.scriptFile)
+		return
+	}
+	// HEAD: the header that GET would get, without a body or an id
+	changed := rw.outcome == ""
+	if changed {
+		rw.outcome = outcomeNoBody
+	}
+	rw.stage = through
+	rw.sendHeader(changed, false)
+}
+
+// judge returns the outcome of a response that is not to be changed, "" for a
+// page that gets something if its head allows it.
+func (rw *responseWriter) judge(contentType string) outcome {
+	h, v := rw.Header(), &rw.visit
+	if !v.onPage {
+		return outcomeOtherPage
+	}
+	if o := responseKind(rw.status, h, contentType); o != "" {
+		return o
+	}
+	if o := documentGate(h, contentType); o != "" {
+		return o
+	}
+	rw.html = true
+	if v.asked == askedOther {
+		return outcomeNotDocument
+	}
+	if v.insertion.html == nil {
+		return v.outcome
+	}
+	return ""
+}
+
+// sendHeader passes the final header down. changed says that the body gets the
+// insertion, exact that all of it is still to be written.
+func (rw *responseWriter) sendHeader(changed, exact bool) {
+	h, v := rw.Header(), &rw.visit
+	if rw.html {
+		addVary(h, "Cookie")
+		if rw.outcome == outcomeNotDocument && v.gateField != "" && v.outcome == outcomeInjected {
+			addVary(h, v.gateField) // the document at the same address is another one
+		}
+	}
+	if changed {
+		describeVariant(h, len(v.insertion.html), exact)
+		if v.isPrivate() {
+			makePrivate(h)
+		}
+		if lines := v.newID(h); lines != nil {
+			h["Set-Cookie"] = append(h["Set-Cookie"], lines...)
+			makePrivate(h)
+		}
+	}
+	v.forgetID(h)
+	rw.ResponseWriter.WriteHeader(rw.status)
+}
+
+// Write takes the origin's bytes. It returns len(p) on success, whatever was
+// written below: the reverse proxy breaks a response off otherwise.
+func (rw *responseWriter) Write(p []byte) (int, error) {
+	if rw.stage == waiting {
+		rw.WriteHeader(http.StatusOK)
+	}
+	if rw.stage == sniffing && len(p) > 0 {
+		rw.decide(http.DetectContentType(p))
+	}
+	if rw.stage == through {
+		return rw.ResponseWriter.Write(p)
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if err := rw.feed(p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// feed looks for the anchor in p.
+func (rw *responseWriter) feed(p []byte) error {
+	if rw.pooled == nil {
+		if p[0] == 0x1f { // gzip (RFC 1952 section 2.3.1) without its header field
+			return rw.pass(outcomeEncoded, p)
+		}
+		rw.pooled = buffers.Get().(*[bufferSize]byte)
+		rw.buf = rw.pooled[:0]
+	}
+	off, done := rw.scanner.Feed(p)
+	switch {
+	case done:
+		return rw.settle(len(rw.buf)+off, p)
+	case rw.stage == holding && len(rw.buf)+len(p) <= gatherLimit:
+		rw.buf = append(rw.buf, p...)
+		return nil
+	default:
+		return rw.release(p)
+	}
+}
+
+// settle ends the search: the anchor is at that many bytes of what is held and
+// p together. What the scanner has seen may still speak against the insertion.
+func (rw *responseWriter) settle(at int, p []byte) error {
+	if o := rw.refusal(); o != "" {
+		return rw.pass(o, p)
+	}
+	if !rw.scanner.Evidence() && rw.visit.asked != askedDocument {
+		return rw.pass(outcomeNotDocument, p)
+	}
+	rw.outcome = rw.visit.outcome
+	if rw.stage == holding {
+		rw.sendHeader(true, true)
+	}
+	rw.stage = through
+
+	var after [head.MaxHeld]byte // held bytes behind the anchor
+	n := 0
+	if at < len(rw.buf) {
+		n = copy(after[:], rw.buf[at:])
+		rw.buf = rw.buf[:at]
+	}
+	k := at - len(rw.buf) // bytes of p before the anchor
+	return rw.finishBuffer(p[:k], rw.visit.insertion.html, after[:n], p[k:])
+}
+
+// refusal is the outcome that what was seen so far of the head leads to,
+// "" if nothing in it speaks against the insertion.
+func (rw *responseWriter) refusal() outcome {
+	switch {
+	case rw.scanner.Unusable():
+		return outcomeCharset
+	case rw.scanner.AMP():
+		return outcomeAMP
+	case rw.scanner.HasScript():
+		return outcomeAlreadyPresent
+	default:
+		return ""
+	}
+}
+
+// pass ends the search without an insertion.
+func (rw *responseWriter) pass(o outcome, p []byte) error {
+	rw.outcome = o
+	if rw.stage == holding {
+		rw.sendHeader(false, true)
+	}
+	rw.stage = through
+	return rw.finishBuffer(p)
+}
+
+// release lets go of what is held, and of p, but for the few bytes that may be
+// the beginning of the anchor's tag. The header goes out as a changed page's.
+func (rw *responseWriter) release(p []byte) error {
+	if rw.stage == holding {
+		if o := rw.refusal(); o != "" {
+			return rw.pass(o, p)
+		}
+		rw.sendHeader(true, false)
+		rw.stage = scanning
+	}
+	var last [head.MaxHeld]byte
+	keep := rw.scanner.Held()
+	fromBuf := max(keep-len(p), 0)
+	n := copy(last[:], rw.buf[len(rw.buf)-fromBuf:])
+	n += copy(last[n:], p[len(p)-(keep-fromBuf):])
+	rw.buf = rw.buf[:len(rw.buf)-fromBuf]
+
+	if err := rw.put(p[:len(p)-(keep-fromBuf)]); err != nil {
+		return err
+	}
+	if err := rw.drain(); err != nil {
+		return err
+	}
+	rw.buf = append(rw.buf, last[:n]...)
+	return nil
+}
+
+// finishBuffer writes what is held and then parts, and gives the buffer back.
+func (rw *responseWriter) finishBuffer(parts ...[]byte) (err error) {
+	for _, part := range parts {
+		if err = rw.put(part); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = rw.drain()
+	}
+	rw.dropBuffer()
+	return err
+}
+
+// put adds b to the buffer; what does not fit goes past it, uncopied.
+func (rw *responseWriter) put(b []byte) error {
+	if len(rw.buf)+len(b) <= cap(rw.buf) {
+		rw.buf = append(rw.buf, b...)
+		return nil
+	}
+	if err := rw.drain(); err != nil {
+		return err
+	}
+	if len(b) <= cap(rw.buf) {
+		rw.buf = append(rw.buf, b...)
+		return nil
+	}
+	_, err := rw.ResponseWriter.Write(b)
+	return err
+}
+
+// drain writes the buffer.
+func (rw *responseWriter) drain() error {
+	if len(rw.buf) == 0 {
+		return nil
+	}
+	_, err := rw.ResponseWriter.Write(rw.buf)
+	rw.buf = rw.buf[:0]
+	return err
+}
+
+// dropBuffer gives the buffer back, whatever is in it.
+func (rw *responseWriter) dropBuffer() {
+	if rw.pooled != nil {
+		buffers.Put(rw.pooled)
+		rw.pooled, rw.buf = nil, nil
+	}
+}
+
+// ReadFrom lets the kernel copy what needs no look: all of a response that is
+// not changed, and what follows the anchor of one that is.
+func (rw *responseWriter) ReadFrom(r io.Reader) (n int64, err error) {
+	if rw.stage == waiting {
+		rw.WriteHeader(http.StatusOK)
+	}
+	if rw.stage != through {
+		pooled := buffers.Get().(*[bufferSize]byte)
+		defer buffers.Put(pooled)
+		for rw.stage != through {
+			nr, rerr := r.Read(pooled[:gatherLimit])
+			if nr > 0 {
+				nw, werr := rw.Write(pooled[:nr])
+				n += int64(nw)
+				if werr != nil {
+					return n, werr
+				}
+			}
+			if rerr == io.EOF {
+				return n, nil
+			}
+			if rerr != nil {
+				return n, rerr
+			}
+		}
+	}
+	rest, err := rw.ResponseWriterWrapper.ReadFrom(r)
+	return n + rest, err
+}
+
+// FlushError sends what can be sent. While the header is held and no body byte
+// has come, that is nothing, as in Caddy's encode
+// (https://github.com/caddyserver/caddy/issues/4314).
+func (rw *responseWriter) FlushError() error {
+	if rw.stage == waiting {
+		rw.WriteHeader(http.StatusOK)
+	}
+	switch rw.stage {
+	case sniffing:
+		return nil
+	case holding:
+		if len(rw.buf) == 0 {
+			return nil
+		}
+		if err := rw.release(nil); err != nil {
+			return err
+		}
+	}
+	return http.NewResponseController(rw.ResponseWriter).Flush()
+}
+
+// serve runs next and ends the response. A panic is how a proxy breaks off a
+// response whose origin failed: what is held then goes nowhere, and the page
+// does not look whole.
+func (v visit) serve(w http.ResponseWriter, next caddyhttp.Handler) error {
+	rw := &responseWriter{visit: v}
+	rw.ResponseWriterWrapper.ResponseWriter = w
+
+	returned := false
+	defer func() {
+		if !returned {
+			rw.outcome = outcomeAborted
+		}
+		rw.dropBuffer()
+		v.end(rw.outcome)
+	}()
+
+	err := next.ServeHTTP(rw, v.request)
+	if err != nil {
+		rw.fail()
+	} else if rw.finish() != nil { // the client is gone
+		rw.outcome = outcomeAborted
+	}
+	returned = true
+	return err
+}
+
+// finish ends a response whose handler returned without an error.
+func (rw *responseWriter) finish() error {
+	switch {
+	case rw.stage == waiting: // nothing was written; what is meant, the server decides
+		rw.outcome = outcomeNoBody
+		return nil
+	case rw.stage == sniffing || rw.stage == holding && rw.pooled == nil: // no body
+		rw.outcome = outcomeNoBody
+		rw.stage = through
+		rw.sendHeader(false, true)
+		return nil
+	case rw.stage == through:
+		return nil
+	}
+	off, ok := rw.scanner.End()
+	if !ok {
+		return rw.pass(outcomeNoAnchor, nil)
+	}
+	return rw.settle(len(rw.buf)+off, nil)
+}
+
+// fail ends a response whose handler returned an error. What is held goes
+// nowhere: an error route may have something else to say.
+func (rw *responseWriter) fail() {
+	rw.outcome = outcomeError
+	h := rw.Header()
+	switch rw.stage {
+	case waiting:
+		rw.visit.forgetID(h)
+	case sniffing, holding:
+		delete(h, "Content-Length") // of the page that is dropped
+		rw.visit.forgetID(h)
+	}
+}
+
+// Interface guards
+var (
+	_ http.ResponseWriter             = (*responseWriter)(nil)
+	_ io.ReaderFrom                   = (*responseWriter)(nil)
+	_ http.Pusher                     = (*responseWriter)(nil)
+	_ interface{ FlushError() error } = (*responseWriter)(nil)
+	_ interface {
+		Unwrap() http.ResponseWriter
+	} = (*responseWriter)(nil)
+)

@@ -1,0 +1,197 @@
+package consent
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestCookies(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		lines []string
+		want  []string // name=value, as read
+	}{
+		{"none", nil, nil},
+		{"one", []string{"a=1"}, []string{"a=1"}},
+		{"several in a line", []string{"a=1; b=2;c=3"}, []string{"a=1", "b=2", "c=3"}},
+		{"several lines, as HTTP/2 sends them", []string{"a=1", "b=2; c=3"}, []string{"a=1", "b=2", "c=3"}},
+		{"white space around both", []string{" \ta = 1\t ;\tb=2 "}, []string{"a=1", "b=2"}},
+		{"white space inside is kept", []string{"cmapi=permit 1,2,3"}, []string{"cmapi=permit 1,2,3"}},
+		{"the first = cuts", []string{"a=b=c=="}, []string{"a=b=c=="}},
+		{"quotes, backslashes, non-ASCII", []string{`a="x"; b={"k":"\u00e4"}; c=ä`}, []string{`a="x"`, `b={"k":"\u00e4"}`, "c=ä"}},
+		{"a name that is no token", []string{"real_cookie_banner-v:3_blog:1=x"}, []string{"real_cookie_banner-v:3_blog:1=x"}},
+		{"a repeated name keeps all values", []string{"a=1; a=2"}, []string{"a=1", "a=2"}},
+		{"empty value", []string{"a=; b="}, []string{"a=", "b="}},
+		{"no equals sign", []string{"a; b=2; ;;"}, []string{"b=2"}},
+		{"no name", []string{"=1; \t=2; b=3"}, []string{"b=3"}},
+		{"empty lines", []string{"", ";", "a=1", ""}, []string{"a=1"}},
+		{"NUL is an ordinary byte", []string{"a\x00=1\x00; b=2"}, []string{"a\x00=1\x00", "b=2"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var got []string
+			for c := NewCookies(tc.lines); ; {
+				name, value, ok := c.Next()
+				if !ok {
+					break
+				}
+				got = append(got, name+"="+value)
+			}
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestCookieRule(t *testing.T) {
+	values := Cookie{Name: "cc", Values: []string{"accepted", "all"}}
+	presence := Cookie{Name: "cc"}
+	long := strings.Repeat("x", maxValue)
+
+	for _, tc := range []struct {
+		name  string
+		rule  Cookie
+		lines []string
+		want  Finding
+	}{
+		{"values: no header", values, nil, Finding{Unknown, NoCookieHeader}},
+		{"values: absent", values, []string{"other=accepted"}, Finding{Unknown, CookieAbsent}},
+		{"values: listed", values, []string{"a=1; cc=accepted"}, granted},
+		{"values: listed second", values, []string{"cc=all"}, granted},
+		{"values: empty", values, []string{"cc="}, unanswered},
+		{"values: any other", values, []string{"cc=refused"}, refused},
+		{"values: exact case", values, []string{"cc=Accepted"}, refused},
+		{"values: raw, not unquoted", values, []string{`cc="accepted"`}, refused},
+		{"values: raw, not decoded", values, []string{"cc=accepte%64"}, refused},
+		{"values: not a prefix", values, []string{"cc=accepted1"}, refused},
+		{"values: name is case-sensitive", values, []string{"CC=accepted"}, Finding{Unknown, CookieAbsent}},
+		{"values: name is not a suffix", values, []string{"xcc=accepted; cc2=accepted"}, Finding{Unknown, CookieAbsent}},
+		{"values: agreeing copies count once", values, []string{"cc=accepted; cc=accepted"}, granted},
+		{"values: copies that both say yes", values, []string{"cc=accepted", "cc=all"}, granted},
+		{"values: copies that both say no", values, []string{"cc=no; cc=never"}, refused},
+		{"values: yes and no", values, []string{"cc=accepted; cc=no"}, conflict},
+		{"values: no and yes in two lines", values, []string{"cc=no", "cc=accepted"}, conflict},
+		{"values: yes and empty", values, []string{"cc=; cc=accepted"}, conflict},
+		{"values: a conflict stays one", values, []string{"cc=no; cc=accepted; cc=no"}, conflict},
+		{"values: longest", Cookie{"cc", []string{long}}, []string{"cc=" + long}, granted},
+		{"values: too long", Cookie{"cc", []string{long + "x"}}, []string{"cc=" + long + "x"}, malformed},
+		{"values: yes beside a pair without =", values, []string{"cc; cc=accepted"}, granted},
+
+		{"presence: a word", presence, []string{"cc=yes"}, granted},
+		{"presence: a timestamp", presence, []string{"cc=1732400000"}, granted},
+		{"presence: empty", presence, []string{"cc="}, unanswered},
+		{"presence: quoted empty", presence, []string{`cc=""`}, unanswered},
+		{"presence: 0", presence, []string{"cc=0"}, refused},
+		{"presence: FALSE", presence, []string{"cc=FALSE"}, refused},
+		{"presence: quoted no", presence, []string{`cc="no"`}, refused},
+		{"presence: encoded no", presence, []string{"cc=%6eo"}, refused},
+		{"presence: a word that begins with no", presence, []string{"cc=noted"}, granted},
+		{"presence: raw JSON", presence, []string{`cc={"analytics":true}`}, unanswered},
+		{"presence: JSON list", presence, []string{`cc=["analytics"]`}, unanswered},
+		{"presence: percent-encoded JSON", presence, []string{"cc=%7b%22analytics%22%3Afalse%7d"}, unanswered},
+		{"presence: percent-encoded list", presence, []string{"cc=%5B1%5D"}, unanswered},
+		{"presence: base64 JSON", presence, []string{"cc=eyJhIjoxfQ"}, unanswered},
+		{"presence: pairs", presence, []string{"cc=groups=C0001:1&x"}, unanswered},
+		{"presence: encoded separators", presence, []string{"cc=analytics%3Ano"}, unanswered},
+		{"presence: list", presence, []string{"cc=1,2"}, unanswered},
+		{"presence: bad encoding", presence, []string{"cc=yes%"}, malformed},
+		{"presence: too long", presence, []string{"cc=" + long + "x"}, malformed},
+		{"presence: word and refusal", presence, []string{"cc=yes; cc=no"}, conflict},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := tc.rule.Find(tc.lines); got != tc.want {
+				t.Errorf("got %v %q, want %v %q", got.Verdict, got.Reason, tc.want.Verdict, tc.want.Reason)
+			}
+		})
+	}
+	for _, no := range strings.Fields("0 false no off none deny denied reject rejected refused declined dismiss") {
+		if got := presence.Find([]string{"cc=" + strings.ToUpper(no)}); got != refused {
+			t.Errorf("presence: %s: got %v", no, got)
+		}
+	}
+}
+
+func TestSeveralRules(t *testing.T) {
+	rule := func(name string) Rule { return Cookie{name, []string{"yes"}} }
+	both := []Rule{rule("a"), rule("b")}
+	for _, tc := range []struct {
+		name  string
+		rules []Rule
+		line  string
+		want  Finding
+	}{
+		{"no rules", nil, "a=yes", unanswered},
+		{"both granted", both, "a=yes; b=yes", granted},
+		{"one unknown", both, "a=yes", Finding{Unknown, CookieAbsent}},
+		{"one denied", both, "a=yes; b=no", refused},
+		{"denied beats unknown, last", both, "b=no", refused},
+		{"denied beats unknown, first", both, "a=no", refused},
+		{"both unknown: the first reason", both, "a=; c=1", unanswered},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := Find(tc.rules, []string{tc.line}); got != tc.want {
+				t.Errorf("got %v, want %v", got, tc.want)
+			}
+		})
+	}
+}
+
+// A hostile header never grants what no well-formed pair in it grants, never
+// panics, and costs one pass.
+func FuzzCookieRule(f *testing.F) {
+	f.Add("cc=accepted", "a=1")
+	f.Add("cc=accepted; cc=no", "")
+	f.Add(";;=;cc", "cc")
+	f.Add("\x00cc=accepted\x00", "cc =accepted")
+	f.Add(strings.Repeat("cc;", 1000), strings.Repeat("=", 1000))
+	f.Fuzz(func(t *testing.T, one, two string) {
+		got := Cookie{Name: "cc", Values: []string{"accepted"}}.Find([]string{one, two})
+		var yes, other bool
+		for pair := range strings.SplitSeq(one+";"+two, ";") {
+			name, value, ok := strings.Cut(pair, "=")
+			if ok && strings.Trim(name, " \t") == "cc" {
+				if strings.Trim(value, " \t") == "accepted" {
+					yes = true
+				} else {
+					other = true
+				}
+			}
+		}
+		if (got.Verdict == Granted) != (yes && !other) {
+			t.Errorf("%q, %q: %v", one, two, got)
+		}
+		if (got.Reason == "") != (got.Verdict == Granted) {
+			t.Errorf("%q, %q: verdict %v with reason %q", one, two, got.Verdict, got.Reason)
+		}
+	})
+}
+
+func TestReadingAllocatesNothing(t *testing.T) {
+	rules := []Rule{
+		Cookie{Name: "cc", Values: []string{"accepted"}},
+		Cookie{Name: "plain"},
+	}
+	for _, lines := range [][]string{
+		nil,
+		{"_ga=GA1.1.1; session=abc; theme=dark"},
+		{"_ga=GA1.1.1; cc=accepted", "plain=yes"},
+	} {
+		if n := testing.AllocsPerRun(100, func() { Find(rules, lines) }); n != 0 {
+			t.Errorf("%q: %v allocations", lines, n)
+		}
+	}
+}
+
+func BenchmarkFind(b *testing.B) {
+	rules := []Rule{Cookie{Name: "cookie_consent", Values: []string{"accepted"}}}
+	many := []string{"_ga=GA1.1.1104500000.1732400000; _gid=GA1.1.1; _gcl_au=1.1.1; session_id=8f14e45fceea167a5a36dedd4bea2543; theme=dark; locale=en-gb; csrftoken=VdB1m3l7; cookie_consent=accepted"}
+	for name, lines := range map[string][]string{"absent": nil, "granted": many} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				Find(rules, lines)
+			}
+		})
+	}
+}

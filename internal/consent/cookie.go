@@ -1,0 +1,103 @@
+package consent
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// maxValue is the longest cookie value that is read, in bytes: twice what
+// browsers keep for a whole cookie (RFC 6265bis section 5.6).
+const maxValue = 8 << 10
+
+// Cookie is the rule for a cookie that says yes or no in one plain value.
+type Cookie struct {
+	// Name of the cookie, compared exactly.
+	Name string
+	// Values that mean yes, compared raw and exactly; any other value that is
+	// not empty means no. Without values, the cookie's presence means yes,
+	// unless its value looks like a refusal or like anything but one word.
+	Values []string
+}
+
+// Find implements Rule.
+func (c Cookie) Find(lines []string) Finding {
+	return findCookie(lines, c.Name, c.judge)
+}
+
+func (c Cookie) judge(value string) Finding {
+	switch {
+	case value == "":
+		return unanswered
+	case len(c.Values) == 0:
+		return presence(value)
+	case slices.Contains(c.Values, value):
+		return granted
+	default:
+		return refused
+	}
+}
+
+// findCookie judges every copy of a cookie. Copies that agree count once;
+// which of two that disagree the site itself would read, nothing tells.
+func findCookie(lines []string, name string, judge func(string) Finding) Finding {
+	if len(lines) == 0 {
+		return Finding{Unknown, NoCookieHeader}
+	}
+	found := Finding{Unknown, CookieAbsent}
+	cookies := NewCookies(lines)
+	for {
+		value, ok := cookies.NextNamed(name)
+		if !ok {
+			return found
+		}
+		f := malformed
+		if len(value) <= maxValue {
+			f = judge(value)
+		}
+		if found.Reason != CookieAbsent && found.Verdict != f.Verdict {
+			return conflict
+		}
+		found = f
+	}
+}
+
+// presence judges a cookie of which only the name was configured. A single
+// plain word that is no refusal grants. A structured value is Unknown: what a
+// platform writes before the visitor chose, or after a refusal, looks like that.
+func presence(value string) Finding {
+	word, err := url.PathUnescape(unquote(value))
+	switch {
+	case err != nil:
+		return malformed
+	case word == "":
+		return unanswered
+	case isRefusal(word):
+		return refused
+	case strings.ContainsAny(word, "{[&:=,") || strings.HasPrefix(word, "eyJ"):
+		return unanswered
+	default:
+		return granted
+	}
+}
+
+// unquote drops one pair of surrounding quotes.
+func unquote(s string) string {
+	if len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' {
+		return s[1 : len(s)-1]
+	}
+	return s
+}
+
+// isRefusal reports whether word is a plain no, in any case.
+func isRefusal(word string) bool {
+	for _, no := range []string{
+		"0", "false", "no", "off", "none",
+		"deny", "denied", "reject", "rejected", "refused", "declined", "dismiss",
+	} {
+		if strings.EqualFold(word, no) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,81 @@
+// Package consent reads a visitor's choice out of Cookie header fields.
+//
+// It knows neither HTTP nor Caddy: header lines go in, a verdict comes out.
+// There are three verdicts, because "has not chosen yet" is neither a yes nor
+// a withdrawal. Doubt is never consent: whatever is malformed, oversized or
+// contradictory is Unknown.
+package consent
+
+// Verdict is what a request says about the visitor's choice.
+type Verdict uint8
+
+// The verdicts, from the most to the least careful.
+const (
+	// Denied is an explicit refusal or withdrawal.
+	Denied Verdict = iota
+	// Unknown is no choice, or none that can be read without doubt.
+	Unknown
+	// Granted is an explicit yes.
+	Granted
+)
+
+// String returns "denied", "unknown" or "granted".
+func (v Verdict) String() string {
+	switch v {
+	case Denied:
+		return "denied"
+	case Granted:
+		return "granted"
+	default:
+		return "unknown"
+	}
+}
+
+// Reason says why a verdict is not Granted. It never holds anything that came
+// from the visitor, so it may be logged and counted.
+type Reason string
+
+// The reasons; a granted verdict has none.
+const (
+	NoCookieHeader Reason = "no_cookie_header"
+	CookieAbsent   Reason = "cookie_absent"
+	Unanswered     Reason = "unanswered"
+	Malformed      Reason = "malformed"
+	Conflict       Reason = "conflict"
+	Refused        Reason = "refused"
+)
+
+// Finding is a verdict with its reason.
+type Finding struct {
+	Verdict Verdict
+	Reason  Reason
+}
+
+// The findings that rules give.
+var (
+	granted    = Finding{Verdict: Granted}
+	refused    = Finding{Denied, Refused}
+	unanswered = Finding{Unknown, Unanswered}
+	malformed  = Finding{Unknown, Malformed}
+	conflict   = Finding{Unknown, Conflict}
+)
+
+// Rule reads one aspect of consent from the lines of the Cookie header.
+type Rule interface {
+	Find(lines []string) Finding
+}
+
+// Find combines rules to the most careful verdict: any denied is denied, else
+// any unknown is unknown, else granted. Without rules it is Unknown.
+func Find(rules []Rule, lines []string) Finding {
+	if len(rules) == 0 {
+		return unanswered
+	}
+	most := granted
+	for _, rule := range rules {
+		if f := rule.Find(lines); f.Verdict < most.Verdict {
+			most = f
+		}
+	}
+	return most
+}

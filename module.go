@@ -1,0 +1,267 @@
+// Package kapadeflector is a Caddy plugin that puts Kapa's Support Form
+// Deflector into the pages of an existing support site, for visitors who have
+// consented, and gives them one id for all subdomains.
+package kapadeflector
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
+)
+
+func init() {
+	caddy.RegisterModule(Handler{})
+}
+
+// Handler puts the script tag of Kapa's Support Form Deflector
+// (https://docs.kapa.ai/integrations/support-form-deflector) at the end of the
+// head of HTML pages on their way to visitors who have consented, and sets the
+// `kapa_web_id` cookie, by which Kapa recognises a visitor, for all subdomains.
+//
+// Visitors who have not consented get the origin's bytes. Compressed pages are
+// asked for uncompressed where they may be changed; put `encode` in front.
+type Handler struct {
+	// The attributes of the script tag, in the order in which they are
+	// written. Required are `data-integration-id`,
+	// `data-main-input-query-selector`, `data-submit-element-query-selector`,
+	// `data-submit-element-event-type`, `data-submit-button-query-selector`
+	// and `data-anchor-element-query-selector`.
+	Attributes []Attribute `json:"attributes,omitempty"`
+
+	// The deflector's bundle. Default: Kapa's, loaded async.
+	Script *Script `json:"script,omitempty"`
+
+	// The paths of the pages that get the tag, in the syntax of the path
+	// matcher, compared with the path that the visitor asked for, before any
+	// rewrite. Default: every page.
+	Pages []string `json:"pages,omitempty"`
+
+	// How consent is recorded; at least one rule, and all must be satisfied.
+	Consent []ConsentRule `json:"consent,omitempty"`
+
+	// What visitors get who have not consented: `skip` for the origin's page,
+	// `untracked` for a tag with Kapa's identifiers switched off and no id. It
+	// still loads the script and its captcha. Default: `skip`.
+	WithoutConsent string `json:"without_consent,omitempty"`
+
+	// How the visitor's id is set. Default: set for the registrable domain,
+	// for 399 days.
+	Cookie *Cookie `json:"cookie,omitempty"`
+
+	// What the site knows about its visitor, for Kapa. Default: nothing.
+	User *User `json:"user,omitempty"`
+
+	logger     *zap.Logger
+	pages      caddyhttp.MatchPath
+	rules      []consent.Rule // none where consent is not required
+	cookie     Cookie
+	tracked    *tag
+	untracked  *tag   // nil with without_consent skip
+	scriptFile string // the last segment of the script's path
+
+	warnedUncovered *atomic.Bool
+}
+
+const (
+	withoutConsentSkip      = "skip"
+	withoutConsentUntracked = "untracked"
+)
+
+// CaddyModule returns the Caddy module information.
+func (Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.kapa_deflector",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision checks the settings and makes everything that can be made before
+// the first request.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	h.warnedUncovered = new(atomic.Bool)
+
+	script, err := h.provisionScript()
+	if err != nil {
+		return err
+	}
+	if err := h.provisionPages(ctx); err != nil {
+		return err
+	}
+	if h.rules, err = compileConsent(h.Consent); err != nil {
+		return fmt.Errorf("consent: %w", err)
+	}
+	if err := h.checkWithoutConsent(); err != nil {
+		return err
+	}
+	if err := h.provisionCookie(); err != nil {
+		return err
+	}
+	if h.User != nil {
+		if err := h.User.check(); err != nil {
+			return fmt.Errorf("user: %w", err)
+		}
+	}
+	if err := h.provisionTags(script); err != nil {
+		return err
+	}
+	for _, warning := range h.warnings(script) {
+		h.logger.Warn(warning)
+	}
+	return nil
+}
+
+func (h *Handler) provisionScript() (Script, error) {
+	var script Script
+	if h.Script != nil {
+		script = *h.Script
+	}
+	for _, s := range []*string{&script.URL, &script.Integrity, &script.CrossOrigin, &script.Loading} {
+		*s = resolve(*s)
+	}
+	script = script.withDefaults()
+	if err := script.check(); err != nil {
+		return script, fmt.Errorf("script: %w", err)
+	}
+	file, _, _ := strings.Cut(script.URL, "?")
+	file, _, _ = strings.Cut(file, "#")
+	h.scriptFile = path.Base(file)
+	return script, nil
+}
+
+func (h *Handler) provisionPages(ctx caddy.Context) error {
+	for _, p := range h.Pages {
+		if err := checkPage(p); err != nil {
+			return fmt.Errorf("pages: %w", err)
+		}
+	}
+	h.pages = slices.Clone(h.Pages)
+	return h.pages.Provision(ctx)
+}
+
+func checkPage(p string) error {
+	if !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "*") {
+		return fmt.Errorf("path %q matches nothing: a path begins with / or *", p)
+	}
+	return nil
+}
+
+func (h *Handler) checkWithoutConsent() error {
+	switch h.WithoutConsent {
+	case "", withoutConsentSkip, withoutConsentUntracked:
+	default:
+		return fmt.Errorf("without_consent is %q: allowed are %s, %s", h.WithoutConsent, withoutConsentSkip, withoutConsentUntracked)
+	}
+	if h.WithoutConsent != "" && isNotRequired(h.Consent) {
+		return errors.New("without_consent has no meaning with consent not_required: nobody is without")
+	}
+	return nil
+}
+
+func (h *Handler) provisionCookie() error {
+	if h.Cookie != nil {
+		h.cookie = *h.Cookie
+	}
+	h.cookie.Domain = resolve(h.cookie.Domain)
+	if err := h.cookie.check(); err != nil {
+		return fmt.Errorf("cookie: %w", err)
+	}
+	h.cookie = h.cookie.withDefaults()
+	return nil
+}
+
+func (h *Handler) provisionTags(script Script) error {
+	for _, a := range h.Attributes {
+		if err := errors.Join(a.checkName(), a.checkValue()); err != nil {
+			return fmt.Errorf("attributes: %w", err)
+		}
+	}
+	if err := checkAttributes(h.Attributes); err != nil {
+		return fmt.Errorf("attributes: %w", err)
+	}
+	h.tracked = newTag(script, h.Attributes, h.User, false)
+	if empty := h.tracked.emptyRequired(); empty != nil {
+		return fmt.Errorf("attributes: required, but empty: %s", strings.Join(empty, ", "))
+	}
+	if h.WithoutConsent == withoutConsentUntracked {
+		h.untracked = newTag(script, h.Attributes, nil, true)
+	}
+	return nil
+}
+
+// warnings is what is allowed but seldom meant.
+func (h *Handler) warnings(script Script) []string {
+	w := script.warnings()
+	off := func(name, byDefault string) bool { // for sure, for every request
+		for _, a := range h.Attributes {
+			if a.Name == name {
+				s, static := parseValue(a.Value).static()
+				return static && s == "false"
+			}
+		}
+		return byDefault == "false"
+	}
+	for _, a := range h.Attributes {
+		if meant, ok := likelyMeant(a.Name); ok {
+			w = append(w, fmt.Sprintf("attributes: %s is passed on as it is; did you mean %s?", a.Name, meant))
+		}
+		if isWidgetAttribute(a.Name) {
+			w = append(w, fmt.Sprintf("attributes: %s is of Kapa's website widget; the deflector does not read it", a.Name))
+		}
+	}
+	fingerprint := !off(attrFingerprint, "false") // or it may be, for some request
+	if !fingerprint && off(attrCookies, "true") && (h.User != nil || hasAttribute(h.Attributes, attrEmail)) {
+		w = append(w, "user and "+attrEmail+" have no effect while cookie and fingerprint tracking are off: the deflector then sends no identifiers")
+	}
+	if fingerprint {
+		w = append(w, attrFingerprint+" is not false: withdrawing consent cannot undo a fingerprint, and no "+idCookie+" is set")
+	}
+	if isNotRequired(h.Consent) {
+		w = append(w, "consent not_required: every visitor gets the script and the id without being asked")
+	}
+	for _, c := range h.Consent {
+		if c.Kind == consentCookie && c.Values == nil {
+			w = append(w, fmt.Sprintf("consent cookie %s: its presence alone counts as consent; name the values that mean yes", c.Cookie))
+		}
+	}
+	return w
+}
+
+// ServeHTTP passes the request on and, where the answer is a page that its
+// visitor is to get with the tag, changes it on the way back.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if isClaimed(r) { // by another block of the site
+		return next.ServeHTTP(w, r)
+	}
+	if isTunnel(r) {
+		h.record(r, outcomeUpgrade, "")
+		return next.ServeHTTP(w, r)
+	}
+	v, err := h.visit(r)
+	if err != nil {
+		return err
+	}
+	if v.onPage {
+		claim(r)
+	}
+	if v.mayBeChanged() {
+		defer askForVariant(r.Header)()
+	}
+	return v.serve(w, next)
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

@@ -1,0 +1,124 @@
+package kapadeflector
+
+import (
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// value is a configured text, split once, at load, into what is known then and
+// the placeholders that each request fills in.
+type value []part
+
+// part is either text or the name of a request's placeholder, without braces.
+type part struct {
+	text        string
+	placeholder string
+}
+
+// parseValue splits s. {env.*}, {file.*} and {system.*} are resolved now; what
+// they hold is text and never looked at again. A backslash keeps a brace from
+// being one, as in Caddy's own replacer.
+func parseValue(s string) value {
+	var (
+		v    value
+		text strings.Builder
+		load = caddy.NewReplacer()
+	)
+	for s != "" {
+		i := strings.IndexAny(s, `{\`)
+		if i < 0 {
+			break
+		}
+		text.WriteString(s[:i])
+		s = s[i:]
+		if s[0] == '\\' {
+			if len(s) > 1 && (s[1] == '{' || s[1] == '}') {
+				s = s[1:]
+			}
+			text.WriteByte(s[0])
+			s = s[1:]
+			continue
+		}
+		end := strings.IndexAny(s[1:], "{}")
+		if end < 1 || s[1+end] == '{' {
+			text.WriteByte('{')
+			s = s[1:]
+			continue
+		}
+		key := s[1 : 1+end]
+		s = s[end+2:]
+		if isLoadTime(key) {
+			resolved, _ := load.GetString(key)
+			text.WriteString(resolved)
+			continue
+		}
+		if text.Len() > 0 {
+			v = append(v, part{text: text.String()})
+			text.Reset()
+		}
+		v = append(v, part{placeholder: key})
+	}
+	text.WriteString(s)
+	if text.Len() > 0 {
+		v = append(v, part{text: text.String()})
+	}
+	return v
+}
+
+// isLoadTime reports whether the placeholder called key is resolved at load.
+func isLoadTime(key string) bool {
+	return strings.HasPrefix(key, "env.") ||
+		strings.HasPrefix(key, "file.") ||
+		strings.HasPrefix(key, "system.")
+}
+
+// static returns v's text if no request can change it.
+func (v value) static() (string, bool) {
+	switch {
+	case len(v) == 0:
+		return "", true
+	case len(v) == 1 && v[0].placeholder == "":
+		return v[0].text, true
+	default:
+		return "", false
+	}
+}
+
+// read returns v's text for the request that repl belongs to. A placeholder
+// that nobody knows stays as it was written.
+func (v value) read(repl *caddy.Replacer) string {
+	if s, ok := v.static(); ok {
+		return s
+	}
+	var b strings.Builder
+	for _, p := range v {
+		if p.placeholder == "" {
+			b.WriteString(p.text)
+		} else if s, known := repl.GetString(p.placeholder); known {
+			b.WriteString(s)
+		} else {
+			b.WriteString("{" + p.placeholder + "}")
+		}
+	}
+	return b.String()
+}
+
+// resolve returns s with the placeholders of load time filled in; those of a
+// request stay as written, so that the checks that follow can refuse them.
+func resolve(s string) string {
+	var b strings.Builder
+	for _, p := range parseValue(s) {
+		b.WriteString(p.text)
+		if p.placeholder != "" {
+			b.WriteString("{" + p.placeholder + "}")
+		}
+	}
+	return b.String()
+}
+
+// awaitsLoad reports whether s holds a placeholder that is resolved at load,
+// so that its text alone cannot be judged while a Caddyfile is read.
+func awaitsLoad(s string) bool {
+	return strings.Contains(s, "{env.") || strings.Contains(s, "{file.") || strings.Contains(s, "{system.")
+}

@@ -1,0 +1,140 @@
+package kapadeflector
+
+import (
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
+)
+
+// visit is what is known of one request before it goes on to the origin.
+type visit struct {
+	handler *Handler
+	request *http.Request
+
+	onPage    bool // one of the configured pages was asked for
+	asked     asked
+	gateField string // the field that speaks against a document, if one does
+	finding   consent.Finding
+
+	insertion insertion // what a document gets; html is nil for nothing
+	outcome   outcome   // what a document of this visit comes to
+}
+
+// visit reads r.
+func (h *Handler) visit(r *http.Request) (visit, error) {
+	v := visit{handler: h, request: r, outcome: outcomeOtherPage}
+	v.asked, v.gateField = askedFor(r)
+	v.finding = h.findConsent(r)
+
+	var err error
+	if v.onPage, err = h.isPage(r); err != nil || !v.onPage {
+		return v, err
+	}
+	switch {
+	case v.finding.Verdict == consent.Granted:
+		v.insert(h.tracked, outcomeInjected)
+	case h.untracked != nil:
+		v.insert(h.untracked, outcomeUntracked)
+	case v.finding.Verdict == consent.Denied:
+		v.outcome = outcomeDenied
+	default:
+		v.outcome = outcomeNoConsent
+	}
+	return v, nil
+}
+
+// findConsent says what r tells about its visitor's consent.
+func (h *Handler) findConsent(r *http.Request) consent.Finding {
+	if len(h.rules) == 0 {
+		return consent.Finding{Verdict: consent.Granted}
+	}
+	return consent.Find(h.rules, r.Header["Cookie"])
+}
+
+// isPage reports whether r asked for one of the configured pages, going by the
+// path before rewrites.
+func (h *Handler) isPage(r *http.Request) (bool, error) {
+	if len(h.pages) == 0 {
+		return true, nil
+	}
+	orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if ok && (orig.URL.Path != r.URL.Path || orig.URL.RawPath != r.URL.RawPath) {
+		r = r.WithContext(r.Context())
+		r.URL = orig.URL
+	}
+	return h.pages.MatchWithError(r)
+}
+
+// insert completes t, which gives a document the outcome o.
+func (v *visit) insert(t *tag, o outcome) {
+	v.outcome = o
+	if v.asked == askedOther {
+		return // and no document
+	}
+	repl := v.request.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	var err error
+	if v.insertion, err = t.complete(repl); err != nil {
+		v.outcome = outcomeIncomplete
+		v.insertion = insertion{}
+	}
+}
+
+// mayBeChanged reports whether the answer gets an insertion if it is a page.
+func (v *visit) mayBeChanged() bool {
+	return v.insertion.html != nil
+}
+
+// isPrivate reports whether the page with the insertion is for its visitor
+// alone, so that no shared cache may keep it.
+func (v *visit) isPrivate() bool {
+	return v.outcome == outcomeInjected && len(v.handler.rules) > 0 ||
+		v.insertion.cookies || v.insertion.fingerprint || v.insertion.varies
+}
+
+// newID returns the Set-Cookie values by which the visitor gets an id with the
+// changed page that has the header h.
+func (v *visit) newID(h http.Header) []string {
+	if v.finding.Verdict != consent.Granted || v.request.Method == http.MethodHead ||
+		!v.insertion.cookies || v.insertion.fingerprint || setsID(h) {
+		return nil
+	}
+	lines, covered := v.handler.cookie.idChange(v.request)
+	if !covered && v.handler.warnedUncovered.CompareAndSwap(false, true) {
+		v.handler.logger.Warn("no id is set: cookie domain does not cover the request's host; said once")
+	}
+	return lines
+}
+
+// forgetID deletes the id of a visitor who has denied consent, in the answer
+// to a request for a document, and keeps that answer out of shared caches.
+func (v *visit) forgetID(h http.Header) {
+	if v.finding.Verdict != consent.Denied || v.asked == askedOther || v.request.Method == http.MethodHead ||
+		!v.onPage && isClaimed(v.request) || !readIDs(v.request.Header["Cookie"]).present {
+		return
+	}
+	h["Set-Cookie"] = append(h["Set-Cookie"], v.handler.cookie.idDeletion(v.request)...)
+	makePrivate(h)
+}
+
+// end makes the outcome known.
+func (v *visit) end(o outcome) {
+	if o == outcomeError {
+		unclaim(v.request) // for a block in an error route
+	}
+	if v.onPage || !isClaimed(v.request) {
+		v.handler.record(v.request, o, v.finding.Reason)
+	}
+}
+
+// Of several blocks in a site, the first that a request fits claims it.
+const claimedVar = "kapa_deflector.claimed"
+
+func claim(r *http.Request)   { caddyhttp.SetVar(r.Context(), claimedVar, true) }
+func unclaim(r *http.Request) { caddyhttp.SetVar(r.Context(), claimedVar, nil) }
+
+func isClaimed(r *http.Request) bool {
+	return caddyhttp.GetVar(r.Context(), claimedVar) != nil
+}
