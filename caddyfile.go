@@ -75,7 +75,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		parse, ok := h.subdirectives()[name]
 		if !ok {
-			return unknown(d, "subdirective", "data-*", "script", "pages", "consent", "without_consent", "cookie", "user")
+			return unrecognized(d, "subdirective", "data-*", "script", "pages", "consent", "without_consent", "cookie", "user")
 		}
 		if err := parse(d); err != nil {
 			return err
@@ -147,7 +147,7 @@ func (h *Handler) parseScript(d *caddyfile.Dispenser) error {
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		field, ok := fields[d.Val()]
 		if !ok {
-			return unknown(d, "script option", "integrity", "crossorigin", "loading")
+			return unrecognized(d, "script option", "integrity", "crossorigin", "loading")
 		}
 		if *field != "" {
 			return d.Errf("script %s is given twice", d.Val())
@@ -275,7 +275,7 @@ func (c *Cookie) parseOption(d *caddyfile.Dispenser) error {
 		}
 		c.Renew = true
 	default:
-		return unknown(d, "cookie option", "domain", "max_age", "same_site", "renew")
+		return unrecognized(d, "cookie option", "domain", "max_age", "same_site", "renew")
 	}
 	if name == "domain" && before.Domain != "" || name == "max_age" && before.MaxAge != 0 ||
 		name == "same_site" && before.SameSite != "" || name == "renew" && before.Renew {
@@ -322,7 +322,7 @@ func (h *Handler) parseUser(d *caddyfile.Dispenser) error {
 			}
 			u.Metadata[key] = val
 		default:
-			return unknown(d, "user option", "unique_client_id", "email", "metadata")
+			return unrecognized(d, "user option", "unique_client_id", "email", "metadata")
 		}
 	}
 	if err := u.check(); err != nil {
@@ -352,7 +352,7 @@ func noBlock(d *caddyfile.Dispenser, name string) error {
 	return nil
 }
 
-func unknown(d *caddyfile.Dispenser, what string, allowed ...string) error {
+func unrecognized(d *caddyfile.Dispenser, what string, allowed ...string) error {
 	return d.WrapErr(fmt.Errorf("unknown %s %q: allowed are %s", what, d.Val(), strings.Join(allowed, ", ")))
 }
 

@@ -70,8 +70,9 @@ func (rw *responseWriter) WriteHeader(status int) {
 
 	h := rw.Header()
 	contentType, named := h["Content-Type"]
-	if !named && rw.visit.onPage && rw.visit.request.Method != http.MethodHead && h["Content-Encoding"] == nil {
-		rw.stage = sniffing // net/http will name it by the first body bytes
+	if !named && rw.visit.onPage && rw.visit.request.Method != http.MethodHead &&
+		h["Content-Encoding"] == nil && responseKind(status, h, "text/html") == "" {
+		rw.stage = sniffing // net/http will name the type by the first body bytes
 		return
 	}
 	rw.decide(first(contentType))

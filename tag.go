@@ -77,7 +77,7 @@ func (u User) check() error {
 // The size that the inserted bytes may have for one request. Request
 // placeholders hold what a visitor sent, which only the server's header limit
 // bounds (1 MiB by default), and escaping can make that several times longer.
-const maxInsertion = 64 << 10
+const maxInsertion = 256 << 10
 
 var attributeName = regexp.MustCompile(`^data-[a-z0-9-]+$`)
 

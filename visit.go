@@ -2,6 +2,7 @@ package kapadeflector
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -115,7 +116,11 @@ func (v *visit) forgetID(h http.Header) {
 		!v.onPage && isClaimed(v.request) || !readIDs(v.request.Header["Cookie"]).present {
 		return
 	}
-	h["Set-Cookie"] = append(h["Set-Cookie"], v.handler.cookie.idDeletion(v.request)...)
+	for _, line := range v.handler.cookie.idDeletion(v.request) {
+		if !slices.Contains(h["Set-Cookie"], line) { // another block may have said it
+			h["Set-Cookie"] = append(h["Set-Cookie"], line)
+		}
+	}
 	makePrivate(h)
 }
 

@@ -1,0 +1,607 @@
+package kapadeflector
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// Which answers are changed, and what becomes of those that are not.
+func TestOutcomes(t *testing.T) {
+	htmlWith := func(field, value string) caddyhttp.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) error {
+			w.Header().Set(field, value)
+			if field != "Content-Type" {
+				w.Header().Set("Content-Type", "text/html")
+			}
+			_, err := io.WriteString(w, page)
+			return err
+		}
+	}
+	body := func(s string) caddyhttp.HandlerFunc { return answer(200, "text/html", s) }
+
+	for _, tc := range []struct {
+		name   string
+		lines  string
+		method string
+		fields []string
+		next   caddyhttp.HandlerFunc
+		want   outcome
+	}{
+		{name: "a page", want: outcomeInjected},
+		{name: "a page that says no length", next: body(page), want: outcomeInjected},
+		{name: "a page that says no type", next: answer(200, "", page), want: outcomeInjected},
+		{name: "an answer to a POST", method: "POST", next: answer(422, "text/html", page), want: outcomeInjected},
+		{name: "an error page", next: answer(500, "text/html", page), want: outcomeInjected},
+		{name: "type in another case, with parameters", next: htmlWith("Content-Type", "Text/HTML ; Charset=\"ISO-8859-1\""), want: outcomeInjected},
+		{name: "Shift_JIS", next: htmlWith("Content-Type", "text/html; charset=shift_jis"), want: outcomeInjected},
+		{name: "in a frame", fields: []string{"Sec-Fetch-Dest: iframe"}, want: outcomeInjected},
+		{name: "navigation without a destination", fields: []string{"Sec-Fetch-Dest: ", "Sec-Fetch-Mode: navigate"}, want: outcomeInjected},
+		{name: "a browser without Sec-Fetch fields", fields: []string{"Sec-Fetch-Dest: "}, want: outcomeInjected},
+		{name: "curl", fields: []string{"Sec-Fetch-Dest: ", "Accept: */*"}, want: outcomeInjected},
+		{name: "an Android app's web view", fields: []string{"X-Requested-With: com.acme.app"}, want: outcomeInjected},
+		{name: "no evidence, but the browser opens a page", next: body("<p>hello"), want: outcomeInjected},
+		{name: "inline disposition", next: htmlWith("Content-Disposition", `inline; filename="a.html"`), want: outcomeInjected},
+		{name: "disposition without a type", next: htmlWith("Content-Disposition", `filename=a.html`), want: outcomeInjected},
+		{name: "identity coding", next: htmlWith("Content-Encoding", "identity"), want: outcomeInjected},
+		{name: "consent not required", lines: "", fields: nil, want: outcomeInjected},
+
+		{name: "image", next: answer(200, "image/png", "\x89PNG"), want: outcomeNotHTML},
+		{name: "JSON", next: answer(200, "application/json", "{}"), want: outcomeNotHTML},
+		{name: "XHTML", next: answer(200, "application/xhtml+xml", page), want: outcomeNotHTML},
+		{name: "a type that only begins like HTML", next: answer(200, "text/html5", page), want: outcomeNotHTML},
+		{name: "text that says no type", next: answer(200, "", "hello"), want: outcomeNotHTML},
+		{name: "event stream", next: answer(200, "text/event-stream", "data: <head>\n\n"), want: outcomeNotHTML},
+		{name: "HEAD", method: "HEAD", next: answer(200, "text/html", ""), want: outcomeNoBody},
+		{name: "nothing written", next: func(http.ResponseWriter, *http.Request) error { return nil }, want: outcomeNoBody},
+		{name: "a page without a body", next: answer(200, "text/html", ""), want: outcomeNoBody},
+		{name: "no type and no body", next: answer(200, "", ""), want: outcomeNoBody},
+		{name: "204", next: answer(204, "text/html", ""), want: outcomeNoBody},
+		{name: "205", next: answer(205, "text/html", ""), want: outcomeNoBody},
+		{name: "redirect with a page", next: answer(301, "text/html", page), want: outcomeRedirect},
+		{name: "304", next: answer(304, "", ""), want: outcomeNotModified},
+		{name: "206", next: answer(206, "text/html", page), want: outcomePartial},
+		{name: "Content-Range", next: htmlWith("Content-Range", "bytes 0-70/71"), want: outcomePartial},
+
+		{name: "attachment", next: htmlWith("Content-Disposition", "attachment"), want: outcomeAttachment},
+		{name: "attachment with a name, any case", next: htmlWith("Content-Disposition", `ATTACHMENT ; filename="a.html"`), want: outcomeAttachment},
+		{name: "an unknown disposition", next: htmlWith("Content-Disposition", "form-data"), want: outcomeAttachment},
+		{name: "UTF-16 by its header", next: htmlWith("Content-Type", "text/html; charset=UTF-16LE"), want: outcomeCharset},
+		{name: "ISO-2022-JP by its header", next: htmlWith("Content-Type", `text/html; charset="iso-2022-jp"`), want: outcomeCharset},
+		{name: "UTF-16 by its BOM", next: body("\xff\xfe<\x00h\x00"), want: outcomeCharset},
+		{name: "escape sequences before the anchor", next: body("<!doctype html><title>\x1b$B</title></head>"), want: outcomeCharset},
+		{name: "gzip", next: htmlWith("Content-Encoding", "gzip"), want: outcomeEncoded},
+		{name: "brotli after identity", next: htmlWith("Content-Encoding", "identity, br"), want: outcomeEncoded},
+		{name: "gzip that does not say so", next: body("\x1f\x8b\x08\x00"), want: outcomeEncoded},
+		{name: "no-transform", next: htmlWith("Cache-Control", "public, No-Transform"), want: outcomeNoTransform},
+		{name: "incremental forwarding", next: htmlWith("Incremental", "?1"), want: outcomeNotDocument},
+		{name: "fetched by script", fields: []string{"Sec-Fetch-Dest: empty"}, want: outcomeNotDocument},
+		{name: "fetched as an image", fields: []string{"Sec-Fetch-Dest: image"}, want: outcomeNotDocument},
+		{name: "fetched by script, destination unknown", fields: []string{"Sec-Fetch-Dest: ", "Sec-Fetch-Mode: cors"}, want: outcomeNotDocument},
+		{name: "XMLHttpRequest", fields: []string{"X-Requested-With: xmlhttprequest"}, want: outcomeNotDocument},
+		{name: "htmx", fields: []string{"HX-Request: true"}, want: outcomeNotDocument},
+		{name: "Turbo frame", fields: []string{"Turbo-Frame: main"}, want: outcomeNotDocument},
+		{name: "Turbo Drive", fields: []string{"X-Turbo-Request-Id: 1"}, want: outcomeNotDocument},
+		{name: "PJAX", fields: []string{"X-PJAX: true"}, want: outcomeNotDocument},
+		{name: "an API client", fields: []string{"Sec-Fetch-Dest: ", "Accept: application/json"}, want: outcomeNotDocument},
+		{name: "PUT", method: "PUT", want: outcomeNotDocument},
+		{name: "a fragment, by a client that says nothing", fields: []string{"Sec-Fetch-Dest: "}, next: body("<p>hello</p>"), want: outcomeNotDocument},
+		{name: "JSON labelled as HTML, by a client that says nothing", fields: []string{"Sec-Fetch-Dest: "}, next: body(`{"a":1}`), want: outcomeNotDocument},
+
+		{name: "no consent", fields: []string{"Cookie: " + unknown}, want: outcomeNoConsent},
+		{name: "denied", fields: []string{"Cookie: " + denied}, want: outcomeDenied},
+		{name: "another page", lines: "pages /tickets/new", want: outcomeOtherPage},
+
+		{name: "AMP", next: body("<!doctype html><html amp><head></head>"), want: outcomeAMP},
+		{name: "the deflector is there", next: body(taggedPage), want: outcomeAlreadyPresent},
+		{name: "the deflector is there, from another host", next: body(`<head><script src="//x/kapa-support-form-deflector.bundle.js?v=1"></script></head>`), want: outcomeAlreadyPresent},
+		{name: "the head's last tag is cut off", next: body("<!doctype html><head><meta name="), want: outcomeNoAnchor},
+		{name: "the title never ends", next: body("<!doctype html><title>x</head>"), want: outcomeNoAnchor},
+		{name: "the comment never ends", next: body("<!doctype html><!-- </head>"), want: outcomeNoAnchor},
+
+		{name: "WebSocket", fields: []string{"Connection: Upgrade", "Upgrade: websocket"}, want: outcomeUpgrade},
+		{name: "CONNECT", method: "CONNECT", want: outcomeUpgrade},
+		{name: "101 all the same", next: answer(101, "", ""), want: outcomeUpgrade},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			lines, next, method := consentLine+tc.lines, tc.next, tc.method
+			if tc.name == "consent not required" {
+				lines = "consent not_required"
+			}
+			if next == nil {
+				next = pageHandler
+			}
+			if method == "" {
+				method = "GET"
+			}
+			r := newRequest(t, method, "/")
+			for _, field := range tc.fields {
+				name, value, _ := strings.Cut(field, ": ")
+				r.Header.Set(name, value)
+				if value == "" {
+					r.Header.Del(name)
+				}
+			}
+			if r.Header.Get("Cookie") == "" && tc.name != "consent not required" {
+				r.Header.Set("Cookie", granted)
+			}
+			plain := httptest.NewRecorder()
+			if err := next(plain, r); err != nil {
+				t.Fatal(err)
+			}
+
+			resp := serve(t, newHandler(t, lines), r, next)
+			if got, _ := outcomeOf(r); got != tc.want {
+				t.Errorf("outcome %s, want %s", got, tc.want)
+			}
+			got := bodyOf(t, resp)
+			if tc.want == outcomeInjected {
+				if without := strings.Replace(got, staticTag, "", 1); without != plain.Body.String() || without == got {
+					t.Errorf("body is %q", got)
+				}
+				return
+			}
+			if got != plain.Body.String() {
+				t.Errorf("body is %q, the origin's is %q", got, plain.Body.String())
+			}
+			if resp.StatusCode != plain.Code {
+				t.Errorf("status %d, the origin's is %d", resp.StatusCode, plain.Code)
+			}
+			if idLines(resp) != nil {
+				t.Errorf("an id is set: %q", idLines(resp))
+			}
+		})
+	}
+}
+
+func TestReasons(t *testing.T) {
+	h := newHandler(t, consentLine)
+	for cookies, want := range map[string]string{
+		"":                      "no_cookie_header",
+		unknown:                 "cookie_absent",
+		"cookie_consent=":       "unanswered",
+		denied:                  "refused",
+		granted + "; " + denied: "conflict",
+		"cookie_consent=" + strings.Repeat("x", 9<<10): "malformed",
+		granted: "",
+	} {
+		r := newRequest(t, "GET", "/")
+		if cookies != "" {
+			r.Header.Set("Cookie", cookies)
+		}
+		serve(t, h, r, pageHandler)
+		if _, got := outcomeOf(r); got != want {
+			t.Errorf("%.40s: reason %q, want %q", cookies, got, want)
+		}
+	}
+}
+
+// tracker records the calls that arrive below the handler.
+type tracker struct {
+	*httptest.ResponseRecorder
+	calls []string
+}
+
+func (w *tracker) Write(p []byte) (int, error) {
+	w.calls = append(w.calls, "write")
+	return w.ResponseRecorder.Write(p)
+}
+
+func (w *tracker) WriteHeader(status int) {
+	w.calls = append(w.calls, "header")
+	w.ResponseRecorder.WriteHeader(status)
+}
+
+func (w *tracker) FlushError() error {
+	w.calls = append(w.calls, "flush")
+	return nil
+}
+
+// How a page's writes and flushes arrive below: header, head and tag in one
+// write while nothing was flushed, nothing before the first body byte, and
+// what follows the anchor as the origin wrote it.
+func TestWritesAndFlushes(t *testing.T) {
+	before, after, _ := strings.Cut(page, "</head>")
+	after = "</head>" + after
+	type step = func(w http.ResponseWriter)
+	write := func(s string) step { return func(w http.ResponseWriter) { io.WriteString(w, s) } }
+	flush := func(w http.ResponseWriter) { http.NewResponseController(w).Flush() }
+	status := func(w http.ResponseWriter) { w.WriteHeader(200) }
+	length := func(w http.ResponseWriter) { w.Header().Set("Content-Length", "71") }
+
+	for _, tc := range []struct {
+		name   string
+		steps  []step
+		calls  string
+		length string // the Content-Length that the client sees
+	}{
+		{"one write", []step{length, status, write(page)}, "header write", "exact"},
+		{"no status", []step{length, write(page)}, "header write", "exact"},
+		{"in two halves", []step{length, write(before), write(after)}, "header write", "exact"},
+		{"the anchor is cut", []step{length, write(before + "</he"), write(after[4:])}, "header write", "exact"},
+		{"flush before the first byte", []step{length, status, flush, write(page)}, "header write", "exact"},
+		{"flush before the status", []step{length, flush, write(page)}, "header write", "exact"},
+		{"flush in the head", []step{length, write(before), flush, write(after)}, "header write flush write", ""},
+		{"flush in the anchor", []step{length, write(before + "</he"), flush, write(after[4:])}, "header write flush write", ""},
+		{"flush behind the anchor", []step{length, write(before + "</head>"), flush, write(after[7:])}, "header write flush write", "exact"},
+		{"writes behind the anchor", []step{length, write(before + "</head>"), write(after[7:10]), write(after[10:])}, "header write write write", "exact"},
+		{"chunked", []step{write(before), flush, write(after), flush}, "header write flush write flush", ""},
+		{"the head ends with the input", []step{length, write(page[:strings.Index(page, "</head>")])}, "header write", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := newHandler(t, consentLine)
+			r := newRequest(t, "GET", "/", "Cookie: "+granted)
+			w := &tracker{ResponseRecorder: httptest.NewRecorder()}
+			err := h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
+				w.Header().Set("Content-Type", "text/html")
+				for _, step := range tc.steps {
+					step(w)
+				}
+				return nil
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Join(w.calls, " "); got != tc.calls {
+				t.Errorf("calls: %s, want %s", got, tc.calls)
+			}
+			body := w.Body.String()
+			if !strings.Contains(body, staticTag) || !strings.HasPrefix(taggedPage, body) {
+				t.Errorf("body: %s", body)
+			}
+			got := w.Result().Header.Get("Content-Length")
+			if tc.length == "exact" && got != itoa(len(body)) || tc.length == "" && len(body) == len(taggedPage) && got != "" {
+				t.Errorf("Content-Length %q for %d bytes", got, len(body))
+			}
+		})
+	}
+}
+
+// Pages of every size, in writes of every size, by Write and by ReadFrom.
+func TestSizes(t *testing.T) {
+	h := newHandler(t, consentLine)
+	for _, headSize := range []int{0, 1000, 3800, 32<<10 - 40, 32<<10 - 20, 32 << 10, 70 << 10, 1 << 20} {
+		for _, bodySize := range []int{0, 10, 40 << 10, 1 << 20} {
+			before := "<!doctype html><html><head><script>" + strings.Repeat("x", headSize) + "</script>"
+			after := "</head><body>" + strings.Repeat("y", bodySize) + "</body></html>"
+			for _, chunk := range []int{1 << 30, 32 << 10, 4 << 10, 509} {
+				next := func(w http.ResponseWriter, _ *http.Request) error {
+					w.Header().Set("Content-Type", "text/html")
+					w.Header().Set("Content-Length", itoa(len(before)+len(after)))
+					for rest := before + after; rest != ""; {
+						n := min(chunk, len(rest))
+						if nw, err := io.WriteString(w, rest[:n]); nw != n || err != nil {
+							t.Fatalf("Write of %d returned %d, %v", n, nw, err)
+						}
+						rest = rest[n:]
+					}
+					return nil
+				}
+				check := func(how string, resp *http.Response) {
+					got := bodyOf(t, resp)
+					if got != before+staticTag+after {
+						t.Errorf("%s: head %d, body %d, chunk %d: got %d bytes", how, headSize, bodySize, chunk, len(got))
+					}
+					if cl := resp.Header.Get("Content-Length"); cl != "" && cl != itoa(len(got)) {
+						t.Errorf("%s: head %d, body %d, chunk %d: Content-Length %s of %d", how, headSize, bodySize, chunk, cl, len(got))
+					}
+				}
+				check("write", serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), next))
+			}
+			readFrom := func(w http.ResponseWriter, _ *http.Request) error {
+				w.Header().Set("Content-Type", "text/html")
+				n, err := w.(io.ReaderFrom).ReadFrom(iotest.HalfReader(strings.NewReader(before + after)))
+				if int(n) != len(before)+len(after) {
+					t.Errorf("ReadFrom returned %d", n)
+				}
+				return err
+			}
+			if got := bodyOf(t, serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), readFrom)); got != before+staticTag+after {
+				t.Errorf("ReadFrom: head %d, body %d: got %d bytes", headSize, bodySize, len(got))
+			}
+		}
+	}
+}
+
+// What the header of a changed page says, and that of an unchanged one.
+func TestHeader(t *testing.T) {
+	origin := http.Header{
+		"Content-Type": {"text/html"}, "Content-Length": {"71"}, "Etag": {`"v1"`}, "Last-Modified": {"Mon, 02 Nov 2026 10:00:00 GMT"},
+		"Accept-Ranges": {"bytes"}, "Cache-Control": {"public, max-age=600"}, "Expires": {"Mon, 02 Nov 2026 11:00:00 GMT"},
+		"Cdn-Cache-Control": {"max-age=60"}, "Cloudflare-Cdn-Cache-Control": {"max-age=60"}, "Surrogate-Control": {"max-age=60"},
+		"Content-Md5": {"x"}, "Digest": {"x"}, "Content-Digest": {"x"}, "Repr-Digest": {"x"},
+		"Vary": {"Accept-Encoding"}, "Set-Cookie": {"session=1"}, "X-Own": {"1"},
+	}
+	for _, tc := range []struct {
+		name   string
+		lines  string
+		cookie string
+		origin http.Header // beside origin
+		want   http.Header // beside origin; nil: gone
+	}{
+		{"no consent: only Vary", "", unknown, nil, http.Header{"Vary": {"Accept-Encoding", "Cookie"}}},
+		{"no consent, and the origin varies", "", unknown, http.Header{"Vary": {"accept-encoding, cookie"}}, http.Header{"Vary": {"accept-encoding, cookie"}}},
+		{"another page: nothing", "pages /x", granted, nil, nil},
+		{"denied, with an id", "", denied + "; kapa_web_id=" + idA, nil, http.Header{
+			"Vary": {"Accept-Encoding", "Cookie"}, "Cache-Control": {"private, no-cache"},
+			"Expires": nil, "Cdn-Cache-Control": nil, "Cloudflare-Cdn-Cache-Control": nil, "Surrogate-Control": nil,
+			"Set-Cookie": {"session=1", "kapa_web_id=; Path=/; Domain=example.com; Max-Age=0; SameSite=Lax", "kapa_web_id=; Path=/; Max-Age=0; SameSite=Lax"},
+		}},
+		{"tagged", "cookie off", granted, nil, http.Header{
+			"Vary": {"Accept-Encoding", "Cookie"}, "Cache-Control": {"private, no-cache"},
+			"Content-Length": {itoa(len(taggedPage))},
+			"Expires":        nil, "Cdn-Cache-Control": nil, "Cloudflare-Cdn-Cache-Control": nil, "Surrogate-Control": nil,
+			"Etag": nil, "Last-Modified": nil, "Accept-Ranges": nil,
+			"Content-Md5": nil, "Digest": nil, "Content-Digest": nil, "Repr-Digest": nil,
+		}},
+		{"untracked keeps the origin's caching", "without_consent untracked", unknown, nil, http.Header{
+			"Vary":           {"Accept-Encoding", "Cookie"},
+			"Content-Length": {"-"},
+			"Etag":           nil, "Last-Modified": nil, "Accept-Ranges": nil,
+			"Content-Md5": nil, "Digest": nil, "Content-Digest": nil, "Repr-Digest": nil,
+		}},
+		{"no-store stays", "cookie off", granted, http.Header{"Cache-Control": {"no-store, must-revalidate"}}, http.Header{
+			"Vary": {"Accept-Encoding", "Cookie"}, "Cache-Control": {"no-store, must-revalidate"},
+			"Content-Length": {itoa(len(taggedPage))},
+			"Expires":        nil, "Cdn-Cache-Control": nil, "Cloudflare-Cdn-Cache-Control": nil, "Surrogate-Control": nil,
+			"Etag": nil, "Last-Modified": nil, "Accept-Ranges": nil,
+			"Content-Md5": nil, "Digest": nil, "Content-Digest": nil, "Repr-Digest": nil,
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			next := func(w http.ResponseWriter, _ *http.Request) error {
+				for _, h := range []http.Header{origin, tc.origin} {
+					for field, lines := range h {
+						w.Header()[field] = append([]string(nil), lines...)
+					}
+				}
+				_, err := io.WriteString(w, page)
+				return err
+			}
+			resp := serve(t, newHandler(t, consentLine+tc.lines), newRequest(t, "GET", "/", "Cookie: "+tc.cookie), next)
+			want := origin.Clone()
+			for _, h := range []http.Header{tc.origin, tc.want} {
+				for field, lines := range h {
+					want[field] = lines
+				}
+			}
+			if want.Get("Content-Length") == "-" {
+				want.Set("Content-Length", itoa(len(bodyOf(t, resp))))
+			}
+			for field, lines := range want {
+				if got := resp.Header[field]; strings.Join(got, "|") != strings.Join(lines, "|") {
+					t.Errorf("%s: got %q, want %q", field, got, lines)
+				}
+			}
+			for field := range resp.Header {
+				if want[field] == nil {
+					t.Errorf("%s: %q is new", field, resp.Header[field])
+				}
+			}
+		})
+	}
+}
+
+// A granted visitor's fragment has another page at the same address: caches
+// must tell the two apart.
+func TestVaryOfFragments(t *testing.T) {
+	for field, want := range map[string]string{
+		"Sec-Fetch-Dest: empty":            "Cookie|Sec-Fetch-Dest",
+		"Hx-Request: true":                 "Cookie|Hx-Request",
+		"X-Requested-With: XMLHttpRequest": "Cookie|X-Requested-With",
+	} {
+		for cookies, want := range map[string]string{granted: want, unknown: "Cookie"} {
+			r := newRequest(t, "GET", "/", "Cookie: "+cookies)
+			name, value, _ := strings.Cut(field, ": ")
+			r.Header.Set(name, value)
+			resp := serve(t, newHandler(t, consentLine), r, pageHandler)
+			if got := strings.Join(resp.Header["Vary"], "|"); got != want {
+				t.Errorf("%s, %s: Vary %s, want %s", field, cookies, got, want)
+			}
+		}
+	}
+}
+
+// The origin is asked for the whole page in readable bytes, only where its
+// answer may be changed, and handlers that run later see the request as it was.
+func TestRequestToTheOrigin(t *testing.T) {
+	fields := []string{
+		"Accept-Encoding: gzip, br", `If-None-Match: "v1"`, "If-Modified-Since: Mon, 02 Nov 2026 10:00:00 GMT",
+		`If-Range: "v1"`, "Range: bytes=0-9",
+	}
+	for _, tc := range []struct {
+		name   string
+		lines  string
+		fields []string
+		edited bool
+	}{
+		{"granted", "", []string{"Cookie: " + granted}, true},
+		{"untracked", "without_consent untracked", []string{"Cookie: " + unknown}, true},
+		{"no consent", "", nil, false},
+		{"denied", "", []string{"Cookie: " + denied}, false},
+		{"another page", "pages /x", []string{"Cookie: " + granted}, false},
+		{"a fragment", "", []string{"Cookie: " + granted, "Hx-Request: true"}, false},
+	} {
+		for _, fails := range []bool{false, true} {
+			r := newRequest(t, "GET", "/", append(fields, tc.fields...)...)
+			before := r.Header.Clone()
+			var seen http.Header
+			err := newHandler(t, consentLine+tc.lines).ServeHTTP(httptest.NewRecorder(), r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+				seen = r.Header.Clone()
+				if fails {
+					return errors.New("broken")
+				}
+				return pageHandler(w, r)
+			}))
+			if (err != nil) != fails {
+				t.Fatal(err)
+			}
+			edited := seen.Get("Accept-Encoding") == "identity" && seen.Get("If-None-Match")+seen.Get("If-Modified-Since")+seen.Get("If-Range")+seen.Get("Range") == ""
+			if edited != tc.edited || !edited && !equalHeader(seen, before) {
+				t.Errorf("%s: the origin was sent %v", tc.name, seen)
+			}
+			if !equalHeader(r.Header, before) {
+				t.Errorf("%s: afterwards the request has %v", tc.name, r.Header)
+			}
+		}
+	}
+}
+
+func equalHeader(a, b http.Header) bool {
+	var x, y bytes.Buffer
+	a.Write(&x)
+	b.Write(&y)
+	return x.String() == y.String()
+}
+
+// The error path: nothing is written, the error comes out as it went in, and
+// an error route starts from a clean header.
+func TestErrors(t *testing.T) {
+	broken := errors.New("broken")
+	for _, tc := range []struct {
+		name string
+		next caddyhttp.HandlerFunc
+	}{
+		{"at once", func(http.ResponseWriter, *http.Request) error { return broken }},
+		{"after the header", func(w http.ResponseWriter, r *http.Request) error {
+			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("Content-Length", "71")
+			w.WriteHeader(200)
+			return broken
+		}},
+		{"in the head", func(w http.ResponseWriter, r *http.Request) error {
+			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("Content-Length", "71")
+			io.WriteString(w, page[:30])
+			return broken
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := newHandler(t, consentLine)
+			r := newRequest(t, "GET", "/", "Cookie: "+granted)
+			w := &tracker{ResponseRecorder: httptest.NewRecorder()}
+			if err := h.ServeHTTP(w, r, tc.next); err != broken {
+				t.Fatalf("error %v", err)
+			}
+			if w.calls != nil || w.Header().Get("Set-Cookie") != "" || w.Header().Get("Content-Length") != "" || w.Header().Get("Vary") != "" {
+				t.Errorf("calls %v, header %v", w.calls, w.Header())
+			}
+			if o, _ := outcomeOf(r); o != outcomeError {
+				t.Errorf("outcome %s", o)
+			}
+			// the same directive in the error route
+			if err := h.ServeHTTP(w, r, caddyhttp.HandlerFunc(answer(500, "text/html", page))); err != nil {
+				t.Fatal(err)
+			}
+			if w.Body.String() != taggedPage {
+				t.Errorf("error page: %s", w.Body.String())
+			}
+		})
+	}
+	t.Run("a denied visitor's id goes with the error page too", func(t *testing.T) {
+		h := newHandler(t, consentLine)
+		w := httptest.NewRecorder()
+		r := newRequest(t, "GET", "/", "Cookie: "+denied+"; kapa_web_id="+idA)
+		if err := h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return broken })); err != broken {
+			t.Fatal(err)
+		}
+		if len(w.Header()["Set-Cookie"]) != 2 {
+			t.Errorf("header %v", w.Header())
+		}
+	})
+}
+
+// A panic is how a broken origin is signalled: nothing that is held goes out.
+func TestAbort(t *testing.T) {
+	h := newHandler(t, consentLine)
+	r := newRequest(t, "GET", "/", "Cookie: "+granted)
+	w := &tracker{ResponseRecorder: httptest.NewRecorder()}
+	func() {
+		defer func() {
+			if recover() != http.ErrAbortHandler {
+				t.Error("the panic did not come out as it was")
+			}
+		}()
+		_ = h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
+			w.Header().Set("Content-Type", "text/html")
+			io.WriteString(w, page[:30])
+			panic(http.ErrAbortHandler)
+		}))
+	}()
+	if w.calls != nil {
+		t.Errorf("calls: %v", w.calls)
+	}
+	if o, _ := outcomeOf(r); o != outcomeAborted {
+		t.Errorf("outcome %s", o)
+	}
+}
+
+// Of several blocks the first that fits claims the request.
+func TestSeveralBlocks(t *testing.T) {
+	block := func(pages, id string) *Handler {
+		h := newHandler(t, consentLine+"pages "+pages+"\ndata-block "+id)
+		return h
+	}
+	one, two, rest := block("/one", "1"), block("/two", "2"), block("*", "3")
+	chain := func(r *http.Request, next caddyhttp.HandlerFunc) *http.Response {
+		return serve(t, one, r, func(w http.ResponseWriter, r *http.Request) error {
+			return two.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+				return rest.ServeHTTP(w, r, next)
+			}))
+		})
+	}
+	for path, want := range map[string]string{"/one": "1", "/two": "2", "/other": "3"} {
+		r := newRequest(t, "GET", path, "Cookie: "+granted)
+		body := bodyOf(t, chain(r, pageHandler))
+		if strings.Count(body, "data-block=") != 1 || !strings.Contains(body, `data-block="`+want+`"`) {
+			t.Errorf("%s: %s", path, body)
+		}
+		if o, _ := outcomeOf(r); o != outcomeInjected {
+			t.Errorf("%s: outcome %s", path, o)
+		}
+		r = newRequest(t, "GET", path, "Cookie: "+denied+"; kapa_web_id="+idA)
+		if lines := idLines(chain(r, pageHandler)); len(lines) != 2 {
+			t.Errorf("%s: the id is deleted by %q", path, lines)
+		}
+	}
+	t.Run("no block fits: the id of a denied visitor still goes, once", func(t *testing.T) {
+		r := newRequest(t, "GET", "/x", "Cookie: "+denied+"; kapa_web_id="+idA)
+		resp := serve(t, one, r, func(w http.ResponseWriter, r *http.Request) error {
+			return two.ServeHTTP(w, r, caddyhttp.HandlerFunc(pageHandler))
+		})
+		if lines := idLines(resp); len(lines) != 2 {
+			t.Errorf("%q", lines)
+		}
+		if o, _ := outcomeOf(r); o != outcomeOtherPage {
+			t.Errorf("outcome %s", o)
+		}
+	})
+}
+
+// pages goes by what the visitor asked for, not by what a rewrite made of it.
+func TestPagesBeforeRewrites(t *testing.T) {
+	h := newHandler(t, consentLine+"pages /tickets/* /contact")
+	for path, want := range map[string]outcome{
+		"/tickets/new": outcomeInjected, "/Tickets/New": outcomeInjected, "/tickets//new": outcomeInjected, "/contact": outcomeInjected,
+		"/": outcomeOtherPage, "/tickets": outcomeOtherPage, "/contact/": outcomeOtherPage, "/index.php": outcomeOtherPage,
+	} {
+		for _, rewritten := range []string{path, "/index.php", "/tickets/x"} {
+			r := newRequest(t, "GET", path, "Cookie: "+granted)
+			r.URL.Path = rewritten
+			serve(t, h, r, pageHandler)
+			if o, _ := outcomeOf(r); o != want {
+				t.Errorf("%s, rewritten to %s: %s", path, rewritten, o)
+			}
+			if r.URL.Path != rewritten {
+				t.Errorf("the request's path is now %s", r.URL.Path)
+			}
+		}
+	}
+}

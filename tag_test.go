@@ -1,0 +1,269 @@
+package kapadeflector
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+)
+
+// insertionOf is what serve put into page.
+func insertionOf(t *testing.T, resp *http.Response) string {
+	t.Helper()
+	before, after, _ := strings.Cut(page, "</head>")
+	body := bodyOf(t, resp)
+	if !strings.HasPrefix(body, before) || !strings.HasSuffix(body, "</head>"+after) {
+		t.Fatalf("more than the insertion has changed: %s", body)
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(body, before), "</head>"+after)
+}
+
+// parseInsertion returns the script elements of an insertion, as a browser
+// would read them, and fails if there is anything else.
+func parseInsertion(t *testing.T, insertion string) (scripts []*html.Node) {
+	t.Helper()
+	for _, c := range []byte(insertion) {
+		if c < 0x20 || c > 0x7e {
+			t.Errorf("byte %#x: the insertion is not plain ASCII", c)
+		}
+	}
+	doc, err := html.Parse(strings.NewReader("<!doctype html><head>" + insertion + "</head>"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range doc.Descendants() {
+		if n.Parent != nil && n.Parent.Data == "head" {
+			if n.Data != "script" {
+				t.Errorf("the insertion holds <%s>", n.Data)
+			}
+			scripts = append(scripts, n)
+		}
+	}
+	return scripts
+}
+
+func TestTagIsWrittenAsConfigured(t *testing.T) {
+	for _, tc := range []struct {
+		name, lines string
+		fields      []string
+		want        string // what is inserted
+	}{
+		{"the required attributes, in their order", "", nil, staticTag},
+		{
+			"an attribute that nobody knows",
+			"data-brand-new yes", nil,
+			strings.Replace(staticTag, "></script>", ` data-brand-new="yes"></script>`, 1),
+		},
+		{
+			"a path on the site",
+			"script /js/kapa-support-form-deflector.bundle.js?v=1&w=2", nil,
+			strings.Replace(staticTag, kapaScriptURL, "/js/kapa-support-form-deflector.bundle.js?v=1&amp;w=2", 1),
+		},
+		{
+			"defer",
+			"script https://cdn.acme.com/k.js {\n loading defer\n}", nil,
+			strings.Replace(strings.Replace(staticTag, "script async", "script defer", 1), kapaScriptURL, "https://cdn.acme.com/k.js", 1),
+		},
+		{
+			"integrity on another origin implies crossorigin",
+			"script https://cdn.acme.com/k.js {\n integrity sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n}", nil,
+			strings.Replace(staticTag, kapaScriptURL+`"`, `https://cdn.acme.com/k.js" integrity="sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" crossorigin="anonymous"`, 1),
+		},
+		{
+			"integrity on the site itself does not",
+			"script /k.js {\n integrity sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n}", nil,
+			strings.Replace(staticTag, kapaScriptURL+`"`, `/k.js" integrity="sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="`, 1),
+		},
+		{
+			"crossorigin as configured",
+			"script https://cdn.acme.com/k.js {\n crossorigin use-credentials\n}", nil,
+			strings.Replace(staticTag, kapaScriptURL+`"`, `https://cdn.acme.com/k.js" crossorigin="use-credentials"`, 1),
+		},
+		{
+			"a placeholder of the request",
+			"data-x a-{http.request.header.X-Brand}-{http.request.method}", []string{"X-Brand: acme"},
+			strings.Replace(staticTag, "></script>", ` data-x="a-acme-GET"></script>`, 1),
+		},
+		{
+			"an optional attribute that is empty stays",
+			"data-x {http.request.header.X-Brand}", nil,
+			strings.Replace(staticTag, "></script>", ` data-x=""></script>`, 1),
+		},
+		{
+			"user with nothing known",
+			"user {\n email {http.request.header.X-Mail}\n}", nil, staticTag,
+		},
+		{
+			"user",
+			"user {\n unique_client_id {http.request.header.X-User}\n metadata firstName {http.request.header.X-First}\n metadata companyName Acme\n}", []string{"X-User: 7"},
+			`<script>(function(w,u,m){var s=w.kapaSettings=w.kapaSettings||{},p=s.user=s.user||{};Object.assign(p,u);` +
+				`if(m)p.metadata=Object.assign(p.metadata||{},m)})(window,{"uniqueClientId":"7"},{"companyName":"Acme"})</script>` + staticTag,
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRequest(t, "GET", "/", append([]string{"Cookie: " + granted}, tc.fields...)...)
+			resp := serve(t, newHandler(t, consentLine+tc.lines), r, pageHandler)
+			if got := insertionOf(t, resp); got != tc.want {
+				t.Errorf("got\n%s\nwant\n%s", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestUntracked(t *testing.T) {
+	h := newHandler(t, consentLine+`
+		without_consent untracked
+		data-user-email-query-selector "#email"
+		data-user-analytics-fingerprint-enabled true
+		data-project-color "#123456"
+		user {
+			email someone@acme.com
+		}`)
+	want := strings.Replace(staticTag, "></script>", ` data-user-analytics-fingerprint-enabled="false"`+
+		` data-project-color="#123456" data-user-analytics-cookie-enabled="false"></script>`, 1)
+	for _, cookies := range []string{unknown, denied} {
+		r := newRequest(t, "GET", "/", "Cookie: "+cookies)
+		resp := serve(t, h, r, pageHandler)
+		if got := insertionOf(t, resp); got != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", cookies, got, want)
+		}
+		if o, _ := outcomeOf(r); o != outcomeUntracked {
+			t.Errorf("%s: outcome %s", cookies, o)
+		}
+	}
+	// and the visitor who consented gets all of it
+	got := insertionOf(t, serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), pageHandler))
+	for _, part := range []string{`fingerprint-enabled="true"`, `data-user-email-query-selector="#email"`, `"email":"someone@acme.com"`} {
+		if !strings.Contains(got, part) {
+			t.Errorf("granted: no %s in %s", part, got)
+		}
+	}
+}
+
+func TestIncomplete(t *testing.T) {
+	h := newHandler(t, consentLine)
+	h.tracked = newTag(Script{URL: kapaScriptURL, Loading: "async"}, []Attribute{{"data-integration-id", "{http.request.header.X-Integration}"}}, nil, false)
+	for _, tc := range []struct {
+		value string
+		want  outcome
+	}{{"", outcomeIncomplete}, {"abc", outcomeInjected}, {strings.Repeat("x", maxInsertion), outcomeIncomplete}} {
+		r := newRequest(t, "GET", "/", "Cookie: "+granted, "X-Integration: "+tc.value)
+		resp := serve(t, h, r, pageHandler)
+		o, _ := outcomeOf(r)
+		if o != tc.want || (bodyOf(t, resp) == page) != (o == outcomeIncomplete) || (idLines(resp) == nil) != (o == outcomeIncomplete) {
+			t.Errorf("%.10q: outcome %s, ids %q", tc.value, o, idLines(resp))
+		}
+	}
+}
+
+// hostile are values that a visitor may send in a header.
+var hostile = []string{
+	`"><script>alert(1)</script>`,
+	`'><img src=x onerror=alert(1)>`,
+	`</script><script>alert(1)</script>`,
+	`<!--<script>`,
+	"a\r\nb\nc\td",
+	"&quot;&#34;&amp;&",
+	`\" \\ \u0022 </`,
+	"ä ß € 漢字 \U0001F600 \u2028 \u2029 \ufeff \u00a0",
+	"\x80\xff\xc3\x28", // not UTF-8
+	"\u0080\u0085\u009f",
+	"\x00\x01\x1f\x7f",
+	"{env.HOME} {http.request.host} {file./etc/passwd} ${x} {{.}}",
+	"`${alert(1)}`",
+	"]]>",
+	strings.Repeat("ä<", 5<<10), // 15 KB, and many times that when escaped
+}
+
+// asHTML is what a browser makes of a value in an attribute: the same, but
+// that bytes and controls that HTML cannot express are U+FFFD.
+func asHTML(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == 0 || 0x7f < r && r < 0xa0 {
+			return '\ufffd'
+		}
+		return r
+	}, s) // Map makes each bad byte U+FFFD
+}
+
+var settings = regexp.MustCompile(`\(window,(\{.*?\}),(\{.*\})\)$`)
+
+func TestHostileValues(t *testing.T) {
+	h := newHandler(t, consentLine+`
+		data-x "{http.request.header.X-Hostile}"
+		user {
+			email "{http.request.header.X-Hostile}"
+			metadata a"b</script> "{http.request.header.X-Hostile}"
+		}`)
+	for _, value := range hostile {
+		r := newRequest(t, "GET", "/", "Cookie: "+granted)
+		r.Header["X-Hostile"] = []string{value}
+		scripts := parseInsertion(t, insertionOf(t, serve(t, h, r, pageHandler)))
+		if len(scripts) != 2 {
+			t.Fatalf("%.40q: %d script elements", value, len(scripts))
+		}
+		attrs := scripts[1].Attr
+		if got := attrs[len(attrs)-1]; got.Key != "data-x" || got.Val != asHTML(value) || len(attrs) != 9 {
+			t.Errorf("attribute: sent %.40q, got %s=%.40q of %d", value, got.Key, got.Val, len(attrs))
+		}
+		m := settings.FindStringSubmatch(scripts[0].FirstChild.Data)
+		if m == nil {
+			t.Fatalf("%.40q: script is %s", value, scripts[0].FirstChild.Data)
+		}
+		var user, metadata map[string]string
+		if err := json.Unmarshal([]byte(m[1]), &user); err != nil {
+			t.Errorf("%.40q: %v", value, err)
+		}
+		if err := json.Unmarshal([]byte(m[2]), &metadata); err != nil {
+			t.Errorf("%.40q: %v", value, err)
+		}
+		want := strings.Map(func(r rune) rune { return r }, value)
+		if user["email"] != want || metadata[`a"b</script>`] != want {
+			t.Errorf("JSON: sent %.40q, got %.40q and %.40q", value, user["email"], metadata[`a"b</script>`])
+		}
+	}
+}
+
+func FuzzTag(f *testing.F) {
+	for _, value := range hostile {
+		f.Add(value)
+	}
+	h := newHandler(f, consentLine+`
+		data-x "{http.request.header.X-Hostile}"
+		user {
+			email "{http.request.header.X-Hostile}"
+		}`)
+	f.Fuzz(func(t *testing.T, value string) {
+		r := newRequest(t, "GET", "/", "Cookie: "+granted)
+		r.Header["X-Hostile"] = []string{value}
+		in, err := h.tracked.complete(replacerOf(r))
+		if err != nil {
+			return
+		}
+		if len(in.html) > maxInsertion {
+			t.Errorf("%d bytes", len(in.html))
+		}
+		scripts := parseInsertion(t, string(in.html))
+		want := 2
+		if value == "" {
+			want = 1
+		}
+		if len(scripts) != want {
+			t.Fatalf("%q: %d script elements", value, len(scripts))
+		}
+		attrs := scripts[want-1].Attr
+		if got := attrs[len(attrs)-1].Val; len(attrs) != 9 || strings.Map(dropReplacement, got) != strings.Map(dropReplacement, asHTML(value)) {
+			t.Errorf("sent %q, got %q of %d", value, got, len(attrs))
+		}
+	})
+}
+
+func dropReplacement(r rune) rune {
+	if r == '\ufffd' {
+		return -1
+	}
+	return r
+}
