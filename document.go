@@ -83,7 +83,7 @@ func isTunnel(r *http.Request) bool {
 }
 
 // responseKind is the outcome for an answer with this status, header and media
-// type that is no HTML page with a body, or "" if it may be one.
+// type that is no HTML page with a body, undecided if it may be one.
 func responseKind(status int, h http.Header, contentType string) outcome {
 	switch {
 	case status == http.StatusSwitchingProtocols:
@@ -99,12 +99,12 @@ func responseKind(status int, h http.Header, contentType string) outcome {
 	case !isMediaType(contentType, "text/html"):
 		return outcomeNotHTML
 	default:
-		return ""
+		return undecided
 	}
 }
 
 // documentGate is the outcome for an HTML page with header h that must not be
-// changed, or "" if it may be.
+// changed, undecided if it may be.
 func documentGate(h http.Header, contentType string) outcome {
 	switch {
 	case isAttachment(first(h["Content-Disposition"])):
@@ -118,7 +118,7 @@ func documentGate(h http.Header, contentType string) outcome {
 	case caddyhttp.IsIncremental(h): // RFC 10036: nothing may be held back
 		return outcomeNotDocument
 	default:
-		return ""
+		return undecided
 	}
 }
 

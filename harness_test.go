@@ -121,9 +121,10 @@ func bodyOf(t testing.TB, resp *http.Response) string {
 // outcomeOf is what r's placeholders say became of its response.
 func outcomeOf(r *http.Request) (o outcome, reason string) {
 	repl := replacerOf(r)
-	s, _ := repl.GetString(outcomePlaceholder)
+	v, _ := repl.Get(outcomePlaceholder)
+	o, _ = v.(outcome)
 	reason, _ = repl.GetString(reasonPlaceholder)
-	return outcome(s), reason
+	return o, reason
 }
 
 // idLines are the Set-Cookie values for the id.

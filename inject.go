@@ -51,6 +51,7 @@ type responseWriter struct {
 	status  int
 	outcome outcome
 	html    bool // an HTML document under the configured pages
+	request variantRequest
 
 	buf    []byte // what is held back
 	pooled *[bufferSize]byte
@@ -71,7 +72,7 @@ func (rw *responseWriter) WriteHeader(status int) {
 	h := rw.Header()
 	contentType, named := h["Content-Type"]
 	if !named && rw.visit.onPage && rw.visit.request.Method != http.MethodHead &&
-		h["Content-Encoding"] == nil && responseKind(status, h, "text/html") == "" {
+		h["Content-Encoding"] == nil && responseKind(status, h, "text/html") == undecided {
 		rw.stage = sniffing // net/http will name the type by the first body bytes
 		return
 	}
@@ -81,13 +82,13 @@ func (rw *responseWriter) WriteHeader(status int) {
 // decide settles whether the response is held back to be changed.
 func (rw *responseWriter) decide(contentType string) {
 	rw.outcome = rw.judge(contentType)
-	if rw.outcome == "" && rw.visit.request.Method != http.MethodHead {
+	if rw.outcome == undecided && rw.visit.request.Method != http.MethodHead {
 		rw.stage = holding
 		rw.scanner.Reset(rw.visit.handler.scriptFile)
 		return
 	}
 	// HEAD: the header that GET would get, without a body or an id
-	changed := rw.outcome == ""
+	changed := rw.outcome == undecided
 	if changed {
 		rw.outcome = outcomeNoBody
 	}
@@ -95,17 +96,17 @@ func (rw *responseWriter) decide(contentType string) {
 	rw.sendHeader(changed, false)
 }
 
-// judge returns the outcome of a response that is not to be changed, "" for a
-// page that gets something if its head allows it.
+// judge returns the outcome of a response that is not to be changed, undecided for
+// a page that gets something if its head allows it.
 func (rw *responseWriter) judge(contentType string) outcome {
 	h, v := rw.Header(), &rw.visit
 	if !v.onPage {
 		return outcomeOtherPage
 	}
-	if o := responseKind(rw.status, h, contentType); o != "" {
+	if o := responseKind(rw.status, h, contentType); o != undecided {
 		return o
 	}
-	if o := documentGate(h, contentType); o != "" {
+	if o := documentGate(h, contentType); o != undecided {
 		return o
 	}
 	rw.html = true
@@ -115,7 +116,7 @@ func (rw *responseWriter) judge(contentType string) outcome {
 	if v.insertion.html == nil {
 		return v.outcome
 	}
-	return ""
+	return undecided
 }
 
 // sendHeader passes the final header down. changed says that the body gets the
@@ -187,7 +188,7 @@ func (rw *responseWriter) feed(p []byte) error {
 // settle ends the search: the anchor is at that many bytes of what is held and
 // p together. What the scanner has seen may still speak against the insertion.
 func (rw *responseWriter) settle(at int, p []byte) error {
-	if o := rw.refusal(); o != "" {
+	if o := rw.refusal(); o != undecided {
 		return rw.pass(o, p)
 	}
 	if !rw.scanner.Evidence() && rw.visit.asked != askedDocument {
@@ -210,7 +211,7 @@ func (rw *responseWriter) settle(at int, p []byte) error {
 }
 
 // refusal is the outcome that what was seen so far of the head leads to,
-// "" if nothing in it speaks against the insertion.
+// undecided if nothing in it speaks against the insertion.
 func (rw *responseWriter) refusal() outcome {
 	switch {
 	case rw.scanner.Unusable():
@@ -220,7 +221,7 @@ func (rw *responseWriter) refusal() outcome {
 	case rw.scanner.HasScript():
 		return outcomeAlreadyPresent
 	default:
-		return ""
+		return undecided
 	}
 }
 
@@ -238,7 +239,7 @@ func (rw *responseWriter) pass(o outcome, p []byte) error {
 // the beginning of the anchor's tag. The header goes out as a changed page's.
 func (rw *responseWriter) release(p []byte) error {
 	if rw.stage == holding {
-		if o := rw.refusal(); o != "" {
+		if o := rw.refusal(); o != undecided {
 			return rw.pass(o, p)
 		}
 		rw.sendHeader(true, false)
@@ -368,8 +369,14 @@ func (v visit) serve(w http.ResponseWriter, next caddyhttp.Handler) error {
 	rw := &responseWriter{visit: v}
 	rw.ResponseWriterWrapper.ResponseWriter = w
 
+	if v.mayBeChanged() {
+		rw.request.edit(v.request.Header)
+	}
 	returned := false
 	defer func() {
+		if v.mayBeChanged() {
+			rw.request.restore(v.request.Header)
+		}
 		if !returned {
 			rw.outcome = outcomeAborted
 		}

@@ -244,7 +244,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return next.ServeHTTP(w, r)
 	}
 	if isTunnel(r) {
-		h.record(r, outcomeUpgrade, "")
+		h.record(r, outcomeUpgrade, consent.NoReason)
 		return next.ServeHTTP(w, r)
 	}
 	v, err := h.visit(r)
@@ -253,9 +253,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	if v.onPage {
 		claim(r)
-	}
-	if v.mayBeChanged() {
-		defer askForVariant(r.Header)()
 	}
 	return v.serve(w, next)
 }

@@ -12,39 +12,69 @@ import (
 
 // outcome is what became of one response. The list is closed, and no outcome
 // holds anything that came from a visitor: it may be logged and counted.
-type outcome string
+type outcome uint8
 
 // The outcomes, in the order in which they are decided: what kind of response
 // it is, whether it is a document, who consented, and what the page allowed.
 const (
-	outcomeUpgrade   outcome = "upgrade"    // a tunnel or another protocol
-	outcomeOtherPage outcome = "other_page" // not one of the configured pages
+	undecided outcome = iota
 
-	outcomeNoBody      outcome = "no_body"      // HEAD, 204, 205, or nothing was written
-	outcomeRedirect    outcome = "redirect"     // 3xx
-	outcomeNotModified outcome = "not_modified" // 304
-	outcomePartial     outcome = "partial"      // 206, Content-Range
-	outcomeNotHTML     outcome = "not_html"     // not text/html
+	outcomeUpgrade     // a tunnel or another protocol
+	outcomeOtherPage   // not one of the configured pages
+	outcomeNoBody      // HEAD, 204, 205, or nothing was written
+	outcomeRedirect    // 3xx
+	outcomeNotModified // 304
+	outcomePartial     // 206, Content-Range
+	outcomeNotHTML     // not text/html
 
-	outcomeAttachment  outcome = "attachment"   // to be saved, not shown
-	outcomeCharset     outcome = "charset"      // ASCII bytes do not mean ASCII in it
-	outcomeEncoded     outcome = "encoded"      // compressed by the origin
-	outcomeNoTransform outcome = "no_transform" // RFC 9111 section 5.2.2.6
-	outcomeNotDocument outcome = "not_document" // a fragment, or fetched by script
+	outcomeAttachment  // to be saved, not shown
+	outcomeCharset     // ASCII bytes do not mean ASCII in it
+	outcomeEncoded     // compressed by the origin
+	outcomeNoTransform // RFC 9111 section 5.2.2.6
+	outcomeNotDocument // a fragment, or fetched by script
 
-	outcomeNoConsent  outcome = "no_consent" // the visitor has not said yes
-	outcomeDenied     outcome = "denied"     // the visitor has said no
-	outcomeIncomplete outcome = "incomplete" // a required attribute was empty
+	outcomeNoConsent  // the visitor has not said yes
+	outcomeDenied     // the visitor has said no
+	outcomeIncomplete // a required attribute was empty
 
-	outcomeAMP            outcome = "amp"             // AMP pages allow no such script
-	outcomeAlreadyPresent outcome = "already_present" // the page loads the deflector itself
-	outcomeNoAnchor       outcome = "no_anchor"       // the page ended before its head did
-	outcomeInjected       outcome = "injected"
-	outcomeUntracked      outcome = "untracked" // injected, without identifiers
+	outcomeAMP            // AMP pages allow no such script
+	outcomeAlreadyPresent // the page loads the deflector itself
+	outcomeNoAnchor       // the page ended before its head did
+	outcomeInjected
+	outcomeUntracked // injected, without identifiers
 
-	outcomeError   outcome = "error"   // a handler behind returned an error
-	outcomeAborted outcome = "aborted" // the response was broken off
+	outcomeError   // a handler behind returned an error
+	outcomeAborted // the response was broken off
 )
+
+// String returns the outcome as logs and metrics name it.
+func (o outcome) String() string {
+	return [...]string{
+		undecided:             "",
+		outcomeUpgrade:        "upgrade",
+		outcomeOtherPage:      "other_page",
+		outcomeNoBody:         "no_body",
+		outcomeRedirect:       "redirect",
+		outcomeNotModified:    "not_modified",
+		outcomePartial:        "partial",
+		outcomeNotHTML:        "not_html",
+		outcomeAttachment:     "attachment",
+		outcomeCharset:        "charset",
+		outcomeEncoded:        "encoded",
+		outcomeNoTransform:    "no_transform",
+		outcomeNotDocument:    "not_document",
+		outcomeNoConsent:      "no_consent",
+		outcomeDenied:         "denied",
+		outcomeIncomplete:     "incomplete",
+		outcomeAMP:            "amp",
+		outcomeAlreadyPresent: "already_present",
+		outcomeNoAnchor:       "no_anchor",
+		outcomeInjected:       "injected",
+		outcomeUntracked:      "untracked",
+		outcomeError:          "error",
+		outcomeAborted:        "aborted",
+	}[o]
+}
 
 // The placeholders that hold a request's outcome and, where there is no
 // consent, the reason, for access logs.
@@ -53,13 +83,14 @@ const (
 	reasonPlaceholder  = "http.kapa_deflector.reason"
 )
 
-// record makes the outcome of r's response known.
+// record makes the outcome of r's response known. The replacer takes the names
+// from String when they are asked for, so that nothing is allocated here.
 func (h *Handler) record(r *http.Request, o outcome, reason consent.Reason) {
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Set(outcomePlaceholder, string(o))
-		repl.Set(reasonPlaceholder, string(reason))
+		repl.Set(outcomePlaceholder, o)
+		repl.Set(reasonPlaceholder, reason)
 	}
 	if c := h.logger.Check(zapcore.DebugLevel, "response"); c != nil {
-		c.Write(zap.String("outcome", string(o)), zap.String("reason", string(reason)))
+		c.Write(zap.Stringer("outcome", o), zap.Stringer("reason", reason))
 	}
 }

@@ -12,34 +12,32 @@ import (
 // one resource (RFC 9110 section 3.2). This file keeps caches and conditional
 // requests from taking the one for the other.
 
-// conditional are the request fields by which a client asks whether the copy
-// that it has is still good. That copy may be the other variant.
-var conditional = []string{"If-None-Match", "If-Modified-Since", "If-Range", "Range"}
+// variantFields are the request fields that are edited where the answer may be
+// changed: the origin is to send bytes that can be read, and all of them. The
+// copy that a conditional request speaks of may be the other variant.
+var variantFields = [...]string{"Accept-Encoding", "If-None-Match", "If-Modified-Since", "If-Range", "Range"}
 
-// askForVariant edits the header of a request whose answer may be changed: the
-// origin is to send the whole page, in bytes that can be read. It returns the
-// function that puts everything back, for handlers that run afterwards.
-func askForVariant(h http.Header) (restore func()) {
-	saved := make(map[string][]string)
-	edit := func(field string, lines []string) {
-		saved[field] = h[field]
-		if lines == nil {
-			delete(h, field)
-		} else {
-			h[field] = lines
-		}
+// variantRequest edits a request's header for the way to the origin, and puts
+// it back for handlers that run afterwards, such as error routes.
+type variantRequest struct {
+	saved    [len(variantFields)][]string
+	identity [1]string
+}
+
+func (v *variantRequest) edit(h http.Header) {
+	for i, field := range variantFields {
+		v.saved[i] = h[field]
+		delete(h, field)
 	}
-	edit("Accept-Encoding", []string{"identity"})
-	for _, field := range conditional {
-		edit(field, nil)
-	}
-	return func() {
-		for field, lines := range saved {
-			if lines == nil {
-				delete(h, field)
-			} else {
-				h[field] = lines
-			}
+	v.identity[0] = "identity"
+	h["Accept-Encoding"] = v.identity[:]
+}
+
+func (v *variantRequest) restore(h http.Header) {
+	for i, field := range variantFields {
+		delete(h, field)
+		if v.saved[i] != nil {
+			h[field] = v.saved[i]
 		}
 	}
 }

@@ -101,7 +101,7 @@ func TestCookieRule(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := tc.rule.Find(tc.lines); got != tc.want {
-				t.Errorf("got %v %q, want %v %q", got.Verdict, got.Reason, tc.want.Verdict, tc.want.Reason)
+				t.Errorf("got %v %v, want %v %v", got.Verdict, got.Reason, tc.want.Verdict, tc.want.Reason)
 			}
 		})
 	}
@@ -161,8 +161,8 @@ func FuzzCookieRule(f *testing.F) {
 		if (got.Verdict == Granted) != (yes && !other) {
 			t.Errorf("%q, %q: %v", one, two, got)
 		}
-		if (got.Reason == "") != (got.Verdict == Granted) {
-			t.Errorf("%q, %q: verdict %v with reason %q", one, two, got.Verdict, got.Reason)
+		if (got.Reason == NoReason) != (got.Verdict == Granted) {
+			t.Errorf("%q, %q: verdict %v with reason %v", one, two, got.Verdict, got.Reason)
 		}
 	})
 }

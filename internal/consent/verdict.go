@@ -31,19 +31,33 @@ func (v Verdict) String() string {
 	}
 }
 
-// Reason says why a verdict is not Granted. It never holds anything that came
-// from the visitor, so it may be logged and counted.
-type Reason string
+// Reason says why a verdict is not Granted. It holds nothing that came from
+// the visitor, so it may be logged and counted.
+type Reason uint8
 
 // The reasons; a granted verdict has none.
 const (
-	NoCookieHeader Reason = "no_cookie_header"
-	CookieAbsent   Reason = "cookie_absent"
-	Unanswered     Reason = "unanswered"
-	Malformed      Reason = "malformed"
-	Conflict       Reason = "conflict"
-	Refused        Reason = "refused"
+	NoReason Reason = iota
+	NoCookieHeader
+	CookieAbsent
+	Unanswered
+	Malformed
+	Conflict
+	Refused
 )
+
+// String returns the reason as logs and metrics name it, "" for none.
+func (r Reason) String() string {
+	return [...]string{
+		NoReason:       "",
+		NoCookieHeader: "no_cookie_header",
+		CookieAbsent:   "cookie_absent",
+		Unanswered:     "unanswered",
+		Malformed:      "malformed",
+		Conflict:       "conflict",
+		Refused:        "refused",
+	}[r]
+}
 
 // Finding is a verdict with its reason.
 type Finding struct {

@@ -1,0 +1,112 @@
+package kapadeflector
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// nullWriter is a response that goes nowhere; header is what a server's writer
+// would have to keep anyway.
+type nullWriter struct{ header http.Header }
+
+func (w *nullWriter) Header() http.Header         { return w.header }
+func (w *nullWriter) WriteHeader(int)             {}
+func (w *nullWriter) Write(p []byte) (int, error) { return len(p), nil }
+
+// proxied answers as the reverse proxy does: what was left in the transport's
+// buffer first, then 32 KB at a time.
+func proxied(contentType string, body []byte) caddyhttp.HandlerFunc {
+	types, lengths := []string{contentType}, []string{itoa(len(body))}
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		h := w.Header()
+		h["Content-Type"], h["Content-Length"] = types, lengths
+		w.WriteHeader(200)
+		first := min(3800, len(body))
+		if _, err := w.Write(body[:first]); err != nil {
+			return err
+		}
+		for rest := body[first:]; len(rest) > 0; {
+			n := min(32<<10, len(rest))
+			if _, err := w.Write(rest[:n]); err != nil {
+				return err
+			}
+			rest = rest[n:]
+		}
+		return nil
+	}
+}
+
+// pageOf is a page of that size with a head of a few KB, dense with tags.
+func pageOf(size int) []byte {
+	var b strings.Builder
+	b.WriteString("<!doctype html><html lang=en><head><meta charset=utf-8><title>Support</title>")
+	for i := range 40 {
+		fmt.Fprintf(&b, `<link rel="preload" href="/assets/chunk-%d.js" as="script" crossorigin><meta name="p%d" content="v">`, i, i)
+	}
+	b.WriteString("</head><body>")
+	for b.Len() < size {
+		b.WriteString("<p>All work and no play makes the support team a dull place to be.</p>\n")
+	}
+	return []byte(b.String()[:size])
+}
+
+// The handler alone, beside the bare chain: the difference is what it costs.
+func BenchmarkHandler(b *testing.B) {
+	h := newHandler(b, consentLine)
+	for _, bc := range []struct{ name, cookie, contentType string }{
+		{"bare", unknown, "text/html"},
+		{"no consent", unknown, "text/html"},
+		{"denied", denied, "text/html"},
+		{"granted", granted + "; kapa_web_id=" + idA, "text/html"},
+		{"granted, not HTML", granted + "; kapa_web_id=" + idA, "application/json"},
+	} {
+		for _, size := range []int{8 << 10, 64 << 10, 512 << 10, 8 << 20} {
+			next := proxied(bc.contentType, pageOf(size))
+			b.Run(fmt.Sprintf("%s/%dKB", bc.name, size>>10), func(b *testing.B) {
+				r := newRequest(b, "GET", "/", "Cookie: _ga=GA1.1.1; theme=dark; "+bc.cookie)
+				w := &nullWriter{make(http.Header)}
+				b.ReportAllocs()
+				for b.Loop() {
+					clear(w.header)
+					if bc.name == "bare" {
+						_ = next.ServeHTTP(w, r)
+						continue
+					}
+					unclaim(r)
+					_ = h.ServeHTTP(w, r, next)
+				}
+			})
+		}
+	}
+}
+
+// What is not changed costs two allocations at most.
+func TestAllocationsWithoutAnInsertion(t *testing.T) {
+	h := newHandler(t, consentLine)
+	for name, cookie := range map[string]string{"no consent": unknown, "denied": denied, "granted": granted} {
+		for _, contentType := range []string{"text/html", "application/json"} {
+			if name == "granted" && contentType == "text/html" {
+				continue
+			}
+			r := newRequest(t, "GET", "/", "Cookie: theme=dark; "+cookie)
+			next := proxied(contentType, pageOf(8<<10))
+			w := &nullWriter{make(http.Header)}
+			bare := testing.AllocsPerRun(100, func() {
+				clear(w.header)
+				_ = next.ServeHTTP(w, r)
+			})
+			got := testing.AllocsPerRun(100, func() {
+				clear(w.header)
+				unclaim(r)
+				_ = h.ServeHTTP(w, r, next)
+			})
+			if got > bare+2 {
+				t.Errorf("%s, %s: %v allocations, the bare chain has %v", name, contentType, got, bare)
+			}
+		}
+	}
+}
