@@ -411,8 +411,17 @@ func TestFileServerRangesAndValidators(t *testing.T) {
 	if tagged.StatusCode != 200 || body != strings.Replace(content, "</head>", staticTag+"</head>", 1) {
 		t.Errorf("status %d, %.100s", tagged.StatusCode, body)
 	}
-	if tagged.Header.Get("Etag")+tagged.Header.Get("Last-Modified")+tagged.Header.Get("Accept-Ranges") != "" {
+	if tagged.Header.Get("Last-Modified")+tagged.Header.Get("Accept-Ranges") != "" {
 		t.Errorf("header %v", tagged.Header)
+	}
+	// the copy with the tag is
+	again, _ := s.get("h1", "/a.html", "Cookie: "+granted, "If-None-Match: "+tagged.Header.Get("Etag"))
+	if again.StatusCode != 304 || again.Header.Get("Etag") != tagged.Header.Get("Etag") || again.Header.Get("Cache-Control") != "private, no-cache" {
+		t.Errorf("revalidation with consent: %d, %v", again.StatusCode, again.Header)
+	}
+	// but not once consent is withdrawn
+	if resp, body := s.get("h1", "/a.html", "Cookie: "+denied, "If-None-Match: "+tagged.Header.Get("Etag")); resp.StatusCode != 200 || body != content {
+		t.Errorf("revalidation of the tagged copy after withdrawal: %d, %v", resp.StatusCode, resp.Header)
 	}
 	if resp, body := s.get("h1", "/a.html", "Cookie: "+granted, "Range: bytes=10-20"); resp.StatusCode != 200 || len(body) != len(content)+len(staticTag) {
 		t.Errorf("range with consent: %d, %d bytes", resp.StatusCode, len(body))

@@ -116,6 +116,10 @@ func (c Cookie) idChange(r *http.Request) (lines []string, covered bool) {
 	if c.Off || r.Header.Get("Sec-Fetch-Site") == "cross-site" || isPrefetch(r.Header) {
 		return nil, true
 	}
+	ids := readIDs(r.Header["Cookie"])
+	if ids.first != "" && !ids.differ && !c.Renew {
+		return nil, true // adopted as it is
+	}
 	v := visitorOf(r)
 	if v.hostKind == hostInvalid || c.SameSite == "none" && !v.https {
 		return nil, true
@@ -125,19 +129,19 @@ func (c Cookie) idChange(r *http.Request) (lines []string, covered bool) {
 		return nil, false
 	}
 
-	ids := readIDs(r.Header["Cookie"])
 	id := ids.first
-	if id == "" {
+	switch twin := ids.differ && domain != ""; {
+	case id == "":
 		fresh, err := uuid.NewRandom()
 		if err != nil {
 			return nil, true
 		}
 		id = fresh.String()
-	} else if twin := ids.differ && domain != ""; twin {
+	case twin:
 		// two cookies of one name: the one without a Domain hides or is
 		// hidden by the shared one (RFC 6265bis section 5.7, step 23)
 		lines = append(lines, c.line(v, "", "", -1))
-	} else if !c.Renew {
+	case !c.Renew:
 		return nil, true
 	}
 	return append(lines, c.line(v, id, domain, int(time.Duration(c.MaxAge)/time.Second))), true

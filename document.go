@@ -76,6 +76,17 @@ func acceptsHTML(lines []string) bool {
 	return false
 }
 
+// isUnsafe reports whether a method may change what it is applied to (RFC 9110
+// section 9.2.1).
+func isUnsafe(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return false
+	default:
+		return true
+	}
+}
+
 // isTunnel reports whether r leaves HTTP's request and response behind.
 func isTunnel(r *http.Request) bool {
 	return r.Method == http.MethodConnect ||
@@ -111,12 +122,12 @@ func documentGate(h http.Header, contentType string) outcome {
 		return outcomeAttachment
 	case !asciiCompatible(charsetOf(contentType)):
 		return outcomeCharset
-	case isEncoded(h["Content-Encoding"]):
-		return outcomeEncoded
 	case httpguts.HeaderValuesContainsToken(h["Cache-Control"], "no-transform"):
 		return outcomeNoTransform
 	case caddyhttp.IsIncremental(h): // RFC 10036: nothing may be held back
 		return outcomeNotDocument
+	case isEncoded(h["Content-Encoding"]):
+		return outcomeEncoded
 	default:
 		return undecided
 	}
@@ -137,6 +148,8 @@ func isAttachment(s string) bool {
 	return kind != "" && !strings.EqualFold(kind, "inline") && !strings.Contains(kind, "=")
 }
 
+// isEncoded reports whether a Content-Encoding says that the body is not to be
+// read as it is.
 func isEncoded(lines []string) bool {
 	for _, line := range lines {
 		for coding := range strings.SplitSeq(line, ",") {
@@ -146,6 +159,17 @@ func isEncoded(lines []string) bool {
 		}
 	}
 	return false
+}
+
+// isGzipMagic reports whether a body that begins with p is compressed (RFC 1952
+// section 2.3.1). No page begins so.
+func isGzipMagic(p []byte) bool {
+	return len(p) >= 2 && p[0] == 0x1f && p[1] == 0x8b
+}
+
+// isGzip reports whether gzip is the one coding (RFC 9110 section 8.4.1.3).
+func isGzip(lines []string) bool {
+	return len(lines) == 1 && (strings.EqualFold(lines[0], "gzip") || strings.EqualFold(lines[0], "x-gzip"))
 }
 
 // charsetOf returns the charset parameter of a Content-Type, "" if there is

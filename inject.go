@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
 )
@@ -53,9 +54,17 @@ type responseWriter struct {
 	html    bool // an HTML document under the configured pages
 	request variantRequest
 
+	gzip    bool     // the page comes compressed all the same
+	decoder *decoder // from its first byte on
+	private bool     // kept out of shared caches by us
+
 	buf    []byte // what is held back
 	pooled *[bufferSize]byte
 }
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // WriteHeader takes the first final status; others change nothing, as in
 // net/http.
@@ -82,18 +91,23 @@ func (rw *responseWriter) WriteHeader(status int) {
 // decide settles whether the response is held back to be changed.
 func (rw *responseWriter) decide(contentType string) {
 	rw.outcome = rw.judge(contentType)
-	if rw.outcome == undecided && rw.visit.request.Method != http.MethodHead {
+	if rw.outcome == outcomeEncoded && rw.visit.mayBeChanged() && isGzip(rw.Header()["Content-Encoding"]) {
+		rw.outcome = undecided // the origin was asked not to
+		rw.gzip = true
+	}
+	switch {
+	case rw.outcome != undecided:
+		rw.stage = through
+		rw.sendHeader(false, false)
+	case rw.visit.request.Method == http.MethodHead:
+		// the header that GET would get, without a body or an id
+		rw.outcome = outcomeNoBody
+		rw.stage = through
+		rw.sendHeader(true, false)
+	default:
 		rw.stage = holding
 		rw.scanner.Reset(rw.visit.handler.scriptFile)
-		return
 	}
-	// HEAD: the header that GET would get, without a body or an id
-	changed := rw.outcome == undecided
-	if changed {
-		rw.outcome = outcomeNoBody
-	}
-	rw.stage = through
-	rw.sendHeader(changed, false)
 }
 
 // judge returns the outcome of a response that is not to be changed, undecided for
@@ -106,10 +120,14 @@ func (rw *responseWriter) judge(contentType string) outcome {
 	if o := responseKind(rw.status, h, contentType); o != undecided {
 		return o
 	}
-	if o := documentGate(h, contentType); o != undecided {
+	o := documentGate(h, contentType)
+	if o != undecided && o != outcomeEncoded {
 		return o
 	}
 	rw.html = true
+	if o != undecided {
+		return o
+	}
 	if v.asked == askedOther {
 		return outcomeNotDocument
 	}
@@ -123,24 +141,41 @@ func (rw *responseWriter) judge(contentType string) outcome {
 // insertion, exact that all of it is still to be written.
 func (rw *responseWriter) sendHeader(changed, exact bool) {
 	h, v := rw.Header(), &rw.visit
-	if rw.html {
-		addVary(h, "Cookie")
+	if rw.html || rw.outcome == outcomeNotModified && v.asked != askedOther {
+		addVary(h, "Cookie") // RFC 9110 section 15.4.5: a 304 says it too
 		if rw.outcome == outcomeNotDocument && v.gateField != "" && v.outcome == outcomeInjected {
 			addVary(h, v.gateField) // the document at the same address is another one
 		}
 	}
-	if changed {
-		describeVariant(h, len(v.insertion.html), exact)
-		if v.isPrivate() {
-			makePrivate(h)
-		}
-		if lines := v.newID(h); lines != nil {
-			h["Set-Cookie"] = append(h["Set-Cookie"], lines...)
-			makePrivate(h)
-		}
+	switch {
+	case changed:
+		describeVariant(h, v.insertion.suffix, len(v.insertion.html), exact && !rw.gzip)
+		rw.personalize(h)
+	case rw.status == http.StatusNotModified && v.mayBeChanged() && v.request.Header["If-None-Match"] != nil:
+		// the request's tags, cut for this variant, were what it answers to
+		markVariant(h, v.insertion.suffix)
+		rw.personalize(h)
+	case rw.gzip: // decoded, and nothing to insert after all
+		describeVariant(h, v.insertion.suffix, 0, false)
+	}
+	if rw.gzip {
+		delete(h, "Content-Encoding")
 	}
 	v.forgetID(h)
 	rw.ResponseWriter.WriteHeader(rw.status)
+}
+
+// personalize adds what a page with the insertion, or a 304 for one, says to
+// its visitor alone.
+func (rw *responseWriter) personalize(h http.Header) {
+	lines := rw.visit.newID(h)
+	if lines != nil {
+		h["Set-Cookie"] = append(h["Set-Cookie"], lines...)
+	}
+	if lines != nil || rw.visit.isPrivate() {
+		makePrivate(h)
+		rw.private = true
+	}
 }
 
 // Write takes the origin's bytes. It returns len(p) on success, whatever was
@@ -152,6 +187,20 @@ func (rw *responseWriter) Write(p []byte) (int, error) {
 	if rw.stage == sniffing && len(p) > 0 {
 		rw.decide(http.DetectContentType(p))
 	}
+	if rw.stage == holding && rw.pooled == nil && isGzipMagic(p) {
+		rw.gzip = true // perhaps without the header field that says so
+	}
+	if !rw.gzip {
+		return rw.write(p)
+	}
+	if rw.decoder == nil {
+		rw.decoder = newDecoder(writerFunc(rw.write))
+	}
+	return rw.decoder.Write(p)
+}
+
+// write takes bytes of the page.
+func (rw *responseWriter) write(p []byte) (int, error) {
 	if rw.stage == through {
 		return rw.ResponseWriter.Write(p)
 	}
@@ -167,9 +216,6 @@ func (rw *responseWriter) Write(p []byte) (int, error) {
 // feed looks for the anchor in p.
 func (rw *responseWriter) feed(p []byte) error {
 	if rw.pooled == nil {
-		if p[0] == 0x1f { // gzip (RFC 1952 section 2.3.1) without its header field
-			return rw.pass(outcomeEncoded, p)
-		}
 		rw.pooled = buffers.Get().(*[bufferSize]byte)
 		rw.buf = rw.pooled[:0]
 	}
@@ -317,10 +363,10 @@ func (rw *responseWriter) ReadFrom(r io.Reader) (n int64, err error) {
 	if rw.stage == waiting {
 		rw.WriteHeader(http.StatusOK)
 	}
-	if rw.stage != through {
+	if rw.stage != through || rw.gzip {
 		pooled := buffers.Get().(*[bufferSize]byte)
 		defer buffers.Put(pooled)
-		for rw.stage != through {
+		for rw.stage != through || rw.gzip {
 			nr, rerr := r.Read(pooled[:gatherLimit])
 			if nr > 0 {
 				nw, werr := rw.Write(pooled[:nr])
@@ -369,22 +415,26 @@ func (v visit) serve(w http.ResponseWriter, next caddyhttp.Handler) error {
 	rw := &responseWriter{visit: v}
 	rw.ResponseWriterWrapper.ResponseWriter = w
 
-	if v.mayBeChanged() {
-		rw.request.edit(v.request.Header)
+	if v.onPage {
+		rw.request.edit(v.request.Header, v.insertion.suffix, isUnsafe(v.request.Method))
 	}
 	returned := false
 	defer func() {
-		if v.mayBeChanged() {
-			rw.request.restore(v.request.Header)
-		}
+		rw.request.restore(v.request.Header)
 		if !returned {
 			rw.outcome = outcomeAborted
+		}
+		if rw.decoder != nil {
+			rw.decoder.stop()
 		}
 		rw.dropBuffer()
 		v.end(rw.outcome)
 	}()
 
 	err := next.ServeHTTP(rw, v.request)
+	if rw.decoder != nil && (err == nil || rw.stage > holding) {
+		rw.finishDecoding()
+	}
 	if err != nil {
 		rw.fail()
 	} else if rw.finish() != nil { // the client is gone
@@ -392,6 +442,19 @@ func (v visit) serve(w http.ResponseWriter, next caddyhttp.Handler) error {
 	}
 	returned = true
 	return err
+}
+
+// finishDecoding breaks the response off if its body was not whole: a page
+// that is cut short must not look like one that is not.
+func (rw *responseWriter) finishDecoding() {
+	err := rw.decoder.finish()
+	if err == nil {
+		return
+	}
+	if rw.visit.request.Context().Err() == nil { // else the client has left
+		rw.visit.handler.logger.Error("aborting the response: the origin's compressed page cannot be decoded", zap.Error(err))
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // finish ends a response whose handler returned without an error.
@@ -402,10 +465,12 @@ func (rw *responseWriter) finish() error {
 		return nil
 	case rw.stage == sniffing || rw.stage == holding && rw.pooled == nil: // no body
 		rw.outcome = outcomeNoBody
+		rw.gzip = false
 		rw.stage = through
 		rw.sendHeader(false, true)
 		return nil
 	case rw.stage == through:
+		rw.checkHeader()
 		return nil
 	}
 	off, ok := rw.scanner.End()
@@ -413,6 +478,20 @@ func (rw *responseWriter) finish() error {
 		return rw.pass(outcomeNoAnchor, nil)
 	}
 	return rw.settle(len(rw.buf)+off, nil)
+}
+
+// checkHeader finds out whether a handler further out has undone what keeps a
+// visitor's page out of shared caches. It cannot be prevented: a deferred
+// header directive runs when the header has left this writer.
+func (rw *responseWriter) checkHeader() {
+	if !rw.private || isPrivate(rw.Header()) {
+		return
+	}
+	rw.outcome = outcomeHeaderOverridden
+	if h := rw.visit.handler; h.warnedOverridden.CompareAndSwap(false, true) {
+		h.logger.Error("a header directive replaced Cache-Control on a page that is for one visitor alone; " +
+			"put its deletions, which defer the whole block, into a header block of their own; said once")
+	}
 }
 
 // fail ends a response whose handler returned an error. What is held goes

@@ -69,7 +69,7 @@ type Handler struct {
 	untracked  *tag   // nil with without_consent skip
 	scriptFile string // the last segment of the script's path
 
-	warnedUncovered *atomic.Bool
+	warnedUncovered, warnedOverridden *atomic.Bool
 }
 
 const (
@@ -89,7 +89,7 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 // the first request.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
-	h.warnedUncovered = new(atomic.Bool)
+	h.warnedUncovered, h.warnedOverridden = new(atomic.Bool), new(atomic.Bool)
 
 	script, err := h.provisionScript()
 	if err != nil {

@@ -41,7 +41,8 @@ const (
 	outcomeAlreadyPresent // the page loads the deflector itself
 	outcomeNoAnchor       // the page ended before its head did
 	outcomeInjected
-	outcomeUntracked // injected, without identifiers
+	outcomeUntracked        // injected, without identifiers
+	outcomeHeaderOverridden // injected, but a header directive made it public
 
 	outcomeError   // a handler behind returned an error
 	outcomeAborted // the response was broken off
@@ -50,29 +51,30 @@ const (
 // String returns the outcome as logs and metrics name it.
 func (o outcome) String() string {
 	return [...]string{
-		undecided:             "",
-		outcomeUpgrade:        "upgrade",
-		outcomeOtherPage:      "other_page",
-		outcomeNoBody:         "no_body",
-		outcomeRedirect:       "redirect",
-		outcomeNotModified:    "not_modified",
-		outcomePartial:        "partial",
-		outcomeNotHTML:        "not_html",
-		outcomeAttachment:     "attachment",
-		outcomeCharset:        "charset",
-		outcomeEncoded:        "encoded",
-		outcomeNoTransform:    "no_transform",
-		outcomeNotDocument:    "not_document",
-		outcomeNoConsent:      "no_consent",
-		outcomeDenied:         "denied",
-		outcomeIncomplete:     "incomplete",
-		outcomeAMP:            "amp",
-		outcomeAlreadyPresent: "already_present",
-		outcomeNoAnchor:       "no_anchor",
-		outcomeInjected:       "injected",
-		outcomeUntracked:      "untracked",
-		outcomeError:          "error",
-		outcomeAborted:        "aborted",
+		undecided:               "",
+		outcomeUpgrade:          "upgrade",
+		outcomeOtherPage:        "other_page",
+		outcomeNoBody:           "no_body",
+		outcomeRedirect:         "redirect",
+		outcomeNotModified:      "not_modified",
+		outcomePartial:          "partial",
+		outcomeNotHTML:          "not_html",
+		outcomeAttachment:       "attachment",
+		outcomeCharset:          "charset",
+		outcomeEncoded:          "encoded",
+		outcomeNoTransform:      "no_transform",
+		outcomeNotDocument:      "not_document",
+		outcomeNoConsent:        "no_consent",
+		outcomeDenied:           "denied",
+		outcomeIncomplete:       "incomplete",
+		outcomeAMP:              "amp",
+		outcomeAlreadyPresent:   "already_present",
+		outcomeNoAnchor:         "no_anchor",
+		outcomeInjected:         "injected",
+		outcomeUntracked:        "untracked",
+		outcomeHeaderOverridden: "header_overridden",
+		outcomeError:            "error",
+		outcomeAborted:          "aborted",
 	}[o]
 }
 

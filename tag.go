@@ -59,7 +59,7 @@ type User struct {
 	// The visitor's e-mail address.
 	Email string `json:"email,omitempty"`
 
-	// Further values by their names in Kapa's terms, such as `companyName`.
+	// Further values by their names in Kapa's terms, such as `company_name`.
 	Metadata map[string]string `json:"metadata,omitempty"`
 }
 
@@ -234,6 +234,8 @@ type userValue struct {
 // insertion is what one request's document gets.
 type insertion struct {
 	html []byte
+	// What ends the entity tag of a page with them.
+	suffix string
 	// Whether the deflector may use the visitor's id, and a fingerprint.
 	cookies, fingerprint bool
 	// Whether the bytes depend on the request.
@@ -368,6 +370,7 @@ func (t *tag) complete(repl *caddy.Replacer) (insertion, error) {
 		return insertion{}, errTooLong
 	}
 	in.html = []byte(b.String())
+	in.suffix = variantSuffix(in.html)
 	return in, nil
 }
 

@@ -1,6 +1,8 @@
 package kapadeflector
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"strconv"
 	"strings"
@@ -9,31 +11,142 @@ import (
 )
 
 // A page with the tag and the same page without it are two representations of
-// one resource (RFC 9110 section 3.2). This file keeps caches and conditional
-// requests from taking the one for the other.
+// one resource (RFC 9110 section 3.2), and so are the pages of two visitors
+// whose tags differ. This file keeps caches and conditional requests from
+// taking the one for the other.
 
-// variantFields are the request fields that are edited where the answer may be
-// changed: the origin is to send bytes that can be read, and all of them. The
-// copy that a conditional request speaks of may be the other variant.
-var variantFields = [...]string{"Accept-Encoding", "If-None-Match", "If-Modified-Since", "If-Range", "Range"}
+// variantMark begins what is appended to the entity tag of a changed page,
+// before the closing quote. A hash of the bytes inserted follows, so that no
+// tag validates a page with other bytes (RFC 9110 section 8.8.3.3). Caddy's
+// encode, outside, appends its own suffix behind and cuts it off first.
+const (
+	variantMark   = "-kapa-"
+	variantLength = len(variantMark) + 16 + len(`"`)
+)
 
-// variantRequest edits a request's header for the way to the origin, and puts
+// variantSuffix is what ends the entity tags of pages that get html.
+func variantSuffix(html []byte) string {
+	hash := sha256.Sum256(html)
+	return variantMark + hex.EncodeToString(hash[:8]) + `"`
+}
+
+// cutVariant cuts the suffix from an entity tag, if it has one.
+func cutVariant(tag string) (origin, suffix string) {
+	n := len(tag) - variantLength
+	if n < 1 || !strings.HasPrefix(tag[n:], variantMark) || tag[len(tag)-1] != '"' {
+		return tag, ""
+	}
+	return tag[:n] + `"`, tag[n:]
+}
+
+// variantFields are the request fields that may be edited on the way to the
+// origin: those by which a client asks whether the copy that it has is still
+// good, and what keeps an answer from being read and changed.
+var variantFields = [...]string{"If-None-Match", "If-Match", "If-Range", "If-Modified-Since", "Range", "Accept-Encoding"}
+
+// variantRequest edits a request's header for the way to the origin and puts
 // it back for handlers that run afterwards, such as error routes.
 type variantRequest struct {
+	edited   bool
 	saved    [len(variantFields)][]string
 	identity [1]string
 }
 
-func (v *variantRequest) edit(h http.Header) {
+// edit leaves of h what the origin can answer for the variant with this
+// suffix, "" for its own page. unsafe says that the method may change the
+// resource: it is the resource then that the tags name, whatever its variant.
+func (v *variantRequest) edit(h http.Header, suffix string, unsafe bool) {
+	if suffix == "" && !hasVariants(h) {
+		return
+	}
+	v.edited = true
 	for i, field := range variantFields {
 		v.saved[i] = h[field]
-		delete(h, field)
 	}
-	v.identity[0] = "identity"
-	h["Accept-Encoding"] = v.identity[:]
+	for _, field := range []string{"If-None-Match", "If-Match", "If-Range"} {
+		before := h[field]
+		if before == nil {
+			continue
+		}
+		tags := tagsFor(before, suffix, unsafe || field == "If-Match" && first(before) == "*")
+		switch {
+		case tags != "":
+			h[field] = []string{tags}
+		case field == "If-Match":
+			h[field] = []string{`"-"`} // which matches nothing
+		default:
+			delete(h, field)
+			// not even by its date; with If-None-Match it did not count
+			// (RFC 9110 section 13.1.3)
+			delete(h, "If-Modified-Since")
+			if field == "If-Range" {
+				delete(h, "Range")
+			}
+		}
+	}
+	if suffix != "" && !unsafe {
+		delete(h, "If-Modified-Since")
+		delete(h, "If-Range")
+		delete(h, "Range")
+	}
+	if suffix != "" {
+		v.identity[0] = "identity"
+		h["Accept-Encoding"] = v.identity[:]
+	}
 }
 
+// hasVariants reports whether h names a variant of ours.
+func hasVariants(h http.Header) bool {
+	for _, field := range []string{"If-None-Match", "If-Match", "If-Range"} {
+		for _, line := range h[field] {
+			if strings.Contains(line, variantMark) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// tagsFor returns what a list of entity tags says about the origin's page:
+// those of the variant with this suffix without it, and none of another. For
+// an unsafe method the suffix of any is cut. "*" speaks for no variant.
+func tagsFor(lines []string, suffix string, unsafe bool) string {
+	var out []string
+	for _, tag := range entityTags(strings.Join(lines, ",")) {
+		origin, has := cutVariant(tag)
+		if unsafe || has == suffix && (tag != "*" || suffix == "") {
+			out = append(out, origin)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// entityTags splits a list of them; a comma may stand inside their quotes (RFC
+// 9110 section 8.8.3).
+func entityTags(s string) (tags []string) {
+	for s != "" {
+		end, quoted := len(s), false
+		for i := range len(s) {
+			if s[i] == '"' {
+				quoted = !quoted
+			} else if s[i] == ',' && !quoted {
+				end = i
+				break
+			}
+		}
+		if tag := strings.TrimSpace(s[:end]); tag != "" {
+			tags = append(tags, tag)
+		}
+		s = s[min(end+1, len(s)):]
+	}
+	return tags
+}
+
+// restore puts h back.
 func (v *variantRequest) restore(h http.Header) {
+	if !v.edited {
+		return
+	}
 	for i, field := range variantFields {
 		delete(h, field)
 		if v.saved[i] != nil {
@@ -42,22 +155,32 @@ func (v *variantRequest) restore(h http.Header) {
 	}
 }
 
-// describeVariant edits the header of a page into which added bytes go: what
-// described the origin's bytes is taken away. The length is kept exact while
-// all of the header is still to be sent, else exact is false and it goes.
-func describeVariant(h http.Header, added int, exact bool) {
+// describeVariant edits the header of a page into which added bytes go, whose
+// entity tag ends with suffix. The length is kept exact while all of the body
+// is still to be written.
+func describeVariant(h http.Header, suffix string, added int, exact bool) {
 	length, err := strconv.ParseInt(first(h["Content-Length"]), 10, 64)
 	if exact && err == nil && h["Trailer"] == nil {
 		h["Content-Length"] = []string{strconv.FormatInt(length+int64(added), 10)}
 	} else {
 		delete(h, "Content-Length")
 	}
-	for _, field := range []string{
-		"Etag", "Last-Modified", "Accept-Ranges",
-		"Digest", "Content-Digest", "Repr-Digest", "Content-Md5",
-	} {
+	for _, field := range []string{"Accept-Ranges", "Digest", "Content-Digest", "Repr-Digest", "Content-Md5"} {
 		delete(h, field)
 	}
+	markVariant(h, suffix)
+}
+
+// markVariant lets the validators in h, of a changed page or of a 304 for one,
+// speak for that variant alone. A date cannot.
+func markVariant(h http.Header, suffix string) {
+	delete(h, "Last-Modified")
+	tag := strings.TrimSpace(first(h["Etag"]))
+	if len(tag) < 2 || tag[len(tag)-1] != '"' {
+		delete(h, "Etag")
+		return
+	}
+	h["Etag"] = []string{tag[:len(tag)-1] + suffix}
 }
 
 // makePrivate keeps the answer with header h out of shared caches, and has
@@ -75,6 +198,14 @@ func makePrivate(h http.Header) {
 			delete(h, field)
 		}
 	}
+}
+
+// isPrivate reports whether shared caches keep away from an answer with header
+// h, as makePrivate leaves it.
+func isPrivate(h http.Header) bool {
+	return h["Surrogate-Control"] == nil && h["Cdn-Cache-Control"] == nil &&
+		(httpguts.HeaderValuesContainsToken(h["Cache-Control"], "private") ||
+			httpguts.HeaderValuesContainsToken(h["Cache-Control"], "no-store"))
 }
 
 // addVary adds field to the Vary header, unless it is there.

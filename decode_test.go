@@ -1,0 +1,268 @@
+package kapadeflector
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func zip(t testing.TB, s string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	io.WriteString(z, s)
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// sendZipped answers with body in writes of that size.
+func sendZipped(body []byte, chunk int, fields ...string) caddyhttp.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", "text/html")
+		w.Header().Set("Content-Length", itoa(len(body)))
+		w.Header().Set("Etag", `"zipped"`)
+		for _, field := range fields {
+			name, value, _ := strings.Cut(field, ": ")
+			w.Header().Set(name, value)
+		}
+		for rest := body; len(rest) > 0; {
+			n := min(chunk, len(rest))
+			if _, err := w.Write(rest[:n]); err != nil {
+				return err
+			}
+			rest = rest[n:]
+		}
+		return nil
+	}
+}
+
+// A page that comes compressed although the origin was asked not to.
+func TestCompressedPages(t *testing.T) {
+	h := newHandler(t, consentLine)
+	big := strings.Replace(page, "b</body>", strings.Repeat("all work and no play ", 50_000)+"</body>", 1)
+	for _, tc := range []struct {
+		name   string
+		body   []byte
+		fields []string
+		want   string // what is under the coding
+	}{
+		{"gzip", zip(t, page), []string{"Content-Encoding: gzip"}, page},
+		{"x-gzip in capitals", zip(t, page), []string{"Content-Encoding: X-GZIP"}, page},
+		{"without the field that says so", zip(t, page), nil, page},
+		{"large", zip(t, big), []string{"Content-Encoding: gzip"}, big},
+		{"two members", append(zip(t, page[:30]), zip(t, page[30:])...), []string{"Content-Encoding: gzip"}, page},
+		{"padding behind", append(zip(t, page), 0, 0, 0, 0), []string{"Content-Encoding: gzip"}, page},
+	} {
+		for _, chunk := range []int{1 << 20, 1000, 7, 2} {
+			r := newRequest(t, "GET", "/", "Cookie: "+granted)
+			resp := serve(t, h, r, sendZipped(tc.body, chunk, tc.fields...))
+			if got, want := bodyOf(t, resp), strings.Replace(tc.want, "</head>", staticTag+"</head>", 1); got != want {
+				t.Errorf("%s, by %d: %d bytes, want %d: %.300s", tc.name, chunk, len(got), len(want), got)
+			}
+			if o, _ := outcomeOf(r); o != outcomeInjected {
+				t.Errorf("%s, by %d: outcome %s", tc.name, chunk, o)
+			}
+			if resp.Header.Get("Content-Encoding")+resp.Header.Get("Content-Length") != "" {
+				t.Errorf("%s, by %d: header %v", tc.name, chunk, resp.Header)
+			}
+
+			// nobody else's page is touched
+			r = newRequest(t, "GET", "/", "Cookie: "+unknown)
+			resp = serve(t, h, r, sendZipped(tc.body, chunk, tc.fields...))
+			if got := bodyOf(t, resp); got != string(tc.body) || resp.Header.Get("Content-Length") != itoa(len(tc.body)) || resp.Header.Get("Etag") != `"zipped"` {
+				t.Errorf("%s, by %d: without consent: %v", tc.name, chunk, resp.Header)
+			}
+		}
+	}
+
+	t.Run("by ReadFrom", func(t *testing.T) {
+		resp := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), func(w http.ResponseWriter, _ *http.Request) error {
+			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("Content-Encoding", "gzip")
+			_, err := io.Copy(w, bytes.NewReader(zip(t, big)))
+			return err
+		})
+		if got := bodyOf(t, resp); got != strings.Replace(big, "</head>", staticTag+"</head>", 1) {
+			t.Errorf("%d bytes", len(got))
+		}
+	})
+	t.Run("flushed in the middle", func(t *testing.T) {
+		w := &tracker{ResponseRecorder: httptest.NewRecorder()}
+		_ = h.ServeHTTP(w, newRequest(t, "GET", "/", "Cookie: "+granted), caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
+			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			io.WriteString(z, page[:40])
+			z.Flush()
+			http.NewResponseController(w).Flush()
+			io.WriteString(z, page[40:])
+			return z.Close()
+		}))
+		if got := strings.Join(w.calls, " "); !strings.HasPrefix(got, "header write flush write") || w.Body.String() != taggedPage {
+			t.Errorf("%s: %s", got, w.Body)
+		}
+	})
+	t.Run("a coding without a body", func(t *testing.T) {
+		r := newRequest(t, "GET", "/", "Cookie: "+granted)
+		resp := serve(t, h, r, sendZipped(nil, 1, "Content-Encoding: gzip"))
+		if resp.Header.Get("Content-Encoding") != "gzip" {
+			t.Errorf("header %v", resp.Header)
+		}
+	})
+	t.Run("HEAD says what GET would", func(t *testing.T) {
+		resp := serve(t, h, newRequest(t, "HEAD", "/", "Cookie: "+granted), func(w http.ResponseWriter, r *http.Request) error {
+			defer w.WriteHeader(http.StatusOK)
+			return sendZipped(nil, 1, "Content-Encoding: gzip", "Content-Length: 100")(w, r)
+		})
+		if resp.Header.Get("Content-Encoding")+resp.Header.Get("Content-Length") != "" || !strings.Contains(resp.Header.Get("Etag"), variantMark) {
+			t.Errorf("header %v", resp.Header)
+		}
+	})
+	t.Run("no-transform goes before", func(t *testing.T) {
+		r := newRequest(t, "GET", "/", "Cookie: "+granted)
+		resp := serve(t, h, r, sendZipped(zip(t, page), 99, "Content-Encoding: gzip", "Cache-Control: no-transform"))
+		if bodyOf(t, resp) != string(zip(t, page)) {
+			t.Error("decoded all the same")
+		}
+	})
+	t.Run("decoded, and nothing to insert after all", func(t *testing.T) {
+		r := newRequest(t, "GET", "/", "Cookie: "+granted)
+		resp := serve(t, h, r, sendZipped(zip(t, taggedPage), 99, "Content-Encoding: gzip"))
+		if o, _ := outcomeOf(r); bodyOf(t, resp) != taggedPage || o != outcomeAlreadyPresent || resp.Header.Get("Content-Encoding") != "" {
+			t.Errorf("%s, %v", o, resp.Header)
+		}
+	})
+}
+
+// A compressed page that is broken ends as an aborted response, never as a
+// page that looks whole.
+func TestBrokenCompression(t *testing.T) {
+	whole := zip(t, strings.Replace(page, "b</body>", strings.Repeat("no two alike ", 9000)+"</body>", 1))
+	flipped := bytes.Clone(whole)
+	flipped[len(flipped)-6] ^= 1 // in the checksum
+	for name, body := range map[string][]byte{
+		"cut in its header":        whole[:5],
+		"cut in the head":          whole[:60],
+		"cut in the body":          whole[:len(whole)-40],
+		"cut in its checksum":      whole[:len(whole)-3],
+		"a wrong checksum":         flipped,
+		"not gzip at all":          []byte(page),
+		"cut in its second member": append(bytes.Clone(whole), whole[:40]...),
+	} {
+		for _, chunk := range []int{1 << 20, 11} {
+			h := newHandler(t, consentLine)
+			r := newRequest(t, "GET", "/", "Cookie: "+granted)
+			aborted := func() (aborted bool) {
+				defer func() { aborted = recover() == http.ErrAbortHandler }()
+				_ = h.ServeHTTP(httptest.NewRecorder(), r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+					// a handler that does not care what Write returns
+					_ = sendZipped(body, chunk, "Content-Encoding: gzip")(w, r)
+					return nil
+				}))
+				return false
+			}()
+			if o, _ := outcomeOf(r); !aborted || o != outcomeAborted {
+				t.Errorf("%s, by %d: aborted %v, outcome %s", name, chunk, aborted, o)
+			}
+		}
+	}
+
+	t.Run("an error before anything was sent is an error", func(t *testing.T) {
+		h := newHandler(t, consentLine)
+		broken := errors.New("broken")
+		w := &tracker{ResponseRecorder: httptest.NewRecorder()}
+		err := h.ServeHTTP(w, newRequest(t, "GET", "/", "Cookie: "+granted), caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+			_ = sendZipped(whole[:30], 30, "Content-Encoding: gzip")(w, r)
+			return broken
+		}))
+		if err != broken || w.calls != nil {
+			t.Errorf("%v, %v", err, w.calls)
+		}
+	})
+}
+
+// discard counts what a client would get.
+type discard struct {
+	header http.Header
+	n      int64
+}
+
+func (w *discard) Header() http.Header { return w.header }
+func (w *discard) WriteHeader(int)     {}
+func (w *discard) Write(p []byte) (int, error) {
+	w.n += int64(len(p))
+	return len(p), nil
+}
+
+// A decompression bomb is cut off early, and memory stays flat meanwhile.
+func TestDecompressionBomb(t *testing.T) {
+	var bomb bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&bomb, gzip.BestCompression)
+	io.WriteString(z, page)
+	zeros := make([]byte, 1<<20)
+	for range 200 {
+		z.Write(zeros)
+	}
+	z.Close()
+
+	h := newHandler(t, consentLine)
+	w := &discard{header: make(http.Header)}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	func() {
+		defer func() {
+			if recover() != http.ErrAbortHandler {
+				t.Error("not aborted")
+			}
+		}()
+		_ = h.ServeHTTP(w, newRequest(t, "GET", "/", "Cookie: "+granted), sendZipped(bomb.Bytes(), 32<<10, "Content-Encoding: gzip"))
+	}()
+	runtime.ReadMemStats(&after)
+	if w.n > bombLength+bufferSize {
+		t.Errorf("%d bytes came through", w.n)
+	}
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > 2<<20 {
+		t.Errorf("%d bytes were allocated for it", grown)
+	}
+}
+
+// Any bytes under the coding: what comes out is the page, or an abort.
+func FuzzCompressedPage(f *testing.F) {
+	f.Add(zip(f, page), 3)
+	f.Add(zip(f, page)[:40], 5)
+	f.Add(append(zip(f, "<!doctype html>"), zip(f, page)...), 100)
+	h := newHandler(f, consentLine)
+	f.Fuzz(func(t *testing.T, body []byte, chunk int) {
+		if len(body) == 0 {
+			return
+		}
+		w := httptest.NewRecorder()
+		aborted := func() (aborted bool) {
+			defer func() { aborted = recover() != nil }()
+			_ = h.ServeHTTP(w, newRequest(t, "GET", "/", "Cookie: "+granted), sendZipped(body, max(chunk&0xffff, 1), "Content-Encoding: gzip"))
+			return false
+		}()
+		if aborted {
+			return
+		}
+		got := strings.Replace(w.Body.String(), staticTag, "", 1)
+		z, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			t.Fatalf("%q: %v, but %q came out", body, err, got)
+		}
+		want, _ := io.ReadAll(z) // up to what follows the members
+		if got != string(want) {
+			t.Errorf("%q: got %q, want %q", body, got, want)
+		}
+	})
+}
