@@ -553,3 +553,24 @@ func TestAccessLog(t *testing.T) {
 		t.Errorf("logged %q", got)
 	}
 }
+
+// An expression may take words from the request. They are the words, whatever
+// they look like: nothing in them is resolved again.
+func TestExpressionWordsFromTheRequest(t *testing.T) {
+	t.Setenv("KAPA_SECRET", "s3cret")
+	s := startCaddy(t, `http://support.acme.com:HTTP {
+		@c expression consent('cookie', 'cookie_consent', {http.request.header.X-Word})
+		respond @c yes
+		respond no
+	}`)
+	for word, cookies := range map[string]string{
+		"yes":               "yes cookie_consent=yes",
+		"{env.KAPA_SECRET}": "no cookie_consent=s3cret",
+		"other":             "no cookie_consent=yes",
+	} {
+		want, cookie, _ := strings.Cut(cookies, " ")
+		if _, body := s.get("h1", "/", "Cookie: "+cookie, "X-Word: "+word); body != want {
+			t.Errorf("%s, %s: %s, want %s", word, cookie, body, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package kapadeflector
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -130,6 +131,9 @@ func (h *Handler) parseAttribute(d *caddyfile.Dispenser) error {
 		if err := a.checkValue(); err != nil {
 			return d.WrapErr(err)
 		}
+		if isBlank(a.Value) && slices.Contains(requiredAttributes, a.Name) {
+			return d.Errf("%s is required, but empty", a.Name)
+		}
 	}
 	h.Attributes = append(h.Attributes, a)
 	return noBlock(d, a.Name)
@@ -143,7 +147,8 @@ func (h *Handler) parseScript(d *caddyfile.Dispenser) error {
 	if err := oneArg(d, &s.URL); err != nil {
 		return err
 	}
-	fields := map[string]*string{"integrity": &s.Integrity, "crossorigin": &s.CrossOrigin, "loading": &s.Loading}
+	fields := s.fields()
+	delete(fields, "url")
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		field, ok := fields[d.Val()]
 		if !ok {
@@ -155,13 +160,16 @@ func (h *Handler) parseScript(d *caddyfile.Dispenser) error {
 		if d.Val() == "integrity" { // several hashes are one value
 			*field = strings.Join(d.RemainingArgs(), " ")
 			if *field == "" {
-				return d.ArgErr()
+				return d.Err("integrity names no hash: write sha384-... or leave the line out")
 			}
 		} else if err := oneArg(d, field); err != nil {
 			return err
 		}
 		if err := s.checkText(); err != nil {
 			return d.WrapErr(err)
+		}
+		if err := noBlock(d, "a script option"); err != nil {
+			return err
 		}
 	}
 	h.Script = s
@@ -173,7 +181,7 @@ func (h *Handler) parseScript(d *caddyfile.Dispenser) error {
 
 // checkText is check for what does not await load.
 func (s Script) checkText() error {
-	for _, field := range []*string{&s.URL, &s.Integrity, &s.CrossOrigin, &s.Loading} {
+	for _, field := range s.fields() {
 		if awaitsLoad(*field) {
 			*field = ""
 		}
@@ -231,7 +239,7 @@ func (h *Handler) parseCookie(d *caddyfile.Dispenser) error {
 		}
 		h.Cookie.Off = true
 		if d.NextArg() {
-			return d.ArgErr()
+			return d.Errf("unexpected %q: cookie off stands alone", d.Val())
 		}
 		return noBlock(d, "cookie off")
 	}
@@ -262,7 +270,7 @@ func (c *Cookie) parseOption(d *caddyfile.Dispenser) error {
 		}
 		age, err := caddy.ParseDuration(arg)
 		if err != nil || age == 0 {
-			return d.Errf("max_age is %q: allowed are durations such as 395d or 720h", arg)
+			return d.Errf("max_age is %q: allowed are durations from 1s to 400d, such as 395d or 720h", arg)
 		}
 		c.MaxAge = caddy.Duration(age)
 	case "same_site":
@@ -271,7 +279,7 @@ func (c *Cookie) parseOption(d *caddyfile.Dispenser) error {
 		}
 	case "renew":
 		if d.NextArg() {
-			return d.ArgErr()
+			return d.Errf("unexpected %q: renew has no value", d.Val())
 		}
 		c.Renew = true
 	default:
@@ -324,6 +332,9 @@ func (h *Handler) parseUser(d *caddyfile.Dispenser) error {
 		default:
 			return unrecognized(d, "user option", "unique_client_id", "email", "metadata")
 		}
+		if err := noBlock(d, "a user option"); err != nil {
+			return err
+		}
 	}
 	if err := u.check(); err != nil {
 		return d.WrapErr(err)
@@ -346,8 +357,9 @@ func oneArg(d *caddyfile.Dispenser, target *string) error {
 
 // noBlock refuses a block behind a line that has none.
 func noBlock(d *caddyfile.Dispenser, name string) error {
+	err := d.Errf("%s has no block", name) // with this line's number
 	if nesting := d.Nesting(); d.NextBlock(nesting) {
-		return d.Errf("%s has no block", name)
+		return err
 	}
 	return nil
 }

@@ -79,11 +79,15 @@ func (c ConsentRule) check() error {
 	switch {
 	case c.Cookie == "":
 		return errors.New("consent cookie has no name: write consent cookie <name> [<value>...]")
+	case strings.Contains(c.Cookie, "{http."):
+		return fmt.Errorf("consent cookie name %q: request placeholders do not work here", c.Cookie)
 	case strings.ContainsAny(c.Cookie, "=; \t\r\n"):
 		return fmt.Errorf("consent cookie name %q: a cookie's name has no white space, = or ;", c.Cookie)
 	}
 	for _, value := range c.Values {
 		switch {
+		case strings.Contains(value, "{http."):
+			return fmt.Errorf("consent cookie %s: value %q: request placeholders do not work here", c.Cookie, value)
 		case value == "":
 			return fmt.Errorf("consent cookie %s: an empty value is no answer and cannot mean yes", c.Cookie)
 		case strings.TrimSpace(value) != value || strings.ContainsAny(value, ";\r\n"):
@@ -112,7 +116,6 @@ func compileConsent(rules []ConsentRule) ([]consent.Rule, error) {
 	}
 	var compiled []consent.Rule
 	for _, rule := range rules {
-		rule = rule.resolved()
 		if err := rule.check(); err != nil {
 			return nil, err
 		}
@@ -123,14 +126,27 @@ func compileConsent(rules []ConsentRule) ([]consent.Rule, error) {
 	return compiled, nil
 }
 
+// resolveConsent returns rules with the placeholders of load time filled in.
+func resolveConsent(rules []ConsentRule) []ConsentRule {
+	resolved := make([]ConsentRule, len(rules))
+	for i, rule := range rules {
+		resolved[i] = rule.resolved()
+	}
+	return resolved
+}
+
 // checkConsent finds what is wrong with the list as a whole.
 func checkConsent(rules []ConsentRule) error {
 	if len(rules) == 0 {
-		return fmt.Errorf("there is no consent line: allowed are consent %s; where the law asks for none, say so with consent not_required",
-			strings.Join(consentKinds, ", consent "))
+		return errors.New("there is no consent line: write consent cookie <name> [<value>...], or, where the law asks for no consent, consent not_required")
 	}
 	if len(rules) > 1 && isNotRequired(rules) {
 		return errors.New("consent not_required stands alone: remove it or the other consent lines")
+	}
+	for i, rule := range rules {
+		if rule.Kind == consentCookie && slices.ContainsFunc(rules[:i], func(c ConsentRule) bool { return c.Cookie == rule.Cookie }) {
+			return fmt.Errorf("consent cookie %s is given twice, and both lines would have to be satisfied: list all values that mean yes in one", rule.Cookie)
+		}
 	}
 	return nil
 }
@@ -161,12 +177,27 @@ func (MatchConsent) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision sets up m.
-func (m *MatchConsent) Provision(_ caddy.Context) (err error) {
-	if isNotRequired(m.Rules) {
+func (m *MatchConsent) Provision(_ caddy.Context) error {
+	return m.compile(resolveConsent(m.Rules))
+}
+
+func (m *MatchConsent) compile(rules []ConsentRule) (err error) {
+	if err := checkMatched(rules); err != nil {
+		return err
+	}
+	m.rules, err = compileConsent(rules)
+	return err
+}
+
+// checkMatched finds what has no meaning in a matcher.
+func checkMatched(rules []ConsentRule) error {
+	if len(rules) == 0 {
+		return errors.New("the consent matcher has no rules: write consent cookie <name> [<value>...]")
+	}
+	if isNotRequired(rules) {
 		return errors.New("consent not_required would match every request: leave the matcher out")
 	}
-	m.rules, err = compileConsent(m.Rules)
-	return err
+	return nil
 }
 
 // Match returns true if r's visitor has consented.
@@ -186,17 +217,24 @@ func (m MatchConsent) MatchWithError(r *http.Request) (bool, error) {
 // Several of one named matcher must all be satisfied.
 func (m *MatchConsent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	for d.Next() {
-		rule, err := parseConsentRule(d.RemainingArgs())
+		args := d.RemainingArgs()
+		if len(args) == 0 {
+			return d.WrapErr(checkMatched(nil))
+		}
+		rule, err := parseConsentRule(args)
 		if err != nil {
 			return d.WrapErr(err)
 		}
-		if rule.Kind == consentNotRequired {
-			return d.Err("consent not_required would match every request: leave the matcher out")
-		}
-		if d.NextBlock(0) {
-			return d.Err("malformed consent matcher: blocks are not supported")
-		}
 		m.Rules = append(m.Rules, rule)
+		if err := checkMatched(m.Rules); err != nil {
+			return d.WrapErr(err)
+		}
+		if err := noBlock(d, "the consent matcher"); err != nil {
+			return err
+		}
+	}
+	if err := checkConsent(m.Rules); err != nil {
+		return d.WrapErr(err)
 	}
 	return nil
 }
@@ -205,7 +243,7 @@ func (m *MatchConsent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // line, such as:
 //
 //	expression consent('cookie', 'cookie_consent', 'accepted')
-func (MatchConsent) CELLibrary(ctx caddy.Context) (cel.Library, error) {
+func (MatchConsent) CELLibrary(_ caddy.Context) (cel.Library, error) {
 	return caddyhttp.CELMatcherImpl(
 		"consent",
 		"consent_match_request_list",
@@ -219,8 +257,10 @@ func (MatchConsent) CELLibrary(ctx caddy.Context) (cel.Library, error) {
 			if err != nil {
 				return nil, err
 			}
-			m := &MatchConsent{Rules: []ConsentRule{rule}}
-			return m, m.Provision(ctx)
+			// what was a placeholder, the expression has filled in; words
+			// that came from a request must not be resolved again
+			m := new(MatchConsent)
+			return m, m.compile([]ConsentRule{rule})
 		},
 	)
 }

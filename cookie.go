@@ -69,7 +69,7 @@ func (c Cookie) check() error {
 		return errors.New("off stands alone: an id that is not set has no domain, max_age, same_site or renew")
 	}
 	if age := time.Duration(c.MaxAge); age != 0 && (age < time.Second || age > longestMaxAge) {
-		return fmt.Errorf("max_age is %s: allowed are 1s to 400d, where browsers cut it off", age)
+		return fmt.Errorf("max_age is %s: allowed are 1s to 400d (9600h), where browsers cut it off", age)
 	}
 	if c.SameSite != "" && sameSites[c.SameSite] == 0 {
 		return fmt.Errorf("same_site is %q: allowed are lax, strict, none", c.SameSite)
@@ -83,10 +83,14 @@ func (c Cookie) checkDomain() error {
 	}
 	host, kind := parseHost(c.Domain)
 	switch {
-	case kind == hostIP:
-		return fmt.Errorf("domain %q is an address, and cookies of addresses have no domain: write %q", c.Domain, hostOnly)
+	case strings.Contains(c.Domain, "{"):
+		return fmt.Errorf("domain %q: request placeholders do not work here; without the line it is the registrable domain of each request's host", c.Domain)
+	case kind == hostIP || kind == hostSingle:
+		return fmt.Errorf("domain %q: cookies of an address or a single name have no domain: write %q", c.Domain, hostOnly)
+	case strings.HasPrefix(c.Domain, "."):
+		return fmt.Errorf("domain %q: write it without the leading dot; subdomains are covered as it is", c.Domain)
 	case kind != hostName || host != c.Domain:
-		return fmt.Errorf("domain %q: allowed are a domain name in lower case, and %q", c.Domain, hostOnly)
+		return fmt.Errorf("domain %q: allowed are a domain name in lower case, as the wire has it (xn--...), and %q", c.Domain, hostOnly)
 	}
 	if suffix, _ := publicsuffix.PublicSuffix(host); suffix == host {
 		return fmt.Errorf("domain %q is a public suffix, for which browsers keep no cookie: write a domain below it, or %q", c.Domain, hostOnly)

@@ -98,7 +98,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provisionPages(ctx); err != nil {
 		return err
 	}
-	if h.rules, err = compileConsent(h.Consent); err != nil {
+	if h.rules, err = compileConsent(resolveConsent(h.Consent)); err != nil {
 		return fmt.Errorf("consent: %w", err)
 	}
 	if err := h.checkWithoutConsent(); err != nil {
@@ -109,7 +109,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	if h.User != nil {
 		if err := h.User.check(); err != nil {
-			return fmt.Errorf("user: %w", err)
+			return err
 		}
 	}
 	if err := h.provisionTags(script); err != nil {
@@ -126,8 +126,11 @@ func (h *Handler) provisionScript() (Script, error) {
 	if h.Script != nil {
 		script = *h.Script
 	}
-	for _, s := range []*string{&script.URL, &script.Integrity, &script.CrossOrigin, &script.Loading} {
-		*s = resolve(*s)
+	var err error
+	for name, field := range script.fields() {
+		if *field, err = resolveSetting(name, *field); err != nil {
+			return script, fmt.Errorf("script: %w", err)
+		}
 	}
 	script = script.withDefaults()
 	if err := script.check(); err != nil {
@@ -172,7 +175,10 @@ func (h *Handler) provisionCookie() error {
 	if h.Cookie != nil {
 		h.cookie = *h.Cookie
 	}
-	h.cookie.Domain = resolve(h.cookie.Domain)
+	var err error
+	if h.cookie.Domain, err = resolveSetting("domain", h.cookie.Domain); err != nil {
+		return fmt.Errorf("cookie: %w", err)
+	}
 	if err := h.cookie.check(); err != nil {
 		return fmt.Errorf("cookie: %w", err)
 	}
@@ -230,7 +236,7 @@ func (h *Handler) warnings(script Script) []string {
 		w = append(w, "consent not_required: every visitor gets the script and the id without being asked")
 	}
 	for _, c := range h.Consent {
-		if c.Kind == consentCookie && c.Values == nil {
+		if c.Kind == consentCookie && len(c.Values) == 0 {
 			w = append(w, fmt.Sprintf("consent cookie %s: its presence alone counts as consent; name the values that mean yes", c.Cookie))
 		}
 	}

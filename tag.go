@@ -92,10 +92,15 @@ func (a Attribute) checkName() error {
 // checkValue finds mistakes in a value that no request can change.
 func (a Attribute) checkValue() error {
 	words := attributeValues[a.Name]
-	if s, static := parseValue(a.Value).static(); static && words != nil && !slices.Contains(words, s) {
+	s, static := parseValue(a.Value).static()
+	switch {
+	case !static:
+		return nil
+	case words != nil && !slices.Contains(words, s):
 		return fmt.Errorf("%s is %q: allowed are %s", a.Name, s, strings.Join(words, ", "))
+	default:
+		return nil
 	}
-	return nil
 }
 
 // checkAttributes finds what is wrong with the list as a whole, all missing
@@ -123,6 +128,11 @@ func hasAttribute(attrs []Attribute, name string) bool {
 	return slices.ContainsFunc(attrs, func(a Attribute) bool { return strings.EqualFold(a.Name, name) })
 }
 
+// fields are the settings by their names.
+func (s *Script) fields() map[string]*string {
+	return map[string]*string{"url": &s.URL, "integrity": &s.Integrity, "crossorigin": &s.CrossOrigin, "loading": &s.Loading}
+}
+
 // withDefaults returns s with the defaults filled in.
 func (s Script) withDefaults() Script {
 	if s.URL == "" {
@@ -141,6 +151,9 @@ func (s Script) withDefaults() Script {
 func (s Script) check() error {
 	if err := checkScriptURL(s.URL); err != nil {
 		return err
+	}
+	if s.Integrity != "" && strings.TrimSpace(s.Integrity) == "" {
+		return errors.New("integrity is empty")
 	}
 	for hash := range strings.FieldsSeq(s.Integrity) {
 		alg, sum, _ := strings.Cut(hash, "-")
@@ -321,12 +334,14 @@ func (t *tag) isStatic() bool {
 // fill, because their values came out empty at load.
 func (t *tag) emptyRequired() (names []string) {
 	for _, a := range t.attrs {
-		if s, static := a.value.static(); a.required && static && s == "" {
+		if s, static := a.value.static(); a.required && static && isBlank(s) {
 			names = append(names, a.name)
 		}
 	}
 	return names
 }
+
+func isBlank(s string) bool { return strings.TrimSpace(s) == "" }
 
 var (
 	errEmptyAttribute = errors.New("a required attribute is empty")
@@ -352,7 +367,7 @@ func (t *tag) complete(repl *caddy.Replacer) (insertion, error) {
 	for _, a := range t.attrs {
 		s := a.value.read(repl)
 		switch {
-		case s == "" && a.required:
+		case a.required && isBlank(s):
 			return insertion{}, errEmptyAttribute
 		case len(s) > maxInsertion:
 			return insertion{}, errTooLong

@@ -1,6 +1,7 @@
 package kapadeflector
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -49,7 +50,10 @@ func parseValue(s string) value {
 		key := s[1 : 1+end]
 		s = s[end+2:]
 		if isLoadTime(key) {
-			resolved, _ := load.GetString(key)
+			resolved, known := load.GetString(key)
+			if !known {
+				resolved = "{" + key + "}"
+			}
 			text.WriteString(resolved)
 			continue
 		}
@@ -102,6 +106,16 @@ func (v value) read(repl *caddy.Replacer) string {
 		}
 	}
 	return b.String()
+}
+
+// resolveSetting is resolve for a setting that has a default: where what was
+// configured came out empty, the default is not what was meant.
+func resolveSetting(name, s string) (string, error) {
+	resolved := resolve(s)
+	if s != "" && strings.TrimSpace(resolved) == "" {
+		return "", fmt.Errorf("%s is empty: %s", name, s)
+	}
+	return resolved, nil
 }
 
 // resolve returns s with the placeholders of load time filled in; those of a
