@@ -1,0 +1,165 @@
+package head
+
+// An attribute says what becomes of the value of the attribute being read. One
+// that is to be looked at has a name here, is recognised by attrName, and has its
+// value taken by attrValue; [tag.watched] tells in which tags there are any.
+type attribute uint8
+
+const (
+	attrOther attribute = iota // nothing
+	attrSrc                    // the src of a script; a second one does not count
+)
+
+// attrName is called when the name of an attribute of a watched tag was read.
+func (s *Scanner) attrName() {
+	switch s.tag {
+	case tagHTML:
+		s.amp = s.amp || declaresAMP(s.name.bytes())
+	case tagScript:
+		if string(s.name.bytes()) == "src" && !s.hasSrc {
+			s.hasSrc = true
+			s.attr = attrSrc
+			s.src = urlFile{}
+		}
+	}
+}
+
+// attrValue is called with the value that follows, piece by piece.
+func (s *Scanner) attrValue(piece []byte) {
+	if s.attr == attrSrc {
+		s.src.read(piece, s.script)
+	}
+}
+
+// declaresAMP reports whether this attribute of <html> makes the document one
+// of AMP's three formats. The lightning sign may come with the selector that
+// asks for its colourful form.
+func declaresAMP(name []byte) bool {
+	switch string(name) {
+	case "amp", "amp4ads", "amp4email",
+		"⚡", "⚡4ads", "⚡4email",
+		"⚡\uFE0F", "⚡\uFE0F4ads", "⚡\uFE0F4email":
+		return true
+	default:
+		return false
+	}
+}
+
+// readBeforeAttrName is the "before attribute name state", and also the "after
+// attribute value (quoted) state" and the "self-closing start tag state", which
+// differ from it only in what they call an error.
+func (s *Scanner) readBeforeAttrName(p []byte, i int) int {
+	for ; i < len(p); i++ {
+		switch class[p[i]] {
+		case space, solidus:
+		case bracket:
+			s.tagDone()
+			return i + 1
+		default:
+			s.attr = attrOther
+			s.name.clear()
+			s.state = stateAttrName
+			if p[i] == '=' { // as the first byte of a name it is part of it
+				s.name.add('=')
+				i++
+			}
+			return s.readAttrName(p, i)
+		}
+	}
+	return i
+}
+
+// readAttrName is the "attribute name state". Quotes are nothing special in it.
+func (s *Scanner) readAttrName(p []byte, i int) int {
+	start := i
+	for i < len(p) && class[p[i]] < equals {
+		i++
+	}
+	watched := s.tag.watched()
+	if watched {
+		s.name.addLower(p[start:i])
+	}
+	if i == len(p) {
+		return i
+	}
+	if watched {
+		s.attrName()
+	}
+	if p[i] == '=' {
+		s.state = stateBeforeAttrValue
+		return s.readBeforeAttrValue(p, i+1)
+	}
+	s.state = stateAfterAttrName
+	return i
+}
+
+// readAfterAttrName is the "after attribute name state".
+func (s *Scanner) readAfterAttrName(p []byte, i int) int {
+	for ; i < len(p); i++ {
+		switch c := p[i]; {
+		case class[c] == space:
+		case c == '/':
+			s.state = stateBeforeAttrName
+			return i + 1
+		case c == '=':
+			s.state = stateBeforeAttrValue
+			return i + 1
+		case c == '>':
+			s.tagDone()
+			return i + 1
+		default:
+			s.state = stateBeforeAttrName
+			return i
+		}
+	}
+	return i
+}
+
+// readBeforeAttrValue is the "before attribute value state".
+func (s *Scanner) readBeforeAttrValue(p []byte, i int) int {
+	for ; i < len(p); i++ {
+		switch c := p[i]; {
+		case class[c] == space:
+		case c == '"':
+			s.state = stateDoubleQuoted
+			return s.readQuoted(p, i+1)
+		case c == '\'':
+			s.state = stateSingleQuoted
+			return s.readQuoted(p, i+1)
+		case c == '>':
+			s.tagDone()
+			return i + 1
+		default:
+			s.state = stateUnquoted
+			return i
+		}
+	}
+	return i
+}
+
+// readQuoted is the "attribute value (double-quoted) state" and its twin for
+// single quotes.
+func (s *Scanner) readQuoted(p []byte, i int) int {
+	end := indexByte(p[i:], awaited[s.state])
+	if end < 0 {
+		s.attrValue(p[i:])
+		return len(p)
+	}
+	s.attrValue(p[i : i+end])
+	s.state = stateBeforeAttrName
+	return i + end + 1
+}
+
+// readUnquoted is the "attribute value (unquoted) state". A solidus is a part of
+// the value.
+func (s *Scanner) readUnquoted(p []byte, i int) int {
+	start := i
+	for i < len(p) && class[p[i]] != space && p[i] != '>' {
+		i++
+	}
+	s.attrValue(p[start:i])
+	if i < len(p) {
+		s.state = stateBeforeAttrName
+	}
+	return i
+}

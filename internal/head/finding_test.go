@@ -1,0 +1,228 @@
+package head_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
+)
+
+func TestEvidence(t *testing.T) {
+	for _, test := range []struct {
+		document string
+		want     bool
+	}{
+		{"<!doctype html><p>x", true},
+		{"<!DOCTYPE html SYSTEM 'about:legacy-compat'>x", true},
+		{"<!doctypehtml>", true},
+		{"<!-- x --><html>", true},
+		{"<HTML lang=de>x", true},
+		{"<head>x", true},
+		{"<title>x</title></head>", true},
+		{"<title>x</title><body>", true},
+		{"<body class=x>y", true},
+		{"<frameset>", true},
+		{"<title>x</title></body>", true},
+		{"</html>", true},
+
+		{"", false},
+		{"OK", false},
+		{`{"head": "<head>"}`, false},
+		{"<p>A paragraph.</p>", false},
+		{"<div><!doctype html><html><head></head><body></body></div>", false},
+		{"<title>x</title><h1>y</h1>", false},
+		{"<link rel=stylesheet href=x><div>y</div>", false},
+		{"<script>'<html><head>'</script><div>y</div>", false},
+		{"<!-- <!doctype html><html><head> --><div>y</div>", false},
+		{"<!doc html><div>y</div>", false},
+		{"<!-doctype html><div>y</div>", false},
+		{"<![doctype html]><div>y</div>", false},
+		{"</doctype><header>", false},
+		{"<html-x>", false},
+		{"<heads>", false},
+		{"<bodyy>", false},
+		{"</br><html>", false},
+		{"</p>&nbsp;<html>", false},
+		{"<rss><head></head></rss>", false},
+		{"<template><html></template><html>", false},
+	} {
+		if got := scanAll(t, test.document).evidence; got != test.want {
+			t.Errorf("%q: got %t", test.document, got)
+		}
+	}
+}
+
+func TestAMP(t *testing.T) {
+	for _, test := range []struct {
+		document string
+		want     bool
+	}{
+		{"<!doctype html><html amp><head></head>", true},
+		{"<html AMP lang=de>", true},
+		{"<html lang=de amp>", true},
+		{"<html amp=''>", true},
+		{"<html lang='de'amp/>", true},
+		{"<html ⚡>", true},
+		{"<html ⚡=x lang=de>", true},
+		{"<html ⚡\uFE0F>", true},
+		{"<html amp4ads>", true},
+		{"<html ⚡4ads>", true},
+		{"<html ⚡\uFE0F4ads>", true},
+		{"<html Amp4Email>", true},
+		{"<html ⚡4email>", true},
+		{"<html ⚡\uFE0F4email>", true},
+		{"<title>x</title><html amp>", true},
+
+		{"<html>", false},
+		{"<html lang=amp>", false},
+		{"<html lang=' amp '>", false},
+		{"<html data-amp>", false},
+		{"<html amp-version=1>", false},
+		{"<html am p>", false},
+		{"<html amp4>", false},
+		{"<html \xE2\x9A>", false},
+		{"<html ⚡⚡⚡⚡⚡⚡⚡⚡>", false},
+		{"<html =amp>", false},
+		{"<head amp>", false},
+		{"</html amp>", false},
+		{"<!-- <html amp> --><html>", false},
+		{"<body><html amp>", false},
+	} {
+		if got := scanAll(t, test.document).amp; got != test.want {
+			t.Errorf("%q: got %t", test.document, got)
+		}
+	}
+}
+
+func TestHasScript(t *testing.T) {
+	for _, test := range []struct {
+		name, document string
+		want           bool
+	}{
+		{"absolute", `<head><script async src="https://widget.example/` + bundle + `" data-x="y"></script></head>`, true},
+		{"relative", `<script src="` + bundle + `"></script>`, true},
+		{"absolute path", `<script src='/a/b/` + bundle + `'></script>`, true},
+		{"not quoted", `<script src=/` + bundle + `></script>`, true},
+		{"not quoted, and more", `<script src=/` + bundle + ` async></script>`, true},
+		{"upper case", `<SCRIPT SRC="/` + bundle + `"></SCRIPT>`, true},
+		{"query", `<script src="/` + bundle + `?v=1/x"></script>`, true},
+		{"fragment", `<script src="/` + bundle + `#/x"></script>`, true},
+		{"query with a reference", `<script src="/` + bundle + `?a&amp;b"></script>`, true},
+		{"space around it", "<script src='\n\t " + bundle + " \r\n'></script>", true},
+		{"line break in it", "<script src='/kapa-support-\nform-deflector.\tbundle.js'></script>", true},
+		{"backslashes", `<script src="\a\` + bundle + `"></script>`, true},
+		{"begun twice", `<script src="/kapa-support-/` + bundle + `"></script>`, true},
+		{"no end tag but an end", `<script src="/` + bundle + `"/></script>`, true},
+		{"the second script", `<script>1</script><script src="/x.js"></script><script src="/` + bundle + `"></script>`, true},
+		{"before <head>", `<!doctype html><script src="/` + bundle + `"></script><head>`, true},
+		{"in a module", `<script type="module" src="/` + bundle + `"></script>`, true},
+		{"before a template", `<script src="/` + bundle + `"></script><template></template>`, true},
+		{"before an attribute of that name", `<script src="/` + bundle + `" src="/x.js"></script>`, true},
+		{"after one with no value", `<script async src="/` + bundle + `"></script>`, true},
+
+		{"none", "<head></head>", false},
+		{"another", `<script src="/x.js"></script>`, false},
+		{"none of its own", `<script src></script>`, false},
+		{"a longer name", `<script src="/my-` + bundle + `"></script>`, false},
+		{"a longer name at its end", `<script src="/` + bundle + `x"></script>`, false},
+		{"a shorter name", `<script src="/` + bundle[:len(bundle)-1] + `"></script>`, false},
+		{"other case", `<script src="/` + strings.ToUpper(bundle) + `"></script>`, false},
+		{"a folder", `<script src="/` + bundle + `/x.js"></script>`, false},
+		{"a folder, and nothing in it", `<script src="/` + bundle + `/"></script>`, false},
+		{"in the query", `<script src="/x.js?/` + bundle + `"></script>`, false},
+		{"in the fragment", `<script src="/x.js#/` + bundle + `"></script>`, false},
+		{"space in it", `<script src="/kapa-support- form-deflector.bundle.js"></script>`, false},
+		{"space before it", `<script src="/ ` + bundle + `"></script>`, false},
+		{"space and a query after it", `<script src="/` + bundle + ` ?x"></script>`, false},
+		{"encoded", `<script src="/kapa%2Dsupport-form-deflector.bundle.js"></script>`, false},
+		{"after an attribute of that name", `<script src="/x.js" src="/` + bundle + `"></script>`, false},
+		{"after one of that name with no value", `<script src src="/` + bundle + `"></script>`, false},
+		{"another attribute", `<script data-src="/` + bundle + `" sr="/` + bundle + `" srcs="/` + bundle + `"></script>`, false},
+		{"a value", `<script title=" src='/` + bundle + `' "></script>`, false},
+		{"a second URL", `<script src=/x.js /` + bundle + `></script>`, false},
+		{"another element", `<link rel="preload" as="script" src="/` + bundle + `" href="/` + bundle + `">`, false},
+		{"the end tag", `<script></script src="/` + bundle + `">`, false},
+		{"a comment", `<!-- <script src="/` + bundle + `"></script> -->`, false},
+		{"a script's text", `<script>'<script src="/` + bundle + `">'</script>`, false},
+		{"an escaped script's text", `<script><!-- <script src="/` + bundle + `"></script> --></script>`, false},
+		{"noscript", `<noscript><script src="/` + bundle + `"></script></noscript>`, false},
+		{"title", `<title><script src="/` + bundle + `"></script></title>`, false},
+		{"template", `<template><script src="/` + bundle + `"></script></template>`, false},
+		{"the body", `<head></head><script src="/` + bundle + `"></script>`, false},
+		{"a tag that does not end", `<script src="/` + bundle + `"`, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := scanAll(t, test.document).script; got != test.want {
+				t.Errorf("%s: got %t", test.document, got)
+			}
+		})
+	}
+}
+
+// Of an unusable document the anchor is the place that shows it.
+func TestUnusable(t *testing.T) {
+	for _, test := range []struct {
+		name, document string
+		want           int // the anchor, or usable
+	}{
+		{"UTF-16LE", "\xFF\xFE<\x00h\x00t\x00m\x00l\x00>\x00", 0},
+		{"UTF-16BE", "\xFE\xFF\x00<\x00h\x00t\x00m\x00l\x00>", 0},
+		{"UTF-16 and nothing else", "\xFF\xFE", 0},
+		{"ISO-2022-JP in the title", "<title>\x1b$B%F%9%H\x1b(B</title></head>", 7},
+		{"ISO-2022-JP in an attribute", "<meta content=\"\x1b$B$\"\x1b(B\"></head>", 15},
+		{"ISO-2022-JP in a comment", "<head><!-- \x1b$B -->", 11},
+		{"ISO-2022-JP in a tag", "<link \x1b$B>", 6},
+		{"ISO-2022-JP in a long end tag", "</links\x1b$B>", 7},
+
+		{"ISO-2022-JP after the head", "<title>x</title></head><body>\x1b$B%F%9%H\x1b(B", usable},
+		{"ISO-2022-JP right after the head", "<title>x</title>\x1b$B%F%9%H\x1b(B</head>", usable},
+		{"an escape in a name", "<link>\n<li\x1bnk>", usable},
+		{"an escape after <", "<link><\x1b", usable},
+		{"an escape after &", "<link>&\x1b", usable},
+		{"an escape after &#32", "<link>&#32\x1b", usable},
+		{"an escape after a part of a byte order mark", "\xEF\x1b", usable},
+		{"UTF-16 without a mark", "<\x00h\x00t\x00m\x00l\x00>\x00", usable},
+		{"half a mark", "\xFF<html>", usable},
+		{"a mark that is not the first", " \xFF\xFE<html>", usable},
+		{"UTF-8", "\uFEFF<title>ü</title>", usable},
+		{"Latin-1", "<title>\xFC</title>", usable},
+		{"Shift_JIS", "<title>\x83\x5C\x83\x3C</title>", usable},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			found := scanAll(t, test.document)
+			switch {
+			case found.unusable != (test.want != usable):
+				t.Fatalf("got %+v", found)
+			case found.unusable && found.anchor != test.want:
+				t.Fatalf("got %+v", found)
+			case !found.unusable:
+				checkInsertion(t, test.document, found.anchor)
+			}
+		})
+	}
+}
+
+const usable = -1
+
+// Where the encoding is known an escape byte is nothing special.
+func TestTrustEncoding(t *testing.T) {
+	for _, test := range []struct {
+		document string // | is the anchor
+		unusable bool
+	}{
+		{"<title>\x1b[31m</title>|</head>", false},
+		{"<meta content=\x1b><!-- \x1b --><script>\x1b</script>|\x1b", false},
+		{"|\xFE\xFF\x00<", true},
+		{"|\xFF\xFE<\x00", true},
+	} {
+		before, after, _ := strings.Cut(test.document, "|")
+		document := []byte(before + after)
+		for size := 1; size <= len(document); size++ {
+			var s head.Scanner
+			s.TrustEncoding()
+			if got := feed(&s, document, size); got != len(before) || s.Unusable() != test.unusable {
+				t.Errorf("%q in pieces of %d: anchor %d, unusable %t", test.document, size, got, s.Unusable())
+			}
+		}
+	}
+}

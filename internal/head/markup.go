@@ -1,0 +1,89 @@
+package head
+
+// readMarkup is the "markup declaration open state".
+func (s *Scanner) readMarkup(p []byte, i int) int {
+	if p[i] == '-' {
+		s.state = stateMarkupDash
+		return i + 1
+	}
+	s.name.clear()
+	s.state = stateDoctype
+	return i
+}
+
+// readMarkupDash tells a comment from what only begins like one.
+func (s *Scanner) readMarkupDash(p []byte, i int) int {
+	if p[i] == '-' {
+		s.state = stateCommentStart
+		return i + 1
+	}
+	s.state = stateToBracket
+	return i
+}
+
+// readDoctype looks for the word that makes a doctype of it, which only matters
+// as evidence. Doctypes, CDATA sections outside of foreign content and all else
+// that begins with <! but is no comment end with the next >, even in quotes.
+func (s *Scanner) readDoctype(p []byte, i int) int {
+	const word = "doctype"
+	for ; i < len(p); i++ {
+		if p[i]|0x20 != word[s.name.len()] {
+			break
+		}
+		s.name.add(p[i])
+		if s.name.len() == len(word) {
+			s.evidence = true
+			break
+		}
+	}
+	if i < len(p) {
+		s.state = stateToBracket
+	}
+	return i
+}
+
+// readToBracket is the "bogus comment state", and in effect all those of doctypes
+// and processing instructions.
+func (s *Scanner) readToBracket(p []byte, i int) int {
+	end := indexByte(p[i:], awaited[stateToBracket])
+	if end < 0 {
+		return len(p)
+	}
+	s.state = stateData
+	return i + end + 1
+}
+
+// commentNext says what each state of a comment becomes after a byte. The states
+// that the standard has for "<!--" within a comment are left out: they only tell
+// errors.
+var commentNext = [...]struct{ dash, bracket, bang, other state }{
+	stateCommentStart:     {stateCommentStartDash, stateData, stateComment, stateComment},
+	stateCommentStartDash: {stateCommentEnd, stateData, stateComment, stateComment},
+	stateComment:          {stateCommentEndDash, stateComment, stateComment, stateComment},
+	stateCommentEndDash:   {stateCommentEnd, stateComment, stateComment, stateComment},
+	stateCommentEnd:       {stateCommentEnd, stateData, stateCommentEndBang, stateComment},
+	stateCommentEndBang:   {stateCommentEndDash, stateData, stateComment, stateComment},
+}
+
+// readComment is the "comment start state" and those that follow it.
+func (s *Scanner) readComment(p []byte, i int) int {
+	if s.state == stateComment {
+		dash := indexByte(p[i:], awaited[stateComment])
+		if dash < 0 {
+			return len(p)
+		}
+		i += dash
+	}
+	next := &commentNext[s.state]
+	switch p[i] {
+	case '-':
+		s.state = next.dash
+	case '>':
+		s.state = next.bracket
+	case '!':
+		s.state = next.bang
+	default:
+		s.state = next.other
+	}
+	return i + 1
+}

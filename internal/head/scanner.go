@@ -1,0 +1,258 @@
+// Package head finds where the head of an HTML document ends, in bytes that
+// arrive piece by piece, so that an element can be put there.
+//
+// # The anchor
+//
+// The anchor is a place in the source: right before the token that closes the
+// head element, be it </head>, <body>, a first word of text, or the end of the
+// input. What is inserted there becomes a child of the head, wherever the
+// author has left out tags, and the rest of the document parses to the tree it
+// would have had without it.
+//
+// Package head follows the HTML Standard's parser (section 13.2), but only as
+// far as the anchor. Up to there it needs no tree. In the insertion modes
+// "initial", "before html", "before head" and "in head" (13.2.6.4) every token
+// either leaves the parser where it can still add to the head, or ends the head,
+// and it is the same tokens in all four modes:
+//
+//	stay   white space; comments, doctypes and processing instructions;
+//	       <html> <head> <base> <basefont> <bgsound> <link> <meta>;
+//	       <title> <style> <script> <noscript> <noframes> and their content;
+//	       end tags other than those below
+//	end    </head> </body> </html> </br>; any other start tag; any other
+//	       character; the end of the input
+//
+// Foreign content, tables and framesets only begin after the head, so this list
+// is all that is left of tree construction. <template> alone could stay and hold
+// any of them. It counts as an end, since before it is in the head all the same.
+//
+// Of tokenization (13.2.5) there are the states for tags, comments, raw text and
+// references; each function names the ones that it stands for. Scripting is taken
+// to be on, as it is for whoever will run what is inserted.
+//
+// # No anchor
+//
+// Input that ends inside a tag, a comment or an element's raw text has no
+// anchor: what came after would have been part of that construct. Only a tag
+// that breaks off in its name, as in "<bod", still has the anchor before it if
+// its bytes are held back; to the parser it is nothing.
+//
+// # Encodings
+//
+// In all encodings of the Encoding Standard the bytes of ASCII are characters of
+// ASCII, but for UTF-16, ISO-2022-JP and the one called replacement.
+// [Scanner.Unusable] reports UTF-16 if it begins with a byte order mark, and
+// ISO-2022-JP if it needs an escape byte before the anchor. The rest only the
+// caller can know, from the header; see also [Scanner.TrustEncoding].
+package head
+
+// MaxHeld is the greatest number of bytes that [Scanner.Held] may ask for.
+const MaxHeld = 16
+
+// A Scanner reads one document. Its zero value is ready for use; [Scanner.Reset]
+// makes it ready for another. It keeps no reference to its input and never
+// allocates.
+type Scanner struct {
+	script string // file name that HasScript is about
+
+	// mark is where the token being read began, counted from the start of the
+	// bytes in Feed's hands and, between calls, from the end of the input.
+	mark int
+
+	trusted bool // TrustEncoding was called
+
+	state  state
+	tag    tag       // the tag being read, then the element whose raw text follows
+	attr   attribute // the attribute being read
+	hasSrc bool      // the tag being read has had a src attribute
+	escape escape    // how deep a script is in <!-- and <script
+	dashes uint8     // dashes just read in such a script: 0, 1, or 2 for more
+	name   name      // what has been read of a name, a reference or a mark
+	src    urlFile   // how far the src of the tag being read agrees with script
+
+	evidence  bool
+	amp       bool
+	hasScript bool
+	unusable  bool
+}
+
+// Reset makes the scanner ready for a new document. The script is the file
+// name of the one that [Scanner.HasScript] looks for; "" looks for none.
+func (s *Scanner) Reset(script string) {
+	*s = Scanner{script: script}
+}
+
+// TrustEncoding says, before anything is fed, that the encoding is known to be
+// one that keeps ASCII, as from the header that came with the document. The
+// scanner then takes an escape byte for what it is. A byte order mark of UTF-16
+// still counts, since it overrules the header.
+func (s *Scanner) TrustEncoding() { s.trusted = true }
+
+// Feed reads p, the bytes that follow those of earlier calls. As soon as the
+// anchor is known, done is true and off is its distance from the start of p:
+// 0 to len(p), or down to -[Scanner.Held] when it lies before bytes held back.
+//
+// Feed is also done when it finds the document to be [Scanner.Unusable]; off is
+// then the place that gave it away, and nothing may be inserted.
+//
+// Feed is done once: after that it ignores its input and returns 0, false.
+func (s *Scanner) Feed(p []byte) (off int, done bool) {
+	if len(p) == 1 && s.ignores(p[0]) {
+		return 0, false // a short cut for input that comes byte by byte
+	}
+	// Each function reads on from i while its state lasts, and returns where it
+	// stopped: after the byte that changed the state, or at it if the new state
+	// has to look at it too. For speed, some go on in the state that follows.
+	for i := 0; i < len(p); {
+		switch s.state {
+		case stateStart:
+			i = s.readStart(p, i)
+		case stateData:
+			i = s.readData(p, i)
+		case stateReference:
+			i = s.readReference(p, i)
+
+		case stateTagOpen:
+			i = s.readTagOpen(p, i)
+		case stateEndTagOpen:
+			i = s.readEndTagOpen(p, i)
+		case stateStartTagName:
+			i = s.readStartTagName(p, i)
+		case stateEndTagName:
+			i = s.readEndTagName(p, i)
+		case stateOtherEndTagName:
+			i = s.readOtherEndTagName(p, i)
+
+		case stateBeforeAttrName:
+			i = s.readBeforeAttrName(p, i)
+		case stateAttrName:
+			i = s.readAttrName(p, i)
+		case stateAfterAttrName:
+			i = s.readAfterAttrName(p, i)
+		case stateBeforeAttrValue:
+			i = s.readBeforeAttrValue(p, i)
+		case stateDoubleQuoted, stateSingleQuoted:
+			i = s.readQuoted(p, i)
+		case stateUnquoted:
+			i = s.readUnquoted(p, i)
+
+		case stateMarkup:
+			i = s.readMarkup(p, i)
+		case stateMarkupDash:
+			i = s.readMarkupDash(p, i)
+		case stateDoctype:
+			i = s.readDoctype(p, i)
+		case stateToBracket:
+			i = s.readToBracket(p, i)
+		case stateCommentStart, stateCommentStartDash, stateComment,
+			stateCommentEndDash, stateCommentEnd, stateCommentEndBang:
+			i = s.readComment(p, i)
+
+		case stateRawText:
+			i = s.readRawText(p, i)
+		case stateRawLess:
+			i = s.readRawLess(p, i)
+		case stateRawEndTagName, stateScriptStartTagName:
+			i = s.readRawTagName(p, i)
+		case stateScriptBang:
+			i = s.readScriptBang(p, i)
+		case stateScriptBangDash:
+			i = s.readScriptBangDash(p, i)
+		case stateScriptEscaped:
+			i = s.readScriptEscaped(p, i)
+
+		case stateLost:
+			i = len(p)
+		case stateFound:
+			return s.found(p)
+		case stateEnded:
+			return 0, false
+		}
+	}
+	if esc := s.escapeIn(p); esc >= 0 {
+		return s.giveUp(esc)
+	}
+	s.mark -= len(p)
+	return 0, false
+}
+
+// found ends the scan at the anchor that p has led to.
+func (s *Scanner) found(p []byte) (off int, done bool) {
+	if esc := s.escapeIn(p[:max(s.mark, 0)]); esc >= 0 {
+		return s.giveUp(esc)
+	}
+	s.state = stateEnded
+	return s.mark, true
+}
+
+// giveUp ends the scan at the place that shows the document to be unusable.
+func (s *Scanner) giveUp(at int) (off int, done bool) {
+	*s = Scanner{script: s.script, state: stateEnded, unusable: true}
+	return at, true
+}
+
+// escapeByte begins what switches an ISO-2022 encoding between its character
+// sets. No byte that is held back is one.
+const escapeByte = 0x1B
+
+// escapeIn is where in p an escape byte gives away such an encoding, or -1.
+func (s *Scanner) escapeIn(p []byte) int {
+	if s.trusted {
+		return -1
+	}
+	return indexByte(p, escapeByte)
+}
+
+// Held is how many of the last bytes fed may still turn out to follow the
+// anchor, and so must not be sent on: 0 to [MaxHeld].
+func (s *Scanner) Held() int {
+	if s.state.holds() {
+		return -s.mark
+	}
+	return 0
+}
+
+// End says that the input is over. When that gives it an anchor, ok is true and
+// off is its distance from the end of the input: 0, or -[Scanner.Held] when the
+// bytes held back turn out to be text, or nothing.
+//
+// ok is false when there is no anchor, when nothing was fed, and when Feed was
+// done.
+func (s *Scanner) End() (off int, ok bool) {
+	off, ok = s.endOfInput()
+	s.state = stateEnded
+	return off, ok
+}
+
+func (s *Scanner) endOfInput() (off int, ok bool) {
+	switch {
+	case s.state == stateData:
+		return 0, true
+	case s.state == stateReference && s.isWhiteReference():
+		return 0, true
+	default:
+		return -s.Held(), s.Held() > 0
+	}
+}
+
+// What the scanner saw on its way to the anchor. The answers are final once
+// Feed is done or End was called.
+
+// Evidence reports whether the input shows that it is a document, and not a
+// fragment or something else altogether: a doctype, <html> or <head>, or an
+// anchor before </head>, <body>, <frameset>, </body> or </html>.
+func (s *Scanner) Evidence() bool { return s.evidence }
+
+// AMP reports whether the document declares itself to be AMP, AMPHTML ads or
+// AMP for email, which do not allow scripts of one's own.
+func (s *Scanner) AMP() bool { return s.amp }
+
+// HasScript reports whether the head has a script element whose src has a path
+// that ends in the file name given to [Scanner.Reset]. The name is compared
+// byte for byte with what the source says, nothing in it being decoded.
+func (s *Scanner) HasScript() bool { return s.hasScript }
+
+// Unusable reports whether the document is in an encoding that cannot be
+// scanned as bytes: it has a UTF-16 byte order mark or, before the anchor, an
+// escape byte, as of ISO-2022-JP. All other answers are then no.
+func (s *Scanner) Unusable() bool { return s.unusable }

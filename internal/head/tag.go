@@ -1,0 +1,195 @@
+package head
+
+// A tag is what remains to be known of a start tag that stays in the head: what
+// to look for in its attributes, and how to read what follows it.
+type tag uint8
+
+const (
+	tagOther tag = iota // nothing, and as usual; so for all end tags
+	tagHTML
+	tagTitle
+	tagStyle
+	tagScript
+	tagNoscript
+	tagNoframes
+)
+
+// rawText is the name whose end tag ends the text that follows the start tag,
+// or "" when no such text follows.
+func (t tag) rawText() string {
+	switch t {
+	case tagTitle:
+		return "title"
+	case tagStyle:
+		return "style"
+	case tagScript:
+		return "script"
+	case tagNoscript:
+		return "noscript"
+	case tagNoframes:
+		return "noframes"
+	default:
+		return ""
+	}
+}
+
+// watched reports whether there are attributes to look for.
+func (t tag) watched() bool { return t == tagHTML || t == tagScript }
+
+// readTagOpen is the "tag open state".
+func (s *Scanner) readTagOpen(p []byte, i int) int {
+	switch c := p[i]; {
+	case class[c] == letter:
+		s.name.clear()
+		s.state = stateStartTagName
+		return s.readStartTagName(p, i)
+	case c == '/':
+		s.state = stateEndTagOpen
+		return i + 1
+	case c == '!':
+		s.state = stateMarkup
+		return i + 1
+	case c == '?':
+		// A processing instruction, or a bogus comment in the parsers that do
+		// not know any. Either ends with the next >, even if that comes first.
+		s.state = stateToBracket
+		return i + 1
+	default:
+		s.state = stateFound
+		return i
+	}
+}
+
+// readEndTagOpen is the "end tag open state".
+func (s *Scanner) readEndTagOpen(p []byte, i int) int {
+	if class[p[i]] == letter {
+		s.name.clear()
+		s.state = stateEndTagName
+		return s.readEndTagName(p, i)
+	}
+	s.state = stateToBracket // which, in </>, comes at once
+	return i
+}
+
+// The lengths of the longest names of start tags that may stay in the head, and
+// of end tags that end it.
+const (
+	maxStartTagName = len("noscript")
+	maxEndTagName   = len("head")
+)
+
+// readStartTagName is the "tag name state" of a start tag. It must be one of
+// those that may stay in the head.
+func (s *Scanner) readStartTagName(p []byte, i int) int {
+	i, fits := s.readTagName(p, i, maxStartTagName)
+	switch {
+	case !fits:
+		s.state = stateFound
+	case i < len(p):
+		s.startTag()
+		if s.state == stateBeforeAttrName {
+			return s.readBeforeAttrName(p, i)
+		}
+	}
+	return i
+}
+
+// startTag judges the start tag whose name has been read.
+func (s *Scanner) startTag() {
+	s.hasSrc = false
+	s.state = stateBeforeAttrName
+	switch string(s.name.bytes()) {
+	case "base", "basefont", "bgsound", "link", "meta":
+		s.tag = tagOther
+	case "html":
+		s.tag = tagHTML
+		s.evidence = true
+	case "head":
+		s.tag = tagOther
+		s.evidence = true
+	case "title":
+		s.tag = tagTitle
+	case "style":
+		s.tag = tagStyle
+	case "script":
+		s.tag = tagScript
+	case "noscript":
+		s.tag = tagNoscript
+	case "noframes":
+		s.tag = tagNoframes
+	case "body", "frameset":
+		s.evidence = true
+		s.state = stateFound
+	default:
+		s.state = stateFound
+	}
+}
+
+// readEndTagName is the "tag name state" of an end tag. Four of them end the
+// head; the parser ignores the others.
+func (s *Scanner) readEndTagName(p []byte, i int) int {
+	i, fits := s.readTagName(p, i, maxEndTagName)
+	switch {
+	case !fits:
+		s.state = stateOtherEndTagName
+	case i < len(p):
+		s.endTag()
+	}
+	return i
+}
+
+// readTagName reads letters, no more than most, up to what ends a name. If it
+// meets anything else the name is none of those that matter, and does not fit.
+func (s *Scanner) readTagName(p []byte, i, most int) (end int, fits bool) {
+	n := s.name.len()
+	for ; i < len(p) && class[p[i]] == letter; i++ {
+		if n == most {
+			return i, false
+		}
+		s.name.buf[n] = p[i] | 0x20
+		n++
+	}
+	s.name.n = uint8(n)
+	return i, i == len(p) || class[p[i]] >= space
+}
+
+// endTag judges the end tag whose name has been read.
+func (s *Scanner) endTag() {
+	switch string(s.name.bytes()) {
+	case "head", "body", "html":
+		s.evidence = true
+		s.state = stateFound
+	case "br":
+		s.state = stateFound
+	default:
+		s.tag = tagOther
+		s.state = stateBeforeAttrName
+	}
+}
+
+// readOtherEndTagName is the "tag name state" of an end tag whose name does not
+// matter.
+func (s *Scanner) readOtherEndTagName(p []byte, i int) int {
+	for ; i < len(p); i++ {
+		if class[p[i]] >= space {
+			s.tag = tagOther
+			s.state = stateBeforeAttrName
+			return i
+		}
+	}
+	return i
+}
+
+// tagDone is called at the > of a tag.
+func (s *Scanner) tagDone() {
+	s.attr = attrOther
+	if s.tag == tagScript && s.hasSrc && s.src.is(s.script) {
+		s.hasScript = true
+	}
+	if s.tag.rawText() == "" {
+		s.state = stateData
+	} else {
+		s.state = stateRawText
+		s.escape = notEscaped
+	}
+}
