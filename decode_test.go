@@ -108,7 +108,7 @@ func TestCompressedPages(t *testing.T) {
 			io.WriteString(z, page[40:])
 			return z.Close()
 		}))
-		if got := strings.Join(w.calls, " "); !strings.HasPrefix(got, "header write flush write") || w.Body.String() != taggedPage {
+		if got := strings.Join(w.calls, " "); !strings.HasPrefix(got, "write flush write") || w.Body.String() != taggedPage {
 			t.Errorf("%s: %s", got, w.Body)
 		}
 	})

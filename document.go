@@ -122,7 +122,8 @@ func documentGate(h http.Header, contentType string) outcome {
 		return outcomeAttachment
 	case !asciiCompatible(charsetOf(contentType)):
 		return outcomeCharset
-	case httpguts.HeaderValuesContainsToken(h["Cache-Control"], "no-transform"):
+	case httpguts.HeaderValuesContainsToken(h["Cache-Control"], "no-transform"),
+		h["Signature-Input"] != nil: // RFC 9421: what it signs would no longer hold
 		return outcomeNoTransform
 	case caddyhttp.IsIncremental(h): // RFC 10036: nothing may be held back
 		return outcomeNotDocument

@@ -48,11 +48,12 @@ type responseWriter struct {
 	visit   visit
 	scanner head.Scanner
 
-	stage   stage
-	status  int
-	outcome outcome
-	html    bool // an HTML document under the configured pages
-	request variantRequest
+	stage    stage
+	status   int
+	implicit bool // the status is the first write's, nobody named it
+	outcome  outcome
+	html     bool // an HTML document under the configured pages
+	request  variantRequest
 
 	gzip    bool     // the page comes compressed all the same
 	decoder *decoder // from its first byte on
@@ -80,7 +81,7 @@ func (rw *responseWriter) WriteHeader(status int) {
 
 	h := rw.Header()
 	contentType, named := h["Content-Type"]
-	if !named && rw.visit.onPage && rw.visit.request.Method != http.MethodHead &&
+	if !named && rw.visit.mayBeChanged() && rw.visit.request.Method != http.MethodHead &&
 		h["Content-Encoding"] == nil && responseKind(status, h, "text/html") == undecided {
 		rw.stage = sniffing // net/http will name the type by the first body bytes
 		return
@@ -161,8 +162,19 @@ func (rw *responseWriter) sendHeader(changed, exact bool) {
 	if rw.gzip {
 		delete(h, "Content-Encoding")
 	}
-	v.forgetID(h)
-	rw.ResponseWriter.WriteHeader(rw.status)
+	rw.private = v.forgetID(h) || rw.private
+	if !rw.implicit { // a server may sniff a type only if a write comes first
+		rw.ResponseWriter.WriteHeader(rw.status)
+	}
+}
+
+// imply takes the status that net/http gives a response whose handler writes
+// or flushes without having named one.
+func (rw *responseWriter) imply() {
+	if rw.stage == waiting {
+		rw.implicit = true
+		rw.WriteHeader(http.StatusOK)
+	}
 }
 
 // personalize adds what a page with the insertion, or a 304 for one, says to
@@ -181,9 +193,7 @@ func (rw *responseWriter) personalize(h http.Header) {
 // Write takes the origin's bytes. It returns len(p) on success, whatever was
 // written below: the reverse proxy breaks a response off otherwise.
 func (rw *responseWriter) Write(p []byte) (int, error) {
-	if rw.stage == waiting {
-		rw.WriteHeader(http.StatusOK)
-	}
+	rw.imply()
 	if rw.stage == sniffing && len(p) > 0 {
 		rw.decide(http.DetectContentType(p))
 	}
@@ -360,9 +370,7 @@ func (rw *responseWriter) dropBuffer() {
 // ReadFrom lets the kernel copy what needs no look: all of a response that is
 // not changed, and what follows the anchor of one that is.
 func (rw *responseWriter) ReadFrom(r io.Reader) (n int64, err error) {
-	if rw.stage == waiting {
-		rw.WriteHeader(http.StatusOK)
-	}
+	rw.imply()
 	if rw.stage != through || rw.gzip {
 		pooled := buffers.Get().(*[bufferSize]byte)
 		defer buffers.Put(pooled)
@@ -391,9 +399,7 @@ func (rw *responseWriter) ReadFrom(r io.Reader) (n int64, err error) {
 // has come, that is nothing, as in Caddy's encode
 // (https://github.com/caddyserver/caddy/issues/4314).
 func (rw *responseWriter) FlushError() error {
-	if rw.stage == waiting {
-		rw.WriteHeader(http.StatusOK)
-	}
+	rw.imply()
 	switch rw.stage {
 	case sniffing:
 		return nil
@@ -459,6 +465,7 @@ func (rw *responseWriter) finishDecoding() {
 
 // finish ends a response whose handler returned without an error.
 func (rw *responseWriter) finish() error {
+	var err error
 	switch {
 	case rw.stage == waiting: // nothing was written; what is meant, the server decides
 		rw.outcome = outcomeNoBody
@@ -468,16 +475,15 @@ func (rw *responseWriter) finish() error {
 		rw.gzip = false
 		rw.stage = through
 		rw.sendHeader(false, true)
-		return nil
-	case rw.stage == through:
-		rw.checkHeader()
-		return nil
+	case rw.stage != through:
+		if off, ok := rw.scanner.End(); ok {
+			err = rw.settle(len(rw.buf)+off, nil)
+		} else {
+			err = rw.pass(outcomeNoAnchor, nil)
+		}
 	}
-	off, ok := rw.scanner.End()
-	if !ok {
-		return rw.pass(outcomeNoAnchor, nil)
-	}
-	return rw.settle(len(rw.buf)+off, nil)
+	rw.checkHeader()
+	return err
 }
 
 // checkHeader finds out whether a handler further out has undone what keeps a

@@ -110,11 +110,12 @@ func (v *visit) newID(h http.Header) []string {
 }
 
 // forgetID deletes the id of a visitor who has denied consent, in the answer
-// to a request for a document, and keeps that answer out of shared caches.
-func (v *visit) forgetID(h http.Header) {
+// to a request for a document, keeps that answer out of shared caches, and
+// reports whether there was an id to delete.
+func (v *visit) forgetID(h http.Header) bool {
 	if v.finding.Verdict != consent.Denied || v.asked == askedOther || v.request.Method == http.MethodHead ||
 		!v.onPage && isClaimed(v.request) || !readIDs(v.request.Header["Cookie"]).present {
-		return
+		return false
 	}
 	for _, line := range v.handler.cookie.idDeletion(v.request) {
 		if !slices.Contains(h["Set-Cookie"], line) { // another block may have said it
@@ -122,6 +123,7 @@ func (v *visit) forgetID(h http.Header) {
 		}
 	}
 	makePrivate(h)
+	return true
 }
 
 // end makes the outcome known.

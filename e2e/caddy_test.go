@@ -58,6 +58,7 @@ func tryCaddy(config, dir string) (*caddy, error) {
 		"SITE_PORT="+strconv.Itoa(c.sitePort),
 		"XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
 	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
+	endWithUs(c.cmd)
 	if err := c.cmd.Start(); err != nil {
 		return nil, err
 	}

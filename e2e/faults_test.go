@@ -380,7 +380,8 @@ func TestNoRequestFailsWhileTheConfigurationIsReloaded(t *testing.T) {
 					}
 					if err != nil {
 						failures.Add(1)
-						t.Errorf("%s, on a connection that was used before: %v: %v", protocol, trace.reused.Load(), err)
+						t.Errorf("%s, on connection %d, which was used before: %v, and idle for %v: %v",
+							protocol, trace.connections.Load(), trace.reused.Load(), time.Duration(trace.idle.Load()), err)
 						if failures.Load() > 20 {
 							cancel()
 						}
@@ -452,13 +453,15 @@ func (e *faultyEdge) wantTagged(ctx context.Context, client *http.Client, page s
 // connectionTrace tells what connections a request was sent on.
 type connectionTrace struct {
 	connections atomic.Int64
-	reused      atomic.Bool // the last one had been used before
+	reused      atomic.Bool  // the last one had been used before
+	idle        atomic.Int64 // for how long it was not
 }
 
 func (c *connectionTrace) into(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		c.connections.Add(1)
 		c.reused.Store(info.Reused)
+		c.idle.Store(int64(info.IdleTime))
 	}})
 }
 

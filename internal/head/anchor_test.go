@@ -253,7 +253,9 @@ func TestAnchor(t *testing.T) {
 	for _, test := range anchors {
 		t.Run(test.name, func(t *testing.T) {
 			document, anchor := checkAnchor(t, test.document)
-			if anchor != noAnchor {
+			if anchor == noAnchor {
+				checkNoAnchor(t, document)
+			} else {
 				checkInsertion(t, document, anchor)
 			}
 		})

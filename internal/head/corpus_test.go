@@ -33,6 +33,7 @@ func TestHTML5Lib(t *testing.T) {
 				empty++
 			case found.anchor == noAnchor:
 				without++
+				checkNoAnchor(t, test.HTML)
 			default:
 				withAnchor++
 				checkInsertion(t, test.HTML, found.anchor)

@@ -96,7 +96,7 @@ func FuzzSplitsOfBytes(f *testing.F) {
 }
 
 // What is inserted at an anchor is a child of the head, and changes no other
-// node.
+// node. Where there is no anchor there is no place for it.
 func FuzzInsertion(f *testing.F) {
 	addSeeds(f, spell)
 	f.Fuzz(func(t *testing.T, input []byte) {
@@ -146,7 +146,11 @@ func randomDocument(random *rand.Rand) string {
 
 func insertAndJudge(t *testing.T, document string) {
 	found := scan(t, document, max(len(document), 1))
-	if found.anchor != noAnchor && !found.unusable && !netIsWrong.MatchString(document) {
+	switch {
+	case found.unusable || netIsWrong.MatchString(document):
+	case found.anchor == noAnchor:
+		checkNoAnchor(t, document)
+	default:
 		checkInsertion(t, document, found.anchor)
 	}
 }

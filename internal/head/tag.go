@@ -182,7 +182,7 @@ func (s *Scanner) readOtherEndTagName(p []byte, i int) int {
 
 // tagDone is called at the > of a tag.
 func (s *Scanner) tagDone() {
-	s.attr = attrOther
+	s.attr = attrOther // what follows is no value
 	if s.tag == tagScript && s.hasSrc && s.src.is(s.script) {
 		s.hasScript = true
 	}
