@@ -81,8 +81,8 @@ func (rw *responseWriter) WriteHeader(status int) {
 
 	h := rw.Header()
 	contentType, named := h["Content-Type"]
-	if !named && rw.visit.mayBeChanged() && rw.visit.request.Method != http.MethodHead &&
-		h["Content-Encoding"] == nil && responseKind(status, h, "text/html") == undecided {
+	if !named && rw.visit.onPage && rw.visit.request.Method != http.MethodHead &&
+		responseKind(status, h, "text/html") == undecided && documentGate(h, "") == undecided {
 		rw.stage = sniffing // net/http will name the type by the first body bytes
 		return
 	}
@@ -108,6 +108,9 @@ func (rw *responseWriter) decide(contentType string) {
 	default:
 		rw.stage = holding
 		rw.scanner.Reset(rw.visit.handler.scriptFile)
+		if charsetOf(contentType) != "" {
+			rw.scanner.TrustEncoding() // it passed the gate
+		}
 	}
 }
 
@@ -402,7 +405,10 @@ func (rw *responseWriter) FlushError() error {
 	rw.imply()
 	switch rw.stage {
 	case sniffing:
-		return nil
+		if rw.visit.mayBeChanged() {
+			return nil
+		}
+		rw.decide("") // net/http names no type once the header is flushed
 	case holding:
 		if len(rw.buf) == 0 {
 			return nil

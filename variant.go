@@ -187,7 +187,11 @@ func markVariant(h http.Header, suffix string) {
 // private ones ask before they use it again. RFC 9111 section 7.3: Set-Cookie
 // alone does not do that.
 func makePrivate(h http.Header) {
-	if !httpguts.HeaderValuesContainsToken(h["Cache-Control"], "no-store") {
+	switch lines := h["Cache-Control"]; {
+	case httpguts.HeaderValuesContainsToken(lines, "no-store"):
+	case httpguts.HeaderValuesContainsToken(lines, "no-transform"): // it binds others on the way
+		h["Cache-Control"] = []string{"private, no-cache, no-transform"}
+	default:
 		h["Cache-Control"] = []string{"private, no-cache"}
 	}
 	for field := range h {

@@ -37,6 +37,9 @@
 // that breaks off in its name, as in "<bod", still has the anchor before it if
 // its bytes are held back; to the parser it is nothing.
 //
+// A character reference with more leading zeros than can be held back leaves the
+// input without an anchor, too, rather than with one that might not be right.
+//
 // # Encodings
 //
 // In all encodings of the Encoding Standard the bytes of ASCII are characters of
