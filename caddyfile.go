@@ -195,6 +195,9 @@ func (h *Handler) parsePages(d *caddyfile.Dispenser) error {
 		return d.Err("pages names no path; without the line, every page gets the tag")
 	}
 	for _, p := range args {
+		if awaitsLoad(p) {
+			continue
+		}
 		if err := checkPage(p); err != nil {
 			return d.WrapErr(err)
 		}
@@ -357,8 +360,8 @@ func oneArg(d *caddyfile.Dispenser, target *string) error {
 
 // noBlock refuses a block behind a line that has none.
 func noBlock(d *caddyfile.Dispenser, name string) error {
-	err := d.Errf("%s has no block", name) // with this line's number
-	if nesting := d.Nesting(); d.NextBlock(nesting) {
+	err := d.Errf("%s has no block", name)                              // with this line's number
+	if nesting := d.Nesting(); d.NextBlock(nesting) || d.Val() == "}" { // the latter if it is empty
 		return err
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -63,6 +64,10 @@ func parseConsentRule(words []string) (ConsentRule, error) {
 	return rule, rule.check()
 }
 
+// requestPlaceholder tells a placeholder that is left from the braces of a
+// cookie's raw JSON.
+var requestPlaceholder = regexp.MustCompile(`\{(http|time|vars)\.[^{}]*\}`)
+
 // check finds mistakes in the rule's own text.
 func (c ConsentRule) check() error {
 	switch c.Kind {
@@ -79,14 +84,14 @@ func (c ConsentRule) check() error {
 	switch {
 	case c.Cookie == "":
 		return errors.New("consent cookie has no name: write consent cookie <name> [<value>...]")
-	case strings.Contains(c.Cookie, "{http."):
+	case requestPlaceholder.MatchString(c.Cookie):
 		return fmt.Errorf("consent cookie name %q: request placeholders do not work here", c.Cookie)
 	case strings.ContainsAny(c.Cookie, "=; \t\r\n"):
 		return fmt.Errorf("consent cookie name %q: a cookie's name has no white space, = or ;", c.Cookie)
 	}
 	for _, value := range c.Values {
 		switch {
-		case strings.Contains(value, "{http."):
+		case requestPlaceholder.MatchString(value):
 			return fmt.Errorf("consent cookie %s: value %q: request placeholders do not work here", c.Cookie, value)
 		case value == "":
 			return fmt.Errorf("consent cookie %s: an empty value is no answer and cannot mean yes", c.Cookie)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"strings"
 	"sync"
 )
 
@@ -23,6 +24,7 @@ type decoder struct {
 	err    error // why the body cannot be decoded, or be written on
 	sawEnd bool  // the body was whole
 
+	writeFailed   bool // err is of what is written to
 	read, written int64
 }
 
@@ -66,12 +68,21 @@ func (d *decoder) finish() error {
 	return d.err
 }
 
+// abandon ends the coroutine, wherever it is. What it still holds goes nowhere.
+func (d *decoder) abandon() {
+	d.to = io.Discard
+	d.stop()
+}
+
 // decode is the coroutine; it yields when it needs more input. A body may have
 // several members (RFC 1952 section 2.2); what follows them and is none, is
 // ignored, as browsers do.
 func (d *decoder) decode(yield func(struct{}) bool) error {
 	z := gzipReaders.Get().(*gzip.Reader)
-	defer gzipReaders.Put(z)
+	defer func() {
+		_ = z.Reset(strings.NewReader("")) // lest it keeps hold of this response
+		gzipReaders.Put(z)
+	}()
 	in := bufio.NewReader(&input{d, yield})
 	for {
 		if err := z.Reset(in); err != nil {
@@ -98,6 +109,7 @@ func (d *decoder) decodeMember(z *gzip.Reader) error {
 				return errBomb
 			}
 			if _, err := d.to.Write(buf[:n]); err != nil {
+				d.writeFailed = true
 				return err
 			}
 		}

@@ -119,6 +119,12 @@ func TestCompressedPages(t *testing.T) {
 			t.Errorf("header %v", resp.Header)
 		}
 	})
+	t.Run("a coding around nothing", func(t *testing.T) {
+		resp := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), sendZipped(zip(t, ""), 99, "Content-Encoding: gzip"))
+		if body := bodyOf(t, resp); body != "" || resp.Header.Get("Content-Encoding")+resp.Header.Get("Content-Length") != "" {
+			t.Errorf("header %v, %d bytes", resp.Header, len(body))
+		}
+	})
 	t.Run("HEAD says what GET would", func(t *testing.T) {
 		resp := serve(t, h, newRequest(t, "HEAD", "/", "Cookie: "+granted), func(w http.ResponseWriter, r *http.Request) error {
 			defer w.WriteHeader(http.StatusOK)
@@ -248,9 +254,9 @@ func FuzzCompressedPage(f *testing.F) {
 		}
 		w := httptest.NewRecorder()
 		aborted := func() (aborted bool) {
-			defer func() { aborted = recover() != nil }()
-			_ = h.ServeHTTP(w, newRequest(t, "GET", "/", "Cookie: "+granted), sendZipped(body, max(chunk&0xffff, 1), "Content-Encoding: gzip"))
-			return false
+			defer func() { aborted = aborted || recover() != nil }()
+			err := h.ServeHTTP(w, newRequest(t, "GET", "/", "Cookie: "+granted), sendZipped(body, max(chunk&0xffff, 1), "Content-Encoding: gzip"))
+			return err != nil
 		}()
 		if aborted {
 			return

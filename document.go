@@ -87,12 +87,6 @@ func isUnsafe(method string) bool {
 	}
 }
 
-// isTunnel reports whether r leaves HTTP's request and response behind.
-func isTunnel(r *http.Request) bool {
-	return r.Method == http.MethodConnect ||
-		httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade")
-}
-
 // responseKind is the outcome for an answer with this status, header and media
 // type that is no HTML page with a body, undecided if it may be one.
 func responseKind(status int, h http.Header, contentType string) outcome {

@@ -107,7 +107,7 @@ func (rw *responseWriter) decide(contentType string) {
 		rw.sendHeader(true, false)
 	default:
 		rw.stage = holding
-		rw.scanner.Reset(rw.visit.handler.scriptFile)
+		rw.scanner.Reset(kapaScriptFile)
 		if charsetOf(contentType) != "" {
 			rw.scanner.TrustEncoding() // it passed the gate
 		}
@@ -200,8 +200,12 @@ func (rw *responseWriter) Write(p []byte) (int, error) {
 	if rw.stage == sniffing && len(p) > 0 {
 		rw.decide(http.DetectContentType(p))
 	}
-	if rw.stage == holding && rw.pooled == nil && isGzipMagic(p) {
-		rw.gzip = true // perhaps without the header field that says so
+	if rw.stage == holding && rw.pooled == nil && len(p) > 0 && p[0] == 0x1f && !rw.gzip {
+		// compressed, without the header field that says so; no page begins so
+		if !isGzipMagic(p) {
+			return len(p), rw.pass(outcomeEncoded, p)
+		}
+		rw.gzip = true
 	}
 	if !rw.gzip {
 		return rw.write(p)
@@ -402,8 +406,11 @@ func (rw *responseWriter) ReadFrom(r io.Reader) (n int64, err error) {
 // has come, that is nothing, as in Caddy's encode
 // (https://github.com/caddyserver/caddy/issues/4314).
 func (rw *responseWriter) FlushError() error {
-	rw.imply()
 	switch rw.stage {
+	case waiting:
+		if rw.visit.mayBeChanged() {
+			return nil
+		}
 	case sniffing:
 		if rw.visit.mayBeChanged() {
 			return nil
@@ -433,11 +440,11 @@ func (v visit) serve(w http.ResponseWriter, next caddyhttp.Handler) error {
 	returned := false
 	defer func() {
 		rw.request.restore(v.request.Header)
+		if rw.decoder != nil {
+			rw.decoder.abandon()
+		}
 		if !returned {
 			rw.outcome = outcomeAborted
-		}
-		if rw.decoder != nil {
-			rw.decoder.stop()
 		}
 		rw.dropBuffer()
 		v.end(rw.outcome)
@@ -463,7 +470,7 @@ func (rw *responseWriter) finishDecoding() {
 	if err == nil {
 		return
 	}
-	if rw.visit.request.Context().Err() == nil { // else the client has left
+	if !rw.decoder.writeFailed { // else the client has left
 		rw.visit.handler.logger.Error("aborting the response: the origin's compressed page cannot be decoded", zap.Error(err))
 	}
 	panic(http.ErrAbortHandler)
@@ -475,10 +482,11 @@ func (rw *responseWriter) finish() error {
 	switch {
 	case rw.stage == waiting: // nothing was written; what is meant, the server decides
 		rw.outcome = outcomeNoBody
+		rw.visit.forgetID(rw.Header())
 		return nil
 	case rw.stage == sniffing || rw.stage == holding && rw.pooled == nil: // no body
 		rw.outcome = outcomeNoBody
-		rw.gzip = false
+		rw.gzip = rw.decoder != nil // what was nothing once decoded has no coding
 		rw.stage = through
 		rw.sendHeader(false, true)
 	case rw.stage != through:
@@ -515,7 +523,9 @@ func (rw *responseWriter) fail() {
 	case waiting:
 		rw.visit.forgetID(h)
 	case sniffing, holding:
-		delete(h, "Content-Length") // of the page that is dropped
+		for _, field := range pageFields { // of the page that is dropped
+			delete(h, field)
+		}
 		rw.visit.forgetID(h)
 	}
 }

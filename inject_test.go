@@ -15,6 +15,7 @@ import (
 
 // Which answers are changed, and what becomes of those that are not.
 func TestOutcomes(t *testing.T) {
+	ownTag := strings.Replace(staticTag, kapaScriptURL, "/assets/kapa-support-form-deflector.bundle.js", 1)
 	htmlWith := func(field, value string) caddyhttp.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) error {
 			w.Header().Set(field, value)
@@ -61,6 +62,7 @@ func TestOutcomes(t *testing.T) {
 		{name: "event stream", next: answer(200, "text/event-stream", "data: <head>\n\n"), want: outcomeNotHTML},
 		{name: "HEAD", method: "HEAD", next: answer(200, "text/html", ""), want: outcomeNoBody},
 		{name: "nothing written", next: func(http.ResponseWriter, *http.Request) error { return nil }, want: outcomeNoBody},
+		{name: "the first byte of gzip, alone", next: body("\x1f"), want: outcomeEncoded},
 		{name: "a page without a body", next: answer(200, "text/html", ""), want: outcomeNoBody},
 		{name: "no type and no body", next: answer(200, "", ""), want: outcomeNoBody},
 		{name: "204", next: answer(204, "text/html", ""), want: outcomeNoBody},
@@ -101,12 +103,15 @@ func TestOutcomes(t *testing.T) {
 
 		{name: "AMP", next: body("<!doctype html><html amp><head></head>"), want: outcomeAMP},
 		{name: "the deflector is there", next: body(taggedPage), want: outcomeAlreadyPresent},
+		{name: "a script called like ours, where ours is called otherwise", lines: "script /assets/kapa-support-form-deflector.bundle.js", next: body(`<!doctype html><head><script src="/assets/main.js"></script></head>`), want: outcomeInjected},
 		{name: "the deflector is there, from another host", next: body(`<head><script src="//x/kapa-support-form-deflector.bundle.js?v=1"></script></head>`), want: outcomeAlreadyPresent},
 		{name: "the head's last tag is cut off", next: body("<!doctype html><head><meta name="), want: outcomeNoAnchor},
 		{name: "the title never ends", next: body("<!doctype html><title>x</head>"), want: outcomeNoAnchor},
 		{name: "the comment never ends", next: body("<!doctype html><!-- </head>"), want: outcomeNoAnchor},
 
-		{name: "WebSocket", fields: []string{"Connection: Upgrade", "Upgrade: websocket"}, want: outcomeUpgrade},
+		{name: "WebSocket", fields: []string{"Connection: Upgrade", "Upgrade: websocket"}, next: answer(101, "", ""), want: outcomeUpgrade},
+		{name: "a proxy that always says upgrade", fields: []string{"Connection: upgrade"}, want: outcomeInjected},
+		{name: "an offer of HTTP/2 on plain HTTP", fields: []string{"Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c"}, want: outcomeInjected},
 		{name: "CONNECT", method: "CONNECT", want: outcomeUpgrade},
 		{name: "101 all the same", next: answer(101, "", ""), want: outcomeUpgrade},
 	} {
@@ -143,7 +148,7 @@ func TestOutcomes(t *testing.T) {
 			}
 			got := bodyOf(t, resp)
 			if tc.want == outcomeInjected {
-				if without := strings.Replace(got, staticTag, "", 1); without != plain.Body.String() || without == got {
+				if without := strings.NewReplacer(staticTag, "", ownTag, "").Replace(got); without != plain.Body.String() || without == got {
 					t.Errorf("body is %q", got)
 				}
 				return
@@ -481,7 +486,16 @@ func TestErrors(t *testing.T) {
 		{"in the head", func(w http.ResponseWriter, r *http.Request) error {
 			w.Header().Set("Content-Type", "text/html")
 			w.Header().Set("Content-Length", "71")
+			w.Header().Set("Etag", `"v1"`)
+			w.Header().Set("Cache-Control", "public")
 			io.WriteString(w, page[:30])
+			return broken
+		}},
+		{"in a compressed page", func(w http.ResponseWriter, r *http.Request) error {
+			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("Content-Encoding", "gzip")
+			zipped := zip(t, page)
+			w.Write(zipped[:len(zipped)-12])
 			return broken
 		}},
 	} {
@@ -492,7 +506,7 @@ func TestErrors(t *testing.T) {
 			if err := h.ServeHTTP(w, r, tc.next); err != broken {
 				t.Fatalf("error %v", err)
 			}
-			if w.calls != nil || w.Header().Get("Set-Cookie") != "" || w.Header().Get("Content-Length") != "" || w.Header().Get("Vary") != "" {
+			if w.calls != nil || len(w.Header()) != 0 {
 				t.Errorf("calls %v, header %v", w.calls, w.Header())
 			}
 			if o, _ := outcomeOf(r); o != outcomeError {
@@ -522,26 +536,51 @@ func TestErrors(t *testing.T) {
 
 // A panic is how a broken origin is signalled: nothing that is held goes out.
 func TestAbort(t *testing.T) {
-	h := newHandler(t, consentLine)
-	r := newRequest(t, "GET", "/", "Cookie: "+granted)
-	w := &tracker{ResponseRecorder: httptest.NewRecorder()}
-	func() {
-		defer func() {
-			if recover() != http.ErrAbortHandler {
-				t.Error("the panic did not come out as it was")
-			}
+	zipped := zip(t, page)
+	for coding, part := range map[string]string{"": page[:30], "gzip": string(zipped[:len(zipped)-12])} {
+		h := newHandler(t, consentLine)
+		r := newRequest(t, "GET", "/", "Cookie: "+granted)
+		w := &tracker{ResponseRecorder: httptest.NewRecorder()}
+		func() {
+			defer func() {
+				if recover() != http.ErrAbortHandler {
+					t.Errorf("%q: the panic did not come out as it was", coding)
+				}
+			}()
+			_ = h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
+				w.Header().Set("Content-Type", "text/html")
+				w.Header().Set("Content-Encoding", coding)
+				io.WriteString(w, part)
+				panic(http.ErrAbortHandler)
+			}))
 		}()
-		_ = h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
-			w.Header().Set("Content-Type", "text/html")
-			io.WriteString(w, page[:30])
-			panic(http.ErrAbortHandler)
-		}))
-	}()
-	if w.calls != nil {
-		t.Errorf("calls: %v", w.calls)
+		if w.calls != nil {
+			t.Errorf("%q: calls: %v", coding, w.calls)
+		}
+		if o, _ := outcomeOf(r); o != outcomeAborted {
+			t.Errorf("%q: outcome %s", coding, o)
+		}
 	}
-	if o, _ := outcomeOf(r); o != outcomeAborted {
-		t.Errorf("outcome %s", o)
+}
+
+// What a handler does that says nothing, or flushes before it has said
+// anything, stays as it is.
+func TestSilentHandlers(t *testing.T) {
+	h := newHandler(t, consentLine)
+	w := httptest.NewRecorder()
+	nothing := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
+	if err := h.ServeHTTP(w, newRequest(t, "GET", "/", "Cookie: "+denied+"; kapa_web_id="+idA), nothing); err != nil || len(w.Header()["Set-Cookie"]) != 2 {
+		t.Errorf("a withdrawal that nobody answers: %v, %v", w.Header(), err)
+	}
+	for cookies, want := range map[string]string{granted: "header write", unknown: "flush header write"} {
+		w := &tracker{ResponseRecorder: httptest.NewRecorder()}
+		_ = h.ServeHTTP(w, newRequest(t, "GET", "/", "Cookie: "+cookies), caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+			http.NewResponseController(w).Flush()
+			return answer(404, "text/html", page)(w, r)
+		}))
+		if got := strings.Join(w.calls, " "); got != want || w.Code != 404 {
+			t.Errorf("%s: a flush before the status: %s, %d", cookies, got, w.Code)
+		}
 	}
 }
 

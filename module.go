@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path"
-	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -61,13 +59,12 @@ type Handler struct {
 	// What the site knows about its visitor, for Kapa. Default: nothing.
 	User *User `json:"user,omitempty"`
 
-	logger     *zap.Logger
-	pages      caddyhttp.MatchPath
-	rules      []consent.Rule // none where consent is not required
-	cookie     Cookie
-	tracked    *tag
-	untracked  *tag   // nil with without_consent skip
-	scriptFile string // the last segment of the script's path
+	logger    *zap.Logger
+	pages     caddyhttp.MatchPath
+	rules     []consent.Rule // none where consent is not required
+	cookie    Cookie
+	tracked   *tag
+	untracked *tag // nil with without_consent skip
 
 	warnedUncovered, warnedOverridden *atomic.Bool
 }
@@ -136,25 +133,27 @@ func (h *Handler) provisionScript() (Script, error) {
 	if err := script.check(); err != nil {
 		return script, fmt.Errorf("script: %w", err)
 	}
-	file, _, _ := strings.Cut(script.URL, "?")
-	file, _, _ = strings.Cut(file, "#")
-	h.scriptFile = path.Base(file)
 	return script, nil
 }
 
 func (h *Handler) provisionPages(ctx caddy.Context) error {
+	h.pages = nil
 	for _, p := range h.Pages {
+		p = resolve(p)
 		if err := checkPage(p); err != nil {
 			return fmt.Errorf("pages: %w", err)
 		}
+		h.pages = append(h.pages, p)
 	}
-	h.pages = slices.Clone(h.Pages)
 	return h.pages.Provision(ctx)
 }
 
 func checkPage(p string) error {
 	if !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "*") {
 		return fmt.Errorf("path %q matches nothing: a path begins with / or *", p)
+	}
+	if strings.Contains(p, "{") {
+		return fmt.Errorf("path %q: request placeholders do not work here", p)
 	}
 	return nil
 }
@@ -249,7 +248,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if isClaimed(r) { // by another block of the site
 		return next.ServeHTTP(w, r)
 	}
-	if isTunnel(r) {
+	if r.Method == http.MethodConnect { // a tunnel; other upgrades show by their 101
 		h.record(r, outcomeUpgrade, consent.NoReason)
 		return next.ServeHTTP(w, r)
 	}

@@ -42,7 +42,7 @@ const (
 	outcomeNoAnchor       // the page ended before its head did
 	outcomeInjected
 	outcomeUntracked        // injected, without identifiers
-	outcomeHeaderOverridden // injected, but a header directive made it public
+	outcomeHeaderOverridden // for one visitor, but a header directive made it public
 
 	outcomeError   // a handler behind returned an error
 	outcomeAborted // the response was broken off

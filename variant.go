@@ -195,21 +195,36 @@ func makePrivate(h http.Header) {
 		h["Cache-Control"] = []string{"private, no-cache"}
 	}
 	for field := range h {
-		// fields that outrank Cache-Control in the caches they are for (RFC
-		// 9213), and the one that it outranks
-		if strings.HasSuffix(field, "Cdn-Cache-Control") || field == "Surrogate-Control" ||
-			field == "X-Accel-Expires" || field == "Expires" {
+		if outranksCacheControl(field) || field == "Expires" {
 			delete(h, field)
 		}
 	}
 }
 
+// outranksCacheControl reports whether caches for which field is meant go by it
+// (RFC 9213).
+func outranksCacheControl(field string) bool {
+	return strings.HasSuffix(field, "Cdn-Cache-Control") || field == "Surrogate-Control" || field == "X-Accel-Expires"
+}
+
 // isPrivate reports whether shared caches keep away from an answer with header
 // h, as makePrivate leaves it.
 func isPrivate(h http.Header) bool {
-	return h["Surrogate-Control"] == nil && h["Cdn-Cache-Control"] == nil &&
-		(httpguts.HeaderValuesContainsToken(h["Cache-Control"], "private") ||
-			httpguts.HeaderValuesContainsToken(h["Cache-Control"], "no-store"))
+	for field := range h {
+		if outranksCacheControl(field) {
+			return false
+		}
+	}
+	return httpguts.HeaderValuesContainsToken(h["Cache-Control"], "private") ||
+		httpguts.HeaderValuesContainsToken(h["Cache-Control"], "no-store")
+}
+
+// pageFields describe a page's body and how long it may be kept; without the
+// page they describe nothing.
+var pageFields = []string{
+	"Content-Length", "Content-Encoding", "Content-Type", "Content-Disposition", "Content-Language",
+	"Etag", "Last-Modified", "Accept-Ranges", "Cache-Control", "Expires",
+	"Digest", "Content-Digest", "Repr-Digest", "Content-Md5",
 }
 
 // addVary adds field to the Vary header, unless it is there.
