@@ -2,7 +2,9 @@ package kapadeflector
 
 import (
 	"io"
+	"maps"
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -476,6 +478,22 @@ func (rw *responseWriter) finishDecoding() {
 	panic(http.ErrAbortHandler)
 }
 
+// withoutTrailers takes the trailers that h announces out of it, for a header
+// that was held until they were set, and returns what puts them back.
+func withoutTrailers(h http.Header) (restore func()) {
+	trailers := make(http.Header)
+	for _, line := range h["Trailer"] {
+		for name := range strings.SplitSeq(line, ",") {
+			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+			if h[name] != nil {
+				trailers[name] = h[name]
+				delete(h, name)
+			}
+		}
+	}
+	return func() { maps.Copy(h, trailers) }
+}
+
 // finish ends a response whose handler returned without an error.
 func (rw *responseWriter) finish() error {
 	var err error
@@ -488,7 +506,9 @@ func (rw *responseWriter) finish() error {
 		rw.outcome = outcomeNoBody
 		rw.gzip = rw.decoder != nil // what was nothing once decoded has no coding
 		rw.stage = through
+		restore := withoutTrailers(rw.Header())
 		rw.sendHeader(false, true)
+		restore()
 	case rw.stage != through:
 		if off, ok := rw.scanner.End(); ok {
 			err = rw.settle(len(rw.buf)+off, nil)

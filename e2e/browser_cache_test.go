@@ -1,0 +1,365 @@
+package e2e
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// What the browser's own cache does with a page that is tagged at one time and
+// at another not. Whoever consents, or withdraws, sees what that means with the
+// next page that the browser loads, whether from the network or from its HTTP
+// cache, and however it gets there.
+//
+// One thing is out of anybody's reach: a page that the browser has kept whole,
+// as it was left (bfcache), and shows again without loading it. Such pages are
+// counted here, and have to be right from the next load on. A tab that has
+// opened another one keeps no pages so: there, going back and forward loads
+// them, and from the HTTP cache even when they are stale.
+
+// browserCachedPages are the descriptions that matter to a browser's cache.
+var browserCachedPages = []cachedPage{
+	{"max-age", map[string]string{"Cache-Control": "public, max-age=600", "Etag": pageETag, "Last-Modified": pageDate}},
+	{"no-validators", map[string]string{"Cache-Control": "public, max-age=600"}},
+	{"date-only", map[string]string{"Cache-Control": "public, max-age=600", "Last-Modified": pageDate}},
+	{"no-cache", map[string]string{"Cache-Control": "no-cache", "Etag": pageETag, "Last-Modified": pageDate}},
+}
+
+// ways to get to a page again. Each begins and ends at the page, before which
+// in the tab's history is another one; change happens on the way.
+var ways = []struct {
+	name string
+	take func(v *cachingVisitor, change func())
+}{
+	{"by a link", func(v *cachingVisitor, change func()) {
+		v.follow("#other")
+		change()
+		v.follow("#page")
+	}},
+	{"by its address", func(v *cachingVisitor, change func()) {
+		v.open(v.other)
+		change()
+		v.open(v.page)
+	}},
+	{"by reloading", func(v *cachingVisitor, change func()) {
+		change()
+		v.reload()
+	}},
+	{"back", func(v *cachingVisitor, change func()) {
+		v.follow("#other")
+		change()
+		v.travel("back", v.page)
+	}},
+	{"forward", func(v *cachingVisitor, change func()) {
+		v.travel("back", v.other)
+		change()
+		v.travel("forward", v.page)
+	}},
+}
+
+// cachingVisitor goes between two pages.
+type cachingVisitor struct {
+	*visitor
+	caddy       *caddy
+	origin      *browserOrigin
+	page, other string
+
+	mu        sync.Mutex
+	fromCache int // how many loads of the page the browser's cache served alone
+	confirmed int // how many it served after a 304
+	restored  int // how many times the page was shown without being loaded
+}
+
+func newCachingVisitor(t *testing.T, c *caddy, origin *browserOrigin, name string) *cachingVisitor {
+	t.Helper()
+	v := &cachingVisitor{
+		visitor: newVisitor(t), caddy: c, origin: origin,
+		page: c.edge(support, "/"+name+"/page"), other: c.edge(support, "/"+name+"/other"),
+	}
+	v.watch(v.visitor)
+	v.open(v.other)
+	v.follow("#page")
+	return v
+}
+
+// watch counts what comes from the cache of v's browser.
+func (v *cachingVisitor) watch(tab *visitor) {
+	v.must(chromedp.Listen(tab.ctx, func(event any) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		switch e := event.(type) {
+		case *network.EventResponseReceived:
+			if e.Type == network.ResourceTypeDocument && e.Response.URL == v.page && e.Response.FromDiskCache {
+				v.fromCache++
+			}
+		case *network.EventResponseReceivedExtraInfo:
+			if e.StatusCode == http.StatusNotModified {
+				v.confirmed++
+			}
+		}
+	}))
+}
+
+// travel goes back or forward in the tab's history.
+func (v *cachingVisitor) travel(direction, to string) {
+	v.t.Helper()
+	eval[bool](v.visitor, `(window.left = true, setTimeout(() => history.`+direction+`()), true)`)
+	arrived := `location.href === ` + quote(to) + ` && document.readyState === 'complete' && Boolean(!window.left || window.restored)`
+	eventually(v.t, "the tab goes "+direction+" to "+to, func() bool {
+		ctx, cancel := context.WithTimeout(v.ctx, patience)
+		defer cancel()
+		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool](arrived))
+		return err == nil && ok // no page answers while it is being left
+	})
+}
+
+// choose sets the consent cookie as a banner does.
+func (v *cachingVisitor) choose(choice string) func() {
+	return func() {
+		v.t.Helper()
+		eval[bool](v.visitor, `(document.cookie = 'cookie_consent=`+choice+`; path=/', true)`)
+		v.wantChoiceOf(choice) // the page may be told so before the browser is
+	}
+}
+
+func (v *cachingVisitor) stay() {}
+
+// toFront shows the tab, which can be clicked in only then.
+func (v *cachingVisitor) toFront() {
+	v.t.Helper()
+	send(v.visitor, page.BringToFront, cdp.Empty{})
+}
+
+// wantChoiceOf waits until the browser has the consent cookie.
+func (v *cachingVisitor) wantChoiceOf(choice string) {
+	v.t.Helper()
+	eventually(v.t, "the choice is kept", func() bool {
+		kept := v.cookies(v.caddy, "cookie_consent")
+		return len(kept) == 1 && kept[0].Value == choice
+	})
+}
+
+// wants checks what the visitor sees after the step, and what id there is.
+func (v *cachingVisitor) wants(tagged bool, step string) {
+	v.t.Helper()
+	if eval[bool](v.visitor, `Boolean(window.restored)`) {
+		v.restored++
+		v.t.Logf("%s: the browser shows the page as it was left, without loading it", step)
+		v.reload()
+	}
+	if got := v.hasTag(); got != tagged {
+		v.t.Errorf("%s: tag %v, want %v", step, got, tagged)
+	}
+	ids := v.cookies(v.caddy, idCookie)
+	if tagged && len(ids) != 1 || !tagged && len(ids) != 0 {
+		v.t.Errorf("%s: tag %v, and the ids %s", step, tagged, asJSON(ids))
+	}
+}
+
+// browserOrigin serves a page and another one for each description.
+type browserOrigin struct {
+	address string
+
+	mu    sync.Mutex
+	asked map[string]int // by path
+}
+
+func newBrowserOrigin(t *testing.T) *browserOrigin {
+	t.Helper()
+	o := &browserOrigin{asked: make(map[string]int)}
+	mux := http.NewServeMux()
+	mux.HandleFunc(standIn, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/javascript")
+		_, _ = io.WriteString(w, "window.KapaSFD = {};")
+	})
+	for _, kind := range browserCachedPages {
+		mux.HandleFunc("/"+kind.name+"/", func(w http.ResponseWriter, r *http.Request) {
+			o.mu.Lock()
+			o.asked[r.URL.Path]++
+			o.mu.Unlock()
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			for name, value := range kind.header {
+				w.Header().Set(name, value)
+			}
+			if unchanged(r, kind.header) {
+				w.WriteHeader(http.StatusNotModified)
+				return
+			}
+			_, _ = io.WriteString(w, `<!doctype html><html><head><title>t</title><link rel="icon" href="data:,">
+<script>addEventListener('pageshow', e => window.restored = e.persisted)</script></head><body>
+<p><a id="page" href="/`+kind.name+`/page">the page</a> <a id="other" href="/`+kind.name+`/other">another</a></p>
+`+strings.Repeat("<p>"+r.URL.Path+"</p>", 100)+`</body></html>`)
+		})
+	}
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	o.address = strings.TrimPrefix(server.URL, "http://")
+	return o
+}
+
+func (o *browserOrigin) requests(path string) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.asked[path]
+}
+
+func browserCacheCaddy(t *testing.T, origin *browserOrigin) *caddy {
+	t.Helper()
+	return ownCaddy(t, `
+http://`+support+`:{$EDGE_PORT} {
+	encode
+	kapa_deflector {`+required+`
+		script `+standIn+`
+		consent cookie cookie_consent accepted
+	}
+	reverse_proxy `+origin.address+`
+}`)
+}
+
+func TestTheBrowsersCacheNeverShowsTheWrongVariant(t *testing.T) {
+	origin := newBrowserOrigin(t)
+	c := browserCacheCaddy(t, origin)
+	for _, kind := range browserCachedPages {
+		for _, way := range ways {
+			t.Run(kind.name+"/"+way.name, func(t *testing.T) {
+				v := newCachingVisitor(t, c, origin, kind.name)
+				v.tell(way.take)
+			})
+			if way.name != "back" && way.name != "forward" {
+				continue
+			}
+			t.Run(kind.name+"/"+way.name+", loaded", func(t *testing.T) {
+				v := newCachingVisitor(t, c, origin, kind.name)
+				eval[bool](v.visitor, `window.open('about:blank') !== null`)
+				v.toFront()
+				v.tell(way.take)
+				if v.restored > 0 {
+					t.Errorf("%d times the page was not loaded", v.restored)
+				}
+			})
+		}
+	}
+}
+
+// tell goes through consent and withdrawal, each time taking the same way to
+// the page.
+func (v *cachingVisitor) tell(way func(*cachingVisitor, func())) {
+	v.t.Helper()
+	v.wants(false, "the first visit")
+	way(v, v.stay)
+	v.wants(false, "again")
+	way(v, v.choose("accepted"))
+	v.wants(true, "after consent")
+	way(v, v.stay)
+	v.wants(true, "after consent, again")
+	way(v, v.choose("refused"))
+	v.wants(false, "after withdrawal")
+	way(v, v.stay)
+	v.wants(false, "after withdrawal, again")
+	way(v, v.choose("accepted"))
+	v.wants(true, "after consent once more")
+	way(v, v.choose("refused"))
+	v.wants(false, "after withdrawal once more")
+
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.t.Logf("the cache served the page %d times alone, %d times after a 304; %d times it was not loaded at all",
+		v.fromCache, v.confirmed, v.restored)
+}
+
+// Two tabs share cookies and cache, and so what was chosen in either.
+func TestTwoTabsSeeTheSameChoice(t *testing.T) {
+	origin := newBrowserOrigin(t)
+	c := browserCacheCaddy(t, origin)
+	for _, kind := range browserCachedPages {
+		t.Run(kind.name, func(t *testing.T) {
+			first := newCachingVisitor(t, c, origin, kind.name)
+			ctx, cancel := chromedp.NewContext(first.ctx)
+			t.Cleanup(cancel)
+			first.must(chromedp.Do(ctx)) // opens the tab for longer than one action
+			second := &cachingVisitor{
+				visitor: &visitor{t: t, ctx: ctx}, caddy: c, origin: origin, page: first.page, other: first.other,
+			}
+			second.toFront()
+			second.open(second.other)
+			second.follow("#page")
+			tabs := []*cachingVisitor{first, second}
+			want := func(tagged bool, step string) {
+				t.Helper()
+				for _, way := range ways[:3] { // which all load it
+					for _, tab := range tabs {
+						tab.toFront()
+						way.take(tab, tab.stay)
+						tab.wants(tagged, step+", "+way.name)
+					}
+				}
+			}
+			want(false, "before any choice")
+			first.choose("accepted")()
+			want(true, "accepted in the first tab")
+			second.choose("refused")()
+			want(false, "refused in the second tab")
+			second.choose("accepted")()
+			want(true, "accepted in the second tab")
+			first.choose("refused")()
+			want(false, "refused in the first tab")
+		})
+	}
+}
+
+// What is true of the pages above has to be true of pages that a cache had a
+// part in.
+func TestTheBrowserUsesItsCache(t *testing.T) {
+	origin := newBrowserOrigin(t)
+	c := browserCacheCaddy(t, origin)
+	for name, want := range map[string]struct{ untagged, tagged string }{
+		"max-age":       {"cache", "304"}, // a tagged page has to be asked for each time
+		"no-validators": {"cache", "200"},
+		"date-only":     {"cache", "200"}, // a date is not enough for a tagged page
+		"no-cache":      {"304", "304"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newCachingVisitor(t, c, origin, name)
+			how := func() string {
+				v.mu.Lock()
+				cached, confirmed := v.fromCache, v.confirmed
+				v.mu.Unlock()
+				before := origin.requests("/" + name + "/page")
+				v.open(v.page)
+				asked := origin.requests("/"+name+"/page") - before
+				v.mu.Lock()
+				defer v.mu.Unlock()
+				switch {
+				case asked == 0 && v.fromCache > cached:
+					return "cache"
+				case asked == 1 && v.confirmed > confirmed:
+					return "304"
+				case asked == 1 && v.fromCache == cached:
+					return "200"
+				default:
+					return "unclear"
+				}
+			}
+			v.open(v.page)
+			if got := how(); got != want.untagged {
+				t.Errorf("the untagged page comes by %s, want %s", got, want.untagged)
+			}
+			v.choose("accepted")()
+			v.open(v.page) // with the cookie of the consent
+			v.open(v.page) // and with that of the id
+			if got := how(); got != want.tagged {
+				t.Errorf("the tagged page comes by %s, want %s", got, want.tagged)
+			}
+			v.wants(true, "in the end")
+		})
+	}
+}
