@@ -116,7 +116,7 @@ type differential struct {
 func newDifferential(t *testing.T, seed uint64) *differential {
 	d := &differential{
 		t: t, seed: seed, bodies: diffBodies(t, seed),
-		counts: make(map[string]int), open: make(map[string]int), resources: make(map[string]*diffResource),
+		counts: make(map[string]int), resources: make(map[string]*diffResource),
 	}
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
 )
 
@@ -149,8 +150,11 @@ func (rw *responseWriter) sendHeader(changed, exact bool) {
 	h, v := rw.Header(), &rw.visit
 	if rw.html || rw.outcome == outcomeNotModified && v.asked != askedOther {
 		addVary(h, "Cookie") // RFC 9110 section 15.4.5: a 304 says it too
-		if rw.outcome == outcomeNotDocument && v.gateField != "" && v.outcome == outcomeInjected {
-			addVary(h, v.gateField) // the document at the same address is another one
+		if rw.outcome == outcomeNotDocument && v.gateField != "" &&
+			(v.outcome == outcomeInjected || v.finding.Verdict == consent.Denied && v.hasID()) {
+			// the document at the same address is another one, or one with
+			// which the id goes
+			addVary(h, v.gateField)
 		}
 	}
 	switch {

@@ -227,9 +227,15 @@ var pageFields = []string{
 	"Digest", "Content-Digest", "Repr-Digest", "Content-Md5",
 }
 
-// addVary adds field to the Vary header, unless it is there.
+// addVary adds field to the Vary header, unless it is there. All of it is one
+// line then: nginx before 1.23 heeds only the last of several.
 func addVary(h http.Header, field string) {
-	if !httpguts.HeaderValuesContainsToken(h["Vary"], field) && !httpguts.HeaderValuesContainsToken(h["Vary"], "*") {
-		h["Vary"] = append(h["Vary"], field)
+	lines := h["Vary"]
+	if httpguts.HeaderValuesContainsToken(lines, field) || httpguts.HeaderValuesContainsToken(lines, "*") {
+		return
 	}
+	if len(lines) > 0 {
+		field = strings.Join(lines, ", ") + ", " + field
+	}
+	h["Vary"] = []string{field}
 }

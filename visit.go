@@ -109,12 +109,17 @@ func (v *visit) newID(h http.Header) []string {
 	return lines
 }
 
+// hasID reports whether the request carried the id's cookie, whatever its value.
+func (v *visit) hasID() bool {
+	return readIDs(v.request.Header["Cookie"]).present
+}
+
 // forgetID deletes the id of a visitor who has denied consent, in the answer
 // to a request for a document, keeps that answer out of shared caches, and
 // reports whether there was an id to delete.
 func (v *visit) forgetID(h http.Header) bool {
 	if v.finding.Verdict != consent.Denied || v.asked == askedOther || v.request.Method == http.MethodHead ||
-		!v.onPage && isClaimed(v.request) || !readIDs(v.request.Header["Cookie"]).present {
+		!v.onPage && isClaimed(v.request) || !v.hasID() {
 		return false
 	}
 	for _, line := range v.handler.cookie.idDeletion(v.request) {
