@@ -550,6 +550,9 @@ http://:{$EDGE_PORT} {
 	bind 127.0.0.1
 	@encoded path */encoded/*
 	encode @encoded
+	# nginx before 1.23 heeds one Vary line only, and encode adds its own
+	# unless it is said already: as the README has it
+	header @encoded Vary Accept-Encoding
 	@signed-in path */signed-in/*
 	kapa_deflector @signed-in {`+required+`
 		consent cookie cookie_consent accepted

@@ -97,8 +97,13 @@ func run(m *testing.M) (code int) {
 		}
 	}()
 
-	// go test gives up after ten minutes, and would leave a browser behind
-	ctx, cancel := context.WithTimeout(context.Background(), 9*time.Minute)
+	// go test gives up after ten minutes, in CI after twenty, and would leave a
+	// browser behind
+	limit := 9 * time.Minute
+	if os.Getenv("CI") != "" {
+		limit = 19 * time.Minute
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	ctx, cancel = chromedp.NewExecAllocator(ctx, browserOptions(path)...)
 	defer cancel()
