@@ -1067,7 +1067,7 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 func docComments(t *testing.T) map[string]string {
 	t.Helper()
 	comments := make(map[string]string)
-	for _, name := range []string{"module.go", "tag.go", "cookie.go", "consent.go"} {
+	for _, name := range []string{"module.go", "tag.go", "script.go", "cookie.go", "consent.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)

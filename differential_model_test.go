@@ -323,7 +323,7 @@ func (q diffRequest) expect(edited diffRequest, r *diffResource, origin diffAnsw
 	if q.losesID() {
 		unchanged.name = "id deleted, " + kind
 	}
-	unsized := !r.sized || r.coding == "gzip if asked" // Go's client decodes what its user did not ask for
+	unsized := !r.sized || strings.HasPrefix(r.coding, "gzip") // Go's client decodes what its user did not ask for
 	if q.method != "HEAD" && unsized && (q.mayChange() || origin.body == "") {
 		// net/http counts what ends before it is flushed: by the proxy's timer, or not at all
 		unchanged.length = lengthFree

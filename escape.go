@@ -1,0 +1,57 @@
+package kapadeflector
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// escapeAttribute writes s for a double-quoted HTML attribute value in pure
+// ASCII, so that it means the same in every charset whose ASCII bytes are
+// ASCII. A numeric reference to U+0080..U+009F would mean another character
+// (HTML, "numeric character reference end state"); those controls, NUL and
+// what is not UTF-8 become U+FFFD.
+func escapeAttribute(b *strings.Builder, s string) {
+	for _, r := range s {
+		switch {
+		case r == '&':
+			b.WriteString("&amp;")
+		case r == '<':
+			b.WriteString("&lt;")
+		case r == '>':
+			b.WriteString("&gt;")
+		case r == '"':
+			b.WriteString("&quot;")
+		case r == '\'':
+			b.WriteString("&#39;")
+		case r == 0 || 0x7f < r && r < 0xa0:
+			fmt.Fprintf(b, "&#x%X;", utf8.RuneError)
+		case r < 0x20 || r > 0x7e:
+			fmt.Fprintf(b, "&#x%X;", r)
+		default:
+			b.WriteByte(byte(r))
+		}
+	}
+}
+
+// escapeJSON writes s as a JSON string in pure ASCII that cannot end, or open
+// a comment in, the script element around it (HTML, "restrictions for contents
+// of script elements").
+func escapeJSON(b *strings.Builder, s string) {
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(byte(r))
+		case r > 0xffff:
+			r -= 0x10000
+			fmt.Fprintf(b, `\u%04x\u%04x`, 0xd800+r>>10, 0xdc00+r&0x3ff)
+		case r < 0x20 || r > 0x7e || r == '<' || r == '>' || r == '&':
+			fmt.Fprintf(b, `\u%04x`, r)
+		default:
+			b.WriteByte(byte(r))
+		}
+	}
+	b.WriteByte('"')
+}

@@ -1,0 +1,62 @@
+package kapadeflector
+
+import "sync"
+
+const (
+	// gatherLimit is how much of a page is held back so that header, head and
+	// tag leave in one write; three of four real heads end within.
+	gatherLimit = 32 << 10
+	// bufferSize leaves room for one more write of a proxy and the tag.
+	bufferSize = 2*gatherLimit + 4<<10
+)
+
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+// finishBuffer writes what is held and then parts, and gives the buffer back.
+func (rw *responseWriter) finishBuffer(parts ...[]byte) (err error) {
+	for _, part := range parts {
+		if err = rw.put(part); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = rw.drain()
+	}
+	rw.dropBuffer()
+	return err
+}
+
+// put adds b to the buffer; what does not fit goes past it, uncopied.
+func (rw *responseWriter) put(b []byte) error {
+	if len(rw.buf)+len(b) <= cap(rw.buf) {
+		rw.buf = append(rw.buf, b...)
+		return nil
+	}
+	if err := rw.drain(); err != nil {
+		return err
+	}
+	if len(b) <= cap(rw.buf) {
+		rw.buf = append(rw.buf, b...)
+		return nil
+	}
+	_, err := rw.ResponseWriter.Write(b)
+	return err
+}
+
+// drain writes the buffer.
+func (rw *responseWriter) drain() error {
+	if len(rw.buf) == 0 {
+		return nil
+	}
+	_, err := rw.ResponseWriter.Write(rw.buf)
+	rw.buf = rw.buf[:0]
+	return err
+}
+
+// dropBuffer gives the buffer back, whatever is in it.
+func (rw *responseWriter) dropBuffer() {
+	if rw.pooled != nil {
+		buffers.Put(rw.pooled)
+		rw.pooled, rw.buf = nil, nil
+	}
+}

@@ -1,0 +1,125 @@
+package kapadeflector
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"path"
+	"strings"
+)
+
+// Script is the deflector's bundle and how the page loads it.
+type Script struct {
+	// The bundle's URL: https, a path on the site itself, or a loopback host
+	// for trying things out. Default:
+	// `https://widget.kapa.ai/kapa-support-form-deflector.bundle.js`.
+	URL string `json:"url,omitempty"`
+
+	// Subresource Integrity hashes (https://www.w3.org/TR/SRI/), such as
+	// `sha384-...`. For a bundle of your own version only: Kapa's URL names no
+	// version, and its next release would be blocked. Default: none.
+	Integrity string `json:"integrity,omitempty"`
+
+	// The crossorigin attribute: `anonymous` or `use-credentials`. Default:
+	// none, or `anonymous` where integrity is set and the URL is not a path,
+	// since browsers check no hash without it.
+	CrossOrigin string `json:"crossorigin,omitempty"`
+
+	// `async` or `defer`. Default: `async`, as Kapa documents.
+	Loading string `json:"loading,omitempty"`
+}
+
+// fields are the settings by their names.
+func (s *Script) fields() map[string]*string {
+	return map[string]*string{"url": &s.URL, "integrity": &s.Integrity, "crossorigin": &s.CrossOrigin, "loading": &s.Loading}
+}
+
+// withDefaults returns s with the defaults filled in.
+func (s Script) withDefaults() Script {
+	if s.URL == "" {
+		s.URL = kapaScriptURL
+	}
+	if s.Loading == "" {
+		s.Loading = "async"
+	}
+	if s.Integrity != "" && s.CrossOrigin == "" && !strings.HasPrefix(s.URL, "/") {
+		s.CrossOrigin = "anonymous"
+	}
+	return s
+}
+
+// check finds mistakes in the script's own text.
+func (s Script) check() error {
+	if err := checkScriptURL(s.URL); err != nil {
+		return err
+	}
+	if s.Integrity != "" && strings.TrimSpace(s.Integrity) == "" {
+		return errors.New("integrity is empty")
+	}
+	for hash := range strings.FieldsSeq(s.Integrity) {
+		alg, sum, _ := strings.Cut(hash, "-")
+		size := map[string]int{"sha256": 32, "sha384": 48, "sha512": 64}[alg]
+		if b, err := base64.StdEncoding.DecodeString(sum); err != nil || size == 0 || len(b) != size {
+			return fmt.Errorf("integrity %q: allowed are sha256-, sha384- or sha512- and the hash in base64", hash)
+		}
+	}
+	if s.CrossOrigin != "" && s.CrossOrigin != "anonymous" && s.CrossOrigin != "use-credentials" {
+		return fmt.Errorf("crossorigin is %q: allowed are anonymous, use-credentials", s.CrossOrigin)
+	}
+	if s.Loading != "" && s.Loading != "async" && s.Loading != "defer" {
+		return fmt.Errorf("loading is %q: allowed are async, defer", s.Loading)
+	}
+	return nil
+}
+
+func checkScriptURL(s string) error {
+	bad := func(why string) error {
+		return fmt.Errorf("script URL %q: %s; allowed are https URLs, paths on the site itself, and loopback hosts", s, why)
+	}
+	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '\\' }) {
+		return bad("white space, backslashes and non-ASCII characters must be percent-encoded")
+	}
+	if strings.ContainsAny(s, "{}") {
+		return bad("request placeholders do not work here")
+	}
+	if strings.HasPrefix(s, "//") {
+		return bad("the scheme is missing")
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return bad("it cannot be parsed")
+	}
+	switch {
+	case strings.HasPrefix(s, "/"):
+		return nil
+	case u.User != nil:
+		return bad("it holds a user name")
+	case u.Scheme == "https" && u.Hostname() != "":
+		return nil
+	case u.Scheme == "http" && isLoopback(u.Hostname()):
+		return nil
+	default:
+		return bad("it is none of those")
+	}
+}
+
+func isLoopback(host string) bool {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.IsLoopback()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// warnings says what is allowed but seldom meant.
+func (s Script) warnings() (w []string) {
+	if s.Integrity != "" && s.URL == kapaScriptURL {
+		w = append(w, "script: integrity on Kapa's own URL, which names no version: browsers will block Kapa's next release")
+	}
+	u, err := url.Parse(s.URL)
+	if err == nil && path.Base(u.Path) != kapaScriptFile {
+		w = append(w, "script: the file is not called "+kapaScriptFile+"; the bundle may look for its own tag by that name")
+	}
+	return w
+}
