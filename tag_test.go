@@ -2,8 +2,10 @@ package kapadeflector
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,6 +112,33 @@ func TestTagIsWrittenAsConfigured(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", got, tc.want)
 			}
 		})
+	}
+}
+
+// Every attribute that Kapa documents, in whatever order it is configured.
+func TestEveryDocumentedAttribute(t *testing.T) {
+	names := slices.Clone(documentedAttributes)
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	var attrs []Attribute
+	for i, name := range names {
+		value := itoa(i) + " \"<&'ä"
+		if words := attributeValues[name]; words != nil {
+			value = words[0]
+		}
+		attrs = append(attrs, Attribute{name, value})
+	}
+	h := newHandler(t, consentLine)
+	h.tracked = newTag(Script{}.withDefaults(), attrs, nil, false)
+	r := newRequest(t, "GET", "/", "Cookie: "+granted)
+	scripts := parseInsertion(t, insertionOf(t, serve(t, h, r, pageHandler)))
+	got := scripts[0].Attr[2:] // behind async and src
+	if len(scripts) != 1 || len(got) != len(attrs) {
+		t.Fatalf("%d scripts, %d attributes, want %d", len(scripts), len(got), len(attrs))
+	}
+	for i, a := range attrs {
+		if got[i].Key != a.Name || got[i].Val != a.Value {
+			t.Errorf("%d: %s=%q, want %s=%q", i, got[i].Key, got[i].Val, a.Name, a.Value)
+		}
 	}
 }
 
