@@ -139,10 +139,10 @@ func TestAPageThatIsOnlyFetchedAheadSetsNoID(t *testing.T) {
 		select {
 		case e := <-done:
 			if e.Status == preload.IngStatusFailure {
-				t.Skipf("this browser does not fetch ahead by speculation rules: %s", e.PrefetchStatus)
+				missing(t, "browser that fetches ahead by speculation rules", fmt.Sprintf("%s; this one says %s", browserHelp, e.PrefetchStatus))
 			}
 		case <-time.After(patience):
-			t.Skip("this browser does not fetch ahead by speculation rules")
+			missing(t, "browser that fetches ahead by speculation rules", browserHelp)
 		}
 		if sent := v.last(http.MethodGet, form); sent.field("Sec-Purpose") != "prefetch" || sent.field("Sec-Fetch-Dest") != "document" {
 			t.Fatalf("it was not fetched ahead as a document: %v", sent.header)
