@@ -134,7 +134,7 @@ func TestAdaptedJSONLoads(t *testing.T) {
 					t.Errorf("%s became %s", raw, back)
 				}
 			})
-			if found == 0 && !strings.Contains(g.want, "consent('cookie'") {
+			if found == 0 && !strings.Contains(g.want, "consent('") {
 				t.Error("none of our modules is in it")
 			}
 		})
@@ -314,19 +314,37 @@ var badConfigs = []struct {
 	// consent
 	{
 		"no consent", fields{"consent": ""},
-		"consent: there is no consent line: write consent cookie <name> [<value>...], or, where the law asks for no consent, consent not_required",
+		"consent: there is no consent line: write consent cookie <name> [<value>...], consent <platform> or, where the law asks for no consent, consent not_required",
 	},
 	{
 		"an empty list of consent rules", fields{"consent": `[]`},
-		"consent: there is no consent line: write consent cookie <name> [<value>...], or, where the law asks for no consent, consent not_required",
+		"consent: there is no consent line: write consent cookie <name> [<value>...], consent <platform> or, where the law asks for no consent, consent not_required",
 	},
 	{
 		"a consent rule without a kind", fields{"consent": `[{"cookie": "cookie_consent"}]`},
-		`consent: consent kind "": allowed are cookie, not_required`,
+		`consent: consent kind "": allowed are cookie, rule, not_required, onetrust, cookiebot, cookieyes, didomi, iubenda, insites, trustarc, complianz, wp_consent_api, real_cookie_banner, borlabs, cookie_law_info, moove, klaro, orestbida, tarteaucitron, civic, axeptio, cookie_script, cookiefirst, cookie_information, consentmanager, ketch, transcend, hubspot, drupal_eucc, tcf, gpp`,
 	},
 	{
-		"a consent rule of a kind that is not there yet", fields{"consent": `[{"kind": "onetrust", "values": ["C0002"]}]`},
-		`consent: consent kind "onetrust": allowed are cookie, not_required`,
+		"a platform with values", fields{"consent": `[{"kind": "onetrust", "values": ["C0002"]}]`},
+		"consent: consent onetrust has no values",
+	}, {
+		"a platform with a rule", fields{"consent": `[{"kind": "onetrust", "granted": [["equals", "yes"]]}]`},
+		"consent: consent onetrust has no granted",
+	}, {
+		"a cookie with categories", fields{"consent": `[{"kind": "cookie", "cookie": "a", "categories": ["b"]}]`},
+		"consent: consent cookie has no categories",
+	}, {
+		"a platform that the edge cannot see", fields{"consent": `[{"kind": "silktide"}]`},
+		"consent: consent silktide cannot be read here, since it keeps its answer in the browser's storage, which no request shows: " + mirrorCookie,
+	}, {
+		"a category of {env} that is not set", fields{"consent": `[{"kind": "onetrust", "categories": ["{env.BAD_UNSET}"]}]`},
+		`consent: consent onetrust category "": it is empty, a word of its own or given twice`,
+	}, {
+		"a rule without a cookie", fields{"consent": `[{"kind": "rule", "granted": [["equals", "yes"]]}]`},
+		"consent: consent rule : the cookie's name is empty",
+	}, {
+		"a rule with an empty line", fields{"consent": `[{"kind": "rule", "cookie": "a", "granted": [[]]}]`},
+		"consent: consent rule a: granted : a test is missing: allowed are equals, has, pair, json, purposes, publisher_purposes, cookie",
 	},
 	{
 		"a consent cookie without a name", fields{"consent": `[{"kind": "cookie", "values": ["accepted"]}]`},
@@ -358,7 +376,7 @@ var badConfigs = []struct {
 	},
 	{
 		"not_required with a cookie", fields{"consent": `[{"kind": "not_required", "cookie": "cookie_consent"}]`},
-		"consent: consent not_required has no cookie and no values",
+		"consent: consent not_required has no cookie",
 	},
 	{
 		"without_consent", fields{"without_consent": `"deny"`},
@@ -531,7 +549,6 @@ func TestUnknownFields(t *testing.T) {
 	for name, f := range map[string]fields{
 		"live_consent": {"live_consent": "true"},
 		"csp":          {"csp": `"reuse"`},
-		"honor_gpc":    {"honor_gpc": "true"},
 		"attribute":    {"attribute": "[]"},
 		"defer":        {"script": `{"defer": true}`},
 		"maxage":       {"cookie": `{"maxage": "1d"}`},
@@ -838,8 +855,8 @@ func TestMistakesNeverStart(t *testing.T) {
 		{"a bad domain in {env}", block(requiredLines + consentLine + "cookie {\n domain {env.BAD_SUFFIX}\n}"), `domain "co.uk" is a public suffix`},
 		{"a bad URL in {env}", block(requiredLines + consentLine + "script {env.BAD_URL}"), `script URL "http://cdn.acme.com/a.js"`},
 		{"a matcher without rules", matcher(`{}`), "the consent matcher has no rules"},
-		{"a matcher with a kind that is not there yet", matcher(`{"rules": [{"kind": "tcf"}]}`), `consent kind "tcf"`},
-		{"an expression with a kind that is not there yet", fromCaddyfile("@c expression consent('onetrust', 'C0002')\nrespond @c ok"), `consent kind "onetrust"`},
+		{"a matcher with an unknown kind", matcher(`{"rules": [{"kind": "two_trust"}]}`), `consent kind "two_trust"`},
+		{"an expression with an unknown kind", fromCaddyfile("@c expression consent('two_trust', 'C0002')\nrespond @c ok"), `consent kind "two_trust"`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			err := caddy.Validate(quietConfig(t, tc.cfg))
@@ -956,37 +973,41 @@ var consentAnswers = map[string]bool{
 	"x=;cookie_consent = accepted\t;;": true,
 }
 
+// matchExpression loads an expression as Caddy does.
+func matchExpression(t *testing.T, expression string) (*caddyhttp.MatchExpression, error) {
+	raw, err := json.Marshal(expression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return load[caddyhttp.MatchExpression](t, "http.matchers.expression", raw)
+}
+
+// checkExpression expects the expression to match a request, or not to.
+func checkExpression(t *testing.T, expression, path, cookies string, want bool) {
+	t.Helper()
+	m, err := matchExpression(t, expression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := m.MatchWithError(newRequest(t, "GET", path, "Cookie: "+cookies)); got != want || err != nil {
+		t.Errorf("%s with %q: got %v, %v", expression, cookies, got, err)
+	}
+}
+
 func TestMatchConsentInCEL(t *testing.T) {
-	match := func(t *testing.T, expression string) (*caddyhttp.MatchExpression, error) {
-		raw, err := json.Marshal(expression)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return load[caddyhttp.MatchExpression](t, "http.matchers.expression", raw)
-	}
-	check := func(t *testing.T, expression, path, cookies string, want bool) {
-		t.Helper()
-		m, err := match(t, expression)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := m.MatchWithError(newRequest(t, "GET", path, "Cookie: "+cookies)); got != want || err != nil {
-			t.Errorf("%s with %q: got %v, %v", expression, cookies, got, err)
-		}
-	}
 
 	for cookies, want := range consentAnswers {
-		check(t, "consent('cookie', 'cookie_consent', 'accepted')", "/", cookies, want)
-		check(t, "!consent('cookie', 'cookie_consent', 'accepted')", "/", cookies, !want)
-		check(t, "consent('cookie', 'cookie_consent', 'accepted') && path('/surveys/*')", "/surveys/1", cookies, want)
-		check(t, "consent('cookie', 'cookie_consent', 'accepted') && path('/surveys/*')", "/", cookies, false)
+		checkExpression(t, "consent('cookie', 'cookie_consent', 'accepted')", "/", cookies, want)
+		checkExpression(t, "!consent('cookie', 'cookie_consent', 'accepted')", "/", cookies, !want)
+		checkExpression(t, "consent('cookie', 'cookie_consent', 'accepted') && path('/surveys/*')", "/surveys/1", cookies, want)
+		checkExpression(t, "consent('cookie', 'cookie_consent', 'accepted') && path('/surveys/*')", "/", cookies, false)
 	}
-	check(t, "consent('cookie', 'cookie_consent', 'all', 'accepted')", "/", granted, true)
-	check(t, "consent('cookie', 'cookie_consent')", "/", granted, true)
-	check(t, "consent('cookie', 'cookie_consent')", "/", denied, false)
-	check(t, "consent('cookie', 'cookie_consent', 'accepted') && consent('cookie', 'second', 'yes')", "/", granted, false)
-	check(t, "consent('cookie', 'cookie_consent', 'accepted') && consent('cookie', 'second', 'yes')", "/", granted+"; second=yes", true)
-	check(t, "consent('cookie', 'cookie_consent', 'accepted') || consent('cookie', 'second', 'yes')", "/", "second=yes", true)
+	checkExpression(t, "consent('cookie', 'cookie_consent', 'all', 'accepted')", "/", granted, true)
+	checkExpression(t, "consent('cookie', 'cookie_consent')", "/", granted, true)
+	checkExpression(t, "consent('cookie', 'cookie_consent')", "/", denied, false)
+	checkExpression(t, "consent('cookie', 'cookie_consent', 'accepted') && consent('cookie', 'second', 'yes')", "/", granted, false)
+	checkExpression(t, "consent('cookie', 'cookie_consent', 'accepted') && consent('cookie', 'second', 'yes')", "/", granted+"; second=yes", true)
+	checkExpression(t, "consent('cookie', 'cookie_consent', 'accepted') || consent('cookie', 'second', 'yes')", "/", "second=yes", true)
 
 	for expression, want := range map[string]string{
 		"consent()":                               "matcher requires at least one argument",
@@ -996,13 +1017,16 @@ func TestMatchConsentInCEL(t *testing.T) {
 		"consent('cookie')":                       "consent cookie has no name: write consent cookie <name> [<value>...]",
 		"consent('cookie', 'a b')":                `consent cookie name "a b"`,
 		"consent('cookie', 'a', '')":              "consent cookie a: an empty value is no answer and cannot mean yes",
-		"consent('onetrust', 'C0002')":            `consent kind "onetrust": allowed are`,
+		"consent('two_trust', 'C0002')":           `consent kind "two_trust": allowed are`,
+		"consent('onetrust', '')":                 `consent onetrust category ""`,
+		"consent('rule', 'a')":                    "consent rule a: there is no granted line",
+		"consent('termly')":                       "consent termly cannot be read here",
 		"consent('not_required')":                 "consent not_required would match every request: leave the matcher out",
 		"path('/a') || consent('not_required')":   "consent not_required would match every request: leave the matcher out",
 		"consent('not_required', 'cookie', 'a')":  "consent not_required stands alone, without further words",
 		"consent('cookie', 'a', 'yes') == 'true'": "no matching overload",
 	} {
-		if _, err := match(t, expression); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := matchExpression(t, expression); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", expression, err, want)
 		}
 	}
@@ -1067,7 +1091,7 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 func docComments(t *testing.T) map[string]string {
 	t.Helper()
 	comments := make(map[string]string)
-	for _, name := range []string{"module.go", "tag.go", "script.go", "cookie.go", "consent.go"} {
+	for _, name := range []string{"module.go", "tag.go", "script.go", "cookie.go", "consent.go", "matcher.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)

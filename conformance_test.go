@@ -852,12 +852,12 @@ func (x *trial) sameFields(plain, got http.Header, but ...string) {
 	}
 }
 
-// sameVary allows one more member of Vary.
+// sameVary allows two more members of Vary.
 func (x *trial) sameVary(plain, got result) {
 	x.Helper()
 	members := func(a result) (list []string) {
 		for member := range strings.SplitSeq(strings.ToLower(strings.Join(a.header["Vary"], ",")), ",") {
-			if m := strings.TrimSpace(member); m != "" && m != "cookie" {
+			if m := strings.TrimSpace(member); m != "" && m != "cookie" && m != "sec-gpc" {
 				list = append(list, m)
 			}
 		}

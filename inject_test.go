@@ -333,29 +333,31 @@ func TestHeader(t *testing.T) {
 		origin http.Header // beside origin
 		want   http.Header // beside origin; nil: gone
 	}{
-		{"no consent: only Vary", "", unknown, nil, http.Header{"Vary": {"Accept-Encoding, Cookie"}}},
-		{"no consent, and the origin varies", "", unknown, http.Header{"Vary": {"accept-encoding, cookie"}}, http.Header{"Vary": {"accept-encoding, cookie"}}},
+		{"no consent: only Vary", "", unknown, nil, http.Header{"Vary": {"Accept-Encoding, Cookie, Sec-GPC"}}},
+		{"no consent, and the origin varies", "", unknown, http.Header{"Vary": {"accept-encoding, cookie"}}, http.Header{"Vary": {"accept-encoding, cookie, Sec-GPC"}}},
+		{"no consent, and the origin varies by all of it", "", unknown, http.Header{"Vary": {"sec-gpc,cookie"}}, http.Header{"Vary": {"sec-gpc,cookie"}}},
+		{"Sec-GPC is not honoured", "honor_gpc off", unknown, nil, http.Header{"Vary": {"Accept-Encoding, Cookie"}}},
 		{"another page: nothing", "pages /x", granted, nil, nil},
 		{"denied, with an id", "", denied + "; kapa_web_id=" + idA, nil, http.Header{
-			"Vary": {"Accept-Encoding, Cookie"}, "Cache-Control": {"private, no-cache"},
+			"Vary": {"Accept-Encoding, Cookie, Sec-GPC"}, "Cache-Control": {"private, no-cache"},
 			"Expires": nil, "Cdn-Cache-Control": nil, "Cloudflare-Cdn-Cache-Control": nil, "Surrogate-Control": nil,
 			"Set-Cookie": {"session=1", "kapa_web_id=; Path=/; Domain=example.com; Max-Age=0; SameSite=Lax", "kapa_web_id=; Path=/; Max-Age=0; SameSite=Lax"},
 		}},
 		{"tagged", "cookie off", granted, nil, http.Header{
-			"Vary": {"Accept-Encoding, Cookie"}, "Cache-Control": {"private, no-cache"},
+			"Vary": {"Accept-Encoding, Cookie, Sec-GPC"}, "Cache-Control": {"private, no-cache"},
 			"Content-Length": {itoa(len(taggedPage))},
 			"Expires":        nil, "Cdn-Cache-Control": nil, "Cloudflare-Cdn-Cache-Control": nil, "Surrogate-Control": nil,
 			"Etag": {`"v1` + variantSuffix([]byte(staticTag))}, "Last-Modified": nil, "Accept-Ranges": nil,
 			"Content-Md5": nil, "Digest": nil, "Content-Digest": nil, "Repr-Digest": nil,
 		}},
 		{"untracked keeps the origin's caching", "without_consent untracked", unknown, nil, http.Header{
-			"Vary":           {"Accept-Encoding, Cookie"},
+			"Vary":           {"Accept-Encoding, Cookie, Sec-GPC"},
 			"Content-Length": {"-"},
 			"Etag":           {`"v1` + variantSuffix([]byte(untrackedTag))}, "Last-Modified": nil, "Accept-Ranges": nil,
 			"Content-Md5": nil, "Digest": nil, "Content-Digest": nil, "Repr-Digest": nil,
 		}},
 		{"no-store stays", "cookie off", granted, http.Header{"Cache-Control": {"no-store, must-revalidate"}}, http.Header{
-			"Vary": {"Accept-Encoding, Cookie"}, "Cache-Control": {"no-store, must-revalidate"},
+			"Vary": {"Accept-Encoding, Cookie, Sec-GPC"}, "Cache-Control": {"no-store, must-revalidate"},
 			"Content-Length": {itoa(len(taggedPage))},
 			"Expires":        nil, "Cdn-Cache-Control": nil, "Cloudflare-Cdn-Cache-Control": nil, "Surrogate-Control": nil,
 			"Etag": {`"v1` + variantSuffix([]byte(staticTag))}, "Last-Modified": nil, "Accept-Ranges": nil,
@@ -400,11 +402,11 @@ func TestHeader(t *testing.T) {
 // caches must tell the fragment apart from it.
 func TestVaryOfFragments(t *testing.T) {
 	for field, want := range map[string]string{
-		"Sec-Fetch-Dest: empty":            "Cookie, Sec-Fetch-Dest",
-		"Hx-Request: true":                 "Cookie, Hx-Request",
-		"X-Requested-With: XMLHttpRequest": "Cookie, X-Requested-With",
+		"Sec-Fetch-Dest: empty":            "Cookie, Sec-GPC, Sec-Fetch-Dest",
+		"Hx-Request: true":                 "Cookie, Sec-GPC, Hx-Request",
+		"X-Requested-With: XMLHttpRequest": "Cookie, Sec-GPC, X-Requested-With",
 	} {
-		for cookies, want := range map[string]string{granted: want, denied + "; kapa_web_id=" + idA: want, denied: "Cookie", unknown: "Cookie"} {
+		for cookies, want := range map[string]string{granted: want, denied + "; kapa_web_id=" + idA: want, denied: "Cookie, Sec-GPC", unknown: "Cookie, Sec-GPC"} {
 			r := newRequest(t, "GET", "/", "Cookie: "+cookies)
 			name, value, _ := strings.Cut(field, ": ")
 			r.Header.Set(name, value)
