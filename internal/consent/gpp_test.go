@@ -2,59 +2,16 @@ package consent
 
 import (
 	"errors"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent/tctest"
 )
-
-// fibonacci writes a number in Fibonacci coding: from the largest number of
-// the sequence that is in it down to the smallest.
-func (w *bitWriter) fibonacci(n int) {
-	values := []int{1, 2}
-	for values[len(values)-1] < n {
-		values = append(values, values[len(values)-1]+values[len(values)-2])
-	}
-	code := []byte{1}
-	for i := len(values) - 1; i >= 0; i-- {
-		if values[i] <= n {
-			n -= values[i]
-			code = append(code, 1)
-		} else if len(code) > 1 {
-			code = append(code, 0)
-		}
-	}
-	slices.Reverse(code)
-	*w = append(*w, code...)
-}
-
-// gppHeader lists sections, in ascending order; neighbours make a group, if
-// groups are wanted.
-func gppHeader(sections []int, groups bool) string {
-	var w bitWriter
-	items, last := 0, 0
-	for i := 0; i < len(sections); i++ {
-		first := sections[i]
-		for groups && i+1 < len(sections) && sections[i+1] == sections[i]+1 {
-			i++
-		}
-		w.int(bit01(sections[i] > first), 1)
-		w.fibonacci(first - last)
-		if last = sections[i]; last > first {
-			w.fibonacci(last - first)
-		}
-		items++
-	}
-	head := bitWriter{}
-	head.int(3, 6)
-	head.int(1, 6)
-	head.int(items, 12)
-	return append(head, w...).String()
-}
 
 // gppString has a word for each of its sections.
 func gppString(sections []int, groups bool) string {
-	s := gppHeader(sections, groups)
+	s := tctest.GPPHeader(sections, groups)
 	for _, n := range sections {
 		s += "~section-" + strconv.Itoa(n)
 	}
@@ -100,17 +57,17 @@ func TestGPP(t *testing.T) {
 }
 
 func TestGPPStringsThatAreNone(t *testing.T) {
-	var farGroup bitWriter
+	var farGroup tctest.Bits
 	for _, field := range [...]struct{ v, n int }{{3, 6}, {1, 6}, {1, 12}, {1, 1}} {
-		farGroup.int(field.v, field.n)
+		farGroup.Int(field.v, field.n)
 	}
-	farGroup.fibonacci(2)
-	farGroup.fibonacci(maxGPPSection - 1)
+	farGroup.Fibonacci(2)
+	farGroup.Fibonacci(maxGPPSection - 1)
 
 	for name, s := range map[string]string{
 		"empty":                       "",
 		"a word":                      "accepted",
-		"a TC string":                 tcModel{purposes: allPurposes}.String(),
+		"a TC string":                 tctest.Consent{Purposes: allPurposes}.String(),
 		"sections and no header":      "~CP",
 		"another type":                "CBABMA~CP",
 		"another version":             "DCABMA~CP",
@@ -145,9 +102,9 @@ func TestGPPStringsThatAreNone(t *testing.T) {
 // Every number that is read, by itself and as the reach of a group.
 func TestGPPSectionNumbers(t *testing.T) {
 	for n := 1; n <= maxGPPSection; n++ {
-		var w bitWriter
-		w.fibonacci(n)
-		w.int(0, 7)
+		var w tctest.Bits
+		w.Fibonacci(n)
+		w.Int(0, 7)
 		r := bitReader{s: w.String()}
 		if got := r.fibonacci(); got != n || r.short || r.next != len(w)-7 {
 			t.Fatalf("%d: read %d, %d bits of %d", n, got, r.next, len(w)-7)
@@ -158,7 +115,7 @@ func TestGPPSectionNumbers(t *testing.T) {
 		for i := 2; i <= n; i++ {
 			listed = append(listed, i)
 		}
-		if total, at, ok := gppSections(gppHeader(listed, true)); !ok || total != n-1 || at != 0 {
+		if total, at, ok := gppSections(tctest.GPPHeader(listed, true)); !ok || total != n-1 || at != 0 {
 			t.Errorf("2 to %d: %d sections, the TCF's is %d, %v", n, total, at, ok)
 		}
 	}
@@ -203,7 +160,7 @@ func FuzzGPP(f *testing.F) {
 }
 
 func TestGPPAllocatesNothing(t *testing.T) {
-	for _, s := range []string{"DBACNYA~" + tcModel{}.String() + "~1YNN", "DBAA", "x"} {
+	for _, s := range []string{"DBACNYA~" + tctest.Consent{}.String() + "~1YNN", "DBAA", "x"} {
 		if n := testing.AllocsPerRun(100, func() { _, _, _ = TCStringOfGPP(s) }); n != 0 {
 			t.Errorf("%q: %v allocations", s, n)
 		}
@@ -211,7 +168,7 @@ func TestGPPAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkGPP(b *testing.B) {
-	s := "DBACNYA~" + tcModel{purposes: allPurposes, vendors: []int{1300}, publisher: true}.String() + "~1YNN"
+	s := "DBACNYA~" + tctest.Consent{Purposes: allPurposes, Vendors: []int{1300}, Publisher: true}.String() + "~1YNN"
 	b.SetBytes(int64(len(s)))
 	b.ReportAllocs()
 	for b.Loop() {

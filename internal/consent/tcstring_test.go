@@ -6,156 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent/tctest"
 )
-
-// tcModel is a TC string before it is written. Its zero value is a valid
-// string's, in which everything is refused.
-type tcModel struct {
-	version, policy       int // 0 stands for 2, and for 5
-	global                bool
-	purposes, interests   []int
-	undisclosed           bool
-	vendors               []int // consented, and disclosed if there are any
-	restrictions          int   // each of purpose 2, for one vendor
-	publisher             bool
-	publisherPurposes     []int
-	customPurposes        int // all consented
-	created, lastUpdated  int
-	language, publisherCC [2]byte
-}
-
-// bitWriter writes fields of bits, the highest bit first.
-type bitWriter []byte
-
-func (w *bitWriter) int(v, n int) {
-	for i := n - 1; i >= 0; i-- {
-		*w = append(*w, byte(v>>i&1))
-	}
-}
-
-// set writes n bits, of which those with these numbers, from 1, are set.
-func (w *bitWriter) set(numbers []int, n int) {
-	for i := range n {
-		w.int(bit01(slices.Contains(numbers, i+1)), 1)
-	}
-}
-
-func bit01(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-func (w bitWriter) String() string {
-	for len(w)%6 != 0 {
-		w = append(w, 0)
-	}
-	var s strings.Builder
-	for i := 0; i < len(w); i += 6 {
-		v := 0
-		for _, bit := range w[i : i+6] {
-			v = v<<1 | int(bit)
-		}
-		s.WriteByte(base64URL[v])
-	}
-	return s.String()
-}
-
-// vendors writes a vendor section, as a range of single entries or as bits.
-func (w *bitWriter) vendors(numbers []int, asRange bool) {
-	highest := 0
-	if len(numbers) > 0 {
-		highest = slices.Max(numbers)
-	}
-	w.int(highest, 16)
-	w.int(bit01(asRange), 1)
-	if !asRange {
-		w.set(numbers, highest)
-		return
-	}
-	w.entries(numbers)
-}
-
-func (w *bitWriter) entries(numbers []int) {
-	w.int(len(numbers), 12)
-	for _, n := range numbers {
-		w.int(0, 1)
-		w.int(n, 16)
-	}
-}
-
-func (m tcModel) core() string {
-	var w bitWriter
-	w.int(orDefault(m.version, 2), 6)
-	w.int(m.created, 36)
-	w.int(m.lastUpdated, 36)
-	w.int(31, 12) // CmpId
-	w.int(7, 12)  // CmpVersion
-	w.int(1, 6)   // ConsentScreen
-	w.letters(m.language)
-	w.int(126, 12) // VendorListVersion
-	w.int(orDefault(m.policy, 5), 6)
-	w.int(bit01(!m.global), 1)
-	w.int(0, 1)  // UseNonStandardTexts
-	w.int(0, 12) // SpecialFeatureOptIns
-	w.set(m.purposes, MaxPurpose)
-	w.set(m.interests, MaxPurpose)
-	w.int(bit01(m.undisclosed), 1)
-	w.letters(m.publisherCC)
-	w.vendors(m.vendors, false)
-	w.vendors(m.vendors, true)
-	w.int(m.restrictions, 12)
-	for range m.restrictions {
-		w.int(2, 6)
-		w.int(1, 2)
-		w.entries([]int{755})
-	}
-	return w.String()
-}
-
-func (w *bitWriter) letters(two [2]byte) {
-	for _, letter := range two {
-		w.int(int(letter-'A')&63, 6)
-	}
-}
-
-func orDefault(v, other int) int {
-	if v == 0 {
-		return other
-	}
-	return v
-}
-
-// vendorSegment is one of disclosed (1) or allowed (2) vendors.
-func vendorSegment(kind int, vendors []int) string {
-	var w bitWriter
-	w.int(kind, 3)
-	w.vendors(vendors, false)
-	return w.String()
-}
-
-func (m tcModel) publisherSegment() string {
-	var w bitWriter
-	w.int(3, 3)
-	w.set(m.publisherPurposes, MaxPurpose)
-	w.set(m.interests, MaxPurpose)
-	w.int(m.customPurposes, 6)
-	w.set([]int{1, 2, 3}, m.customPurposes)
-	w.set(nil, m.customPurposes)
-	return w.String()
-}
-
-func (m tcModel) String() string {
-	s := m.core()
-	if len(m.vendors) > 0 {
-		s += "." + vendorSegment(1, m.vendors)
-	}
-	if m.publisher {
-		s += "." + m.publisherSegment()
-	}
-	return s
-}
 
 var allPurposes = []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24}
 
@@ -174,33 +27,33 @@ func TestTCPurposes(t *testing.T) {
 	both := []int{1, 8}
 	for _, tc := range []struct {
 		name   string
-		model  tcModel
+		model  tctest.Consent
 		wanted []int
 		want   Finding
 	}{
-		{"all accepted", tcModel{purposes: allPurposes}, both, granted},
-		{"all refused", tcModel{}, both, refused},
-		{"just these two", tcModel{purposes: both}, both, granted},
-		{"all but 8", tcModel{purposes: slices.Concat(allPurposes[:7], allPurposes[8:])}, both, refused},
-		{"all but 1", tcModel{purposes: allPurposes[1:]}, both, refused},
-		{"only 1, and that is enough", tcModel{purposes: one}, one, granted},
-		{"legitimate interest is no consent", tcModel{interests: allPurposes}, both, refused},
-		{"legitimate interest beside consent", tcModel{purposes: one, interests: eight}, both, refused},
-		{"vendors are no consent", tcModel{vendors: []int{1, 8, 755}}, both, refused},
-		{"1 was not disclosed", tcModel{purposes: allPurposes[1:], undisclosed: true}, one, unanswered},
-		{"1 was not disclosed, 8 is granted", tcModel{purposes: eight, undisclosed: true}, both, unanswered},
-		{"1 was not disclosed, 8 is refused", tcModel{undisclosed: true}, both, refused},
-		{"1 was not disclosed and all the same has a bit", tcModel{purposes: both, undisclosed: true}, both, unanswered},
-		{"1 was not disclosed and is not asked for", tcModel{purposes: eight, undisclosed: true}, eight, granted},
-		{"24", tcModel{purposes: []int{24}}, []int{24}, granted},
-		{"23 is not 24", tcModel{purposes: []int{23}}, []int{24}, refused},
-		{"0 is none", tcModel{purposes: allPurposes}, []int{0}, unanswered},
-		{"25 is none", tcModel{purposes: allPurposes}, []int{25}, unanswered},
-		{"-1 is none", tcModel{purposes: allPurposes}, []int{-1}, unanswered},
-		{"a good one and none", tcModel{purposes: allPurposes}, []int{1, 25}, unanswered},
-		{"none and a refused one", tcModel{}, []int{25, 1}, refused},
-		{"nothing is asked", tcModel{purposes: allPurposes}, nil, unanswered},
-		{"the publisher's consent is not the vendors'", tcModel{publisher: true, publisherPurposes: both}, both, refused},
+		{"all accepted", tctest.Consent{Purposes: allPurposes}, both, granted},
+		{"all refused", tctest.Consent{}, both, refused},
+		{"just these two", tctest.Consent{Purposes: both}, both, granted},
+		{"all but 8", tctest.Consent{Purposes: slices.Concat(allPurposes[:7], allPurposes[8:])}, both, refused},
+		{"all but 1", tctest.Consent{Purposes: allPurposes[1:]}, both, refused},
+		{"only 1, and that is enough", tctest.Consent{Purposes: one}, one, granted},
+		{"legitimate interest is no consent", tctest.Consent{Interests: allPurposes}, both, refused},
+		{"legitimate interest beside consent", tctest.Consent{Purposes: one, Interests: eight}, both, refused},
+		{"vendors are no consent", tctest.Consent{Vendors: []int{1, 8, 755}}, both, refused},
+		{"1 was not disclosed", tctest.Consent{Purposes: allPurposes[1:], Undisclosed: true}, one, unanswered},
+		{"1 was not disclosed, 8 is granted", tctest.Consent{Purposes: eight, Undisclosed: true}, both, unanswered},
+		{"1 was not disclosed, 8 is refused", tctest.Consent{Undisclosed: true}, both, refused},
+		{"1 was not disclosed and all the same has a bit", tctest.Consent{Purposes: both, Undisclosed: true}, both, unanswered},
+		{"1 was not disclosed and is not asked for", tctest.Consent{Purposes: eight, Undisclosed: true}, eight, granted},
+		{"24", tctest.Consent{Purposes: []int{24}}, []int{24}, granted},
+		{"23 is not 24", tctest.Consent{Purposes: []int{23}}, []int{24}, refused},
+		{"0 is none", tctest.Consent{Purposes: allPurposes}, []int{0}, unanswered},
+		{"25 is none", tctest.Consent{Purposes: allPurposes}, []int{25}, unanswered},
+		{"-1 is none", tctest.Consent{Purposes: allPurposes}, []int{-1}, unanswered},
+		{"a good one and none", tctest.Consent{Purposes: allPurposes}, []int{1, 25}, unanswered},
+		{"none and a refused one", tctest.Consent{}, []int{25, 1}, refused},
+		{"nothing is asked", tctest.Consent{Purposes: allPurposes}, nil, unanswered},
+		{"the publisher's consent is not the vendors'", tctest.Consent{Publisher: true, PublisherPurposes: both}, both, refused},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := ParseTCString(tc.model.String())
@@ -218,20 +71,20 @@ func TestTCPublisherPurposes(t *testing.T) {
 	both := []int{1, 8}
 	for _, tc := range []struct {
 		name  string
-		model tcModel
+		model tctest.Consent
 		want  Finding
 	}{
-		{"no segment", tcModel{purposes: allPurposes}, unanswered},
-		{"no segment, but others", tcModel{purposes: allPurposes, vendors: []int{2}}, unanswered},
-		{"granted", tcModel{publisher: true, publisherPurposes: both}, granted},
-		{"refused", tcModel{publisher: true}, refused},
-		{"granted to vendors only", tcModel{publisher: true, purposes: allPurposes}, refused},
-		{"one of two", tcModel{publisher: true, publisherPurposes: []int{8}}, refused},
-		{"legitimate interest is no consent", tcModel{publisher: true, interests: allPurposes}, refused},
-		{"custom purposes are others", tcModel{publisher: true, customPurposes: 63}, refused},
-		{"beside custom purposes", tcModel{publisher: true, publisherPurposes: both, customPurposes: 3}, granted},
-		{"behind disclosed vendors", tcModel{publisher: true, publisherPurposes: both, vendors: []int{1, 2, 999}}, granted},
-		{"1 was not disclosed", tcModel{publisher: true, publisherPurposes: []int{8}, undisclosed: true}, unanswered},
+		{"no segment", tctest.Consent{Purposes: allPurposes}, unanswered},
+		{"no segment, but others", tctest.Consent{Purposes: allPurposes, Vendors: []int{2}}, unanswered},
+		{"granted", tctest.Consent{Publisher: true, PublisherPurposes: both}, granted},
+		{"refused", tctest.Consent{Publisher: true}, refused},
+		{"granted to vendors only", tctest.Consent{Publisher: true, Purposes: allPurposes}, refused},
+		{"one of two", tctest.Consent{Publisher: true, PublisherPurposes: []int{8}}, refused},
+		{"legitimate interest is no consent", tctest.Consent{Publisher: true, Interests: allPurposes}, refused},
+		{"custom purposes are others", tctest.Consent{Publisher: true, CustomPurposes: 63}, refused},
+		{"beside custom purposes", tctest.Consent{Publisher: true, PublisherPurposes: both, CustomPurposes: 3}, granted},
+		{"behind disclosed vendors", tctest.Consent{Publisher: true, PublisherPurposes: both, Vendors: []int{1, 2, 999}}, granted},
+		{"1 was not disclosed", tctest.Consent{Publisher: true, PublisherPurposes: []int{8}, Undisclosed: true}, unanswered},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := ParseTCString(tc.model.String())
@@ -246,52 +99,52 @@ func TestTCPublisherPurposes(t *testing.T) {
 }
 
 func TestTCStringsThatAreValid(t *testing.T) {
-	full := tcModel{purposes: []int{1, 3, 8}, publisher: true, publisherPurposes: []int{2, 24}, vendors: []int{2, 755}}
-	core, disclosed, publisher := full.core(), vendorSegment(1, full.vendors), full.publisherSegment()
+	full := tctest.Consent{Purposes: []int{1, 3, 8}, Publisher: true, PublisherPurposes: []int{2, 24}, Vendors: []int{2, 755}}
+	core, disclosed, publisher := full.Core(), tctest.VendorSegment(1, full.Vendors), full.PublisherSegment()
 	for name, s := range map[string]string{
 		"core and publisher":                   core + "." + publisher,
 		"publisher before disclosed":           core + "." + publisher + "." + disclosed,
-		"all four":                             core + "." + disclosed + "." + vendorSegment(2, nil) + "." + publisher,
+		"all four":                             core + "." + disclosed + "." + tctest.VendorSegment(2, nil) + "." + publisher,
 		"a segment of a type yet to come":      core + ".g." + publisher, // 4
 		"filled up to whole bytes":             core + "A." + publisher + "A",
 		"filled up to three bytes, as IAB's":   core + "AAA." + publisher + "AAA",
-		"policy version 4":                     tcModel{policy: 4, purposes: full.purposes}.core() + "." + publisher,
-		"policy version 63":                    tcModel{policy: 63, purposes: full.purposes}.core() + "." + publisher,
-		"restrictions":                         tcModel{restrictions: 40, purposes: full.purposes}.core() + "." + publisher,
-		"dates, language and country":          tcModel{created: 1<<36 - 1, lastUpdated: 1, language: [2]byte{'D', 'E'}, publisherCC: [2]byte{'A', 'T'}, purposes: full.purposes}.core() + "." + publisher,
-		"dates before any CMP, whatever clock": tcModel{created: 0, lastUpdated: 0, purposes: full.purposes}.core() + "." + publisher,
+		"policy version 4":                     tctest.Consent{Policy: 4, Purposes: full.Purposes}.Core() + "." + publisher,
+		"policy version 63":                    tctest.Consent{Policy: 63, Purposes: full.Purposes}.Core() + "." + publisher,
+		"restrictions":                         tctest.Consent{Restrictions: 40, Purposes: full.Purposes}.Core() + "." + publisher,
+		"dates, language and country":          tctest.Consent{Created: 1<<36 - 1, LastUpdated: 1, Language: [2]byte{'D', 'E'}, Country: [2]byte{'A', 'T'}, Purposes: full.Purposes}.Core() + "." + publisher,
+		"dates before any CMP, whatever clock": tctest.Consent{Created: 0, LastUpdated: 0, Purposes: full.Purposes}.Core() + "." + publisher,
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := ParseTCString(s)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if found := numbers(got.Purposes); !slices.Equal(found, full.purposes) {
-				t.Errorf("purposes %v, want %v", found, full.purposes)
+			if found := numbers(got.Purposes); !slices.Equal(found, full.Purposes) {
+				t.Errorf("purposes %v, want %v", found, full.Purposes)
 			}
-			if found := numbers(got.PublisherPurposes); !slices.Equal(found, full.publisherPurposes) {
-				t.Errorf("publisher purposes %v, want %v", found, full.publisherPurposes)
+			if found := numbers(got.PublisherPurposes); !slices.Equal(found, full.PublisherPurposes) {
+				t.Errorf("publisher purposes %v, want %v", found, full.PublisherPurposes)
 			}
 		})
 	}
 }
 
 func TestTCStringsThatAreNot(t *testing.T) {
-	full := tcModel{purposes: allPurposes, publisher: true, publisherPurposes: allPurposes, vendors: []int{2, 755}}
-	core, disclosed, publisher := full.core(), vendorSegment(1, full.vendors), full.publisherSegment()
+	full := tctest.Consent{Purposes: allPurposes, Publisher: true, PublisherPurposes: allPurposes, Vendors: []int{2, 755}}
+	core, disclosed, publisher := full.Core(), tctest.VendorSegment(1, full.Vendors), full.PublisherSegment()
 	for _, tc := range []struct {
 		name, s string
 		want    error
 	}{
 		{"empty", "", errTCShort},
 		{"a word", "accepted", errTCShort},
-		{"version 1", tcModel{version: 1}.core(), errTCVersion},
-		{"version 3", tcModel{version: 3}.core(), errTCVersion},
-		{"global", tcModel{global: true}.core(), errTCScope},
-		{"policy version 2", tcModel{policy: 2}.core(), errTCPolicy},
-		{"policy version 3", tcModel{policy: 3}.core(), errTCPolicy},
+		{"version 1", tctest.Consent{Version: 1}.Core(), errTCVersion},
+		{"version 3", tctest.Consent{Version: 3}.Core(), errTCVersion},
+		{"global", tctest.Consent{Global: true}.Core(), errTCScope},
+		{"policy version 2", tctest.Consent{Policy: 2}.Core(), errTCPolicy},
+		{"policy version 3", tctest.Consent{Policy: 3}.Core(), errTCPolicy},
 		{"cut after the purposes", core[:175/6+1], errTCShort},
-		{"cut before the list of restrictions", tcModel{}.core()[:43], errTCShort},
+		{"cut before the list of restrictions", tctest.Consent{}.Core()[:43], errTCShort},
 		{"cut, and a segment behind", core[:30] + "." + publisher, errTCShort},
 		{"no core", "." + core, errTCShort},
 		{"publisher's first", publisher + "." + core, errTCShort},
@@ -346,8 +199,8 @@ func TestPublishedTCStrings(t *testing.T) {
 // Every bit of the core, turned by itself, changes what it stands for and
 // nothing else.
 func TestEveryBitOfACore(t *testing.T) {
-	base := tcModel{purposes: []int{1, 8, 24}}
-	core := base.core()
+	base := tctest.Consent{Purposes: []int{1, 8, 24}}
+	core := base.Core()
 	want, err := ParseTCString(core)
 	if err != nil {
 		t.Fatal(err)
@@ -357,11 +210,11 @@ func TestEveryBitOfACore(t *testing.T) {
 		switch {
 		case bit < 6:
 			if !errors.Is(err, errTCVersion) {
-				t.Errorf("bit %d, version: %v", bit, err)
+				t.Errorf("bit %d, Version: %v", bit, err)
 			}
 		case bit == 135: // policy version 5, 000101, to 1
 			if !errors.Is(err, errTCPolicy) {
-				t.Errorf("bit %d, policy version: %v", bit, err)
+				t.Errorf("bit %d, policy Version: %v", bit, err)
 			}
 		case bit == 138:
 			if !errors.Is(err, errTCScope) {
@@ -396,23 +249,23 @@ func flip(s string, bit int) string {
 func TestCutAndExtendedCores(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
-		m := tcModel{undisclosed: r.IntN(2) == 1}
+		m := tctest.Consent{Undisclosed: r.IntN(2) == 1}
 		for _, purpose := range allPurposes {
 			if r.IntN(2) == 1 {
-				m.purposes = append(m.purposes, purpose)
+				m.Purposes = append(m.Purposes, purpose)
 			}
 		}
-		short := m.core()
+		short := m.Core()
 		for n := range coreBits / 6 {
 			if _, err := ParseTCString(short[:n]); err == nil {
 				t.Fatalf("%s, cut to %d: no error", short, n)
 			}
 		}
 		for range 20 {
-			m.vendors = append(m.vendors, 1+r.IntN(1500))
+			m.Vendors = append(m.Vendors, 1+r.IntN(1500))
 		}
 		one, err1 := ParseTCString(short)
-		two, err2 := ParseTCString(m.core())
+		two, err2 := ParseTCString(m.Core())
 		if err1 != nil || err2 != nil || one != two {
 			t.Fatalf("%+v: %v with %v, %v with %v", m, one, err1, two, err2)
 		}
@@ -420,13 +273,13 @@ func TestCutAndExtendedCores(t *testing.T) {
 }
 
 func FuzzTCString(f *testing.F) {
-	for _, m := range []tcModel{
+	for _, m := range []tctest.Consent{
 		{},
-		{purposes: allPurposes, publisher: true, publisherPurposes: []int{1, 8}, customPurposes: 2},
-		{purposes: []int{1, 8}, vendors: []int{2, 755}, undisclosed: true},
-		{global: true},
-		{policy: 2},
-		{restrictions: 2},
+		{Purposes: allPurposes, Publisher: true, PublisherPurposes: []int{1, 8}, CustomPurposes: 2},
+		{Purposes: []int{1, 8}, Vendors: []int{2, 755}, Undisclosed: true},
+		{Global: true},
+		{Policy: 2},
+		{Restrictions: 2},
 	} {
 		f.Add(m.String(), uint16(300), "AAA")
 	}
@@ -485,8 +338,8 @@ func FuzzTCString(f *testing.F) {
 }
 
 func TestTCStringAllocatesNothing(t *testing.T) {
-	good := tcModel{purposes: []int{1, 8}, publisher: true, vendors: []int{2, 755}}.String()
-	for _, s := range []string{good, good + "=", "", tcModel{policy: 2}.String()} {
+	good := tctest.Consent{Purposes: []int{1, 8}, Publisher: true, Vendors: []int{2, 755}}.String()
+	for _, s := range []string{good, good + "=", "", tctest.Consent{Policy: 2}.String()} {
 		if n := testing.AllocsPerRun(100, func() {
 			tc, _ := ParseTCString(s)
 			tc.Purposes(1, 8)
@@ -501,10 +354,10 @@ func BenchmarkTCString(b *testing.B) {
 	for n := range 1300 {
 		many = append(many, n+1)
 	}
-	for name, m := range map[string]tcModel{
+	for name, m := range map[string]tctest.Consent{
 		"refused":             {},
-		"with 1300 vendors":   {purposes: allPurposes, vendors: many[1299:]},
-		"with publisher's TC": {purposes: allPurposes, publisher: true, publisherPurposes: allPurposes},
+		"with 1300 vendors":   {Purposes: allPurposes, Vendors: many[1299:]},
+		"with publisher's TC": {Purposes: allPurposes, Publisher: true, PublisherPurposes: allPurposes},
 	} {
 		s := m.String()
 		b.Run(name, func(b *testing.B) {
