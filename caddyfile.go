@@ -2,6 +2,7 @@ package kapadeflector
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -43,8 +44,17 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	    }
 //	    pages <path>...
 //	    consent cookie <name> [<value>...]
+//	    consent <platform> [<category>...] {
+//	        cookie <name>
+//	    }
+//	    consent rule <cookie> {
+//	        decode   <step>
+//	        answered <test>
+//	        granted  <test>
+//	    }
 //	    consent not_required
 //	    without_consent skip|untracked
+//	    honor_gpc on|off
 //	    cookie off
 //	    cookie {
 //	        domain    <domain>|host
@@ -76,7 +86,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		parse, ok := h.subdirectives()[name]
 		if !ok {
-			return unrecognized(d, "subdirective", "data-*", "script", "pages", "consent", "without_consent", "cookie", "user")
+			return unrecognized(d, "subdirective", "data-*", "script", "pages", "consent", "without_consent", "honor_gpc", "cookie", "user")
 		}
 		if err := parse(d); err != nil {
 			return err
@@ -102,6 +112,7 @@ func (h *Handler) subdirectives() map[string]func(*caddyfile.Dispenser) error {
 		"pages":           h.parsePages,
 		"consent":         h.parseConsent,
 		"without_consent": h.parseWithoutConsent,
+		"honor_gpc":       h.parseHonorGPC,
 		"cookie":          h.parseCookie,
 		"user":            h.parseUser,
 	}
@@ -207,15 +218,103 @@ func (h *Handler) parsePages(d *caddyfile.Dispenser) error {
 }
 
 func (h *Handler) parseConsent(d *caddyfile.Dispenser) error {
-	rule, err := parseConsentRule(d.RemainingArgs())
+	rule, err := parseConsentLine(d, nil)
 	if err != nil {
-		return d.WrapErr(err)
+		return err
 	}
 	h.Consent = append(h.Consent, rule)
 	if err := checkConsent(h.Consent); err != nil {
 		return d.WrapErr(err)
 	}
-	return noBlock(d, "consent "+rule.Kind)
+	return nil
+}
+
+// parseConsentLine reads a consent line, with its block; further are options
+// that the block may have beside its own.
+func parseConsentLine(d *caddyfile.Dispenser, further map[string]func(*caddyfile.Dispenser) error) (ConsentRule, error) {
+	rule, err := parseConsentRule(d.RemainingArgs())
+	if err != nil {
+		return rule, d.WrapErr(err)
+	}
+	options := rule.options()
+	maps.Copy(options, further)
+	if len(options) == 0 {
+		if err := rule.checkText(); err != nil {
+			return rule, d.WrapErr(err)
+		}
+		return rule, noBlock(d, "consent "+rule.Kind)
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		parse, ok := options[d.Val()]
+		if !ok {
+			return rule, unrecognized(d, "consent option", slices.Sorted(maps.Keys(options))...)
+		}
+		if err := parse(d); err != nil {
+			return rule, err
+		}
+		if err := noBlock(d, "a consent option"); err != nil {
+			return rule, err
+		}
+	}
+	if err := rule.checkText(); err != nil {
+		return rule, d.WrapErr(err)
+	}
+	return rule, nil
+}
+
+// options are those of the line's block, by their names.
+func (c *ConsentRule) options() map[string]func(*caddyfile.Dispenser) error {
+	switch c.Kind {
+	case consentCookie, consentNotRequired:
+		return make(map[string]func(*caddyfile.Dispenser) error)
+	case consentPacked:
+		words := func(to *[][]string) func(*caddyfile.Dispenser) error {
+			return func(d *caddyfile.Dispenser) error {
+				name, args := d.Val(), d.RemainingArgs()
+				if len(args) == 0 {
+					return d.Errf("consent rule: a line %s says nothing", name)
+				}
+				*to = append(*to, args)
+				return nil
+			}
+		}
+		return map[string]func(*caddyfile.Dispenser) error{
+			"decode": words(&c.Decode), "answered": words(&c.Answered), "granted": words(&c.Granted),
+		}
+	default:
+		return map[string]func(*caddyfile.Dispenser) error{
+			"cookie": func(d *caddyfile.Dispenser) error {
+				if c.Cookie != "" {
+					return d.Errf("consent %s: cookie is given twice", c.Kind)
+				}
+				return oneArg(d, &c.Cookie)
+			},
+		}
+	}
+}
+
+func (h *Handler) parseHonorGPC(d *caddyfile.Dispenser) error {
+	if err := parseOnOff(d, &h.HonorGPC); err != nil {
+		return err
+	}
+	return noBlock(d, "honor_gpc")
+}
+
+// parseOnOff reads a line that says on or off.
+func parseOnOff(d *caddyfile.Dispenser, to **bool) error {
+	name := d.Val()
+	if *to != nil {
+		return d.Errf("%s is given twice", name)
+	}
+	var arg string
+	if err := oneArg(d, &arg); err != nil {
+		return err
+	}
+	if arg != "on" && arg != "off" {
+		return d.Errf("%s is %q: allowed are on, off", name, arg)
+	}
+	*to = new(arg == "on")
+	return nil
 }
 
 func (h *Handler) parseWithoutConsent(d *caddyfile.Dispenser) error {

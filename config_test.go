@@ -579,7 +579,7 @@ func TestLoadingChangesNoSetting(t *testing.T) {
 	if !equalJSON(t, string(back), string(f.json())) {
 		t.Errorf("got %s, want %s", back, f.json())
 	}
-	if h.cookie.Domain != "acme.com" || len(h.rules) != 2 || !strings.Contains(h.tracked.open, `src="https://cdn.acme.com/kapa.js"`) {
+	if h.cookie.Domain != "acme.com" || len(h.consent.rules) != 2 || !strings.Contains(h.tracked.open, `src="https://cdn.acme.com/kapa.js"`) {
 		t.Errorf("not resolved: %+v", h)
 	}
 }

@@ -4,32 +4,25 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 
-	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common/types/ref"
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
 )
-
-func init() {
-	caddy.RegisterModule(MatchConsent{})
-}
 
 // ConsentRule says how a visitor's consent is recorded.
 type ConsentRule struct {
 	// What records it: `cookie` for a cookie that says yes or no in one plain
-	// value, or `not_required` where the site needs no consent, which stands
-	// alone and is for handlers only.
+	// value; the name of a consent platform, such as `onetrust`, or of a format,
+	// `tcf` or `gpp`; `rule` for a cookie that the fields below explain; or
+	// `not_required` where the site needs no consent, which stands alone and
+	// is for handlers only.
 	Kind string `json:"kind,omitempty"`
 
-	// The cookie's name, compared exactly. For `cookie`.
+	// The cookie's name, compared exactly. For `cookie`, `rule`, and platforms
+	// on sites where it is not the usual one. Except for `cookie`, a `*` in it
+	// stands for letters and digits.
 	Cookie string `json:"cookie,omitempty"`
 
 	// The values that mean yes, compared raw and exactly; any other value that
@@ -37,62 +30,156 @@ type ConsentRule struct {
 	// unless the value is a plain refusal (`0`, `false`, `no`, `denied`, ...)
 	// or more than one plain word. For `cookie`.
 	Values []string `json:"values,omitempty"`
+
+	// The categories, services or purposes that have to be consented to, all of
+	// them, in the platform's own terms. Default: the platform's category for
+	// analytics, where it has one. For platforms.
+	Categories []string `json:"categories,omitempty"`
+
+	// How the cookie's value is decoded: steps, each in its words. For `rule`.
+	Decode [][]string `json:"decode,omitempty"`
+
+	// The tests, each line in its words, that tell a choice from none; all must
+	// hold. Default: any value that is not empty is a choice. For `rule`.
+	Answered [][]string `json:"answered,omitempty"`
+
+	// The tests, each line in its words, that tell a yes from a no; all must
+	// hold. For `rule`, which needs at least one.
+	Granted [][]string `json:"granted,omitempty"`
 }
 
 const (
 	consentCookie      = "cookie"
+	consentPacked      = "rule"
 	consentNotRequired = "not_required"
 )
 
-var consentKinds = []string{consentCookie, consentNotRequired}
+// consentKinds are the words that may follow consent.
+func consentKinds() string {
+	return strings.Join(slices.Concat([]string{consentCookie, consentPacked, consentNotRequired}, consent.PlatformNames()), ", ")
+}
 
 // parseConsentRule reads the words of one consent line.
 func parseConsentRule(words []string) (ConsentRule, error) {
 	if len(words) == 0 {
-		return ConsentRule{}, fmt.Errorf("consent says nothing: allowed are %s", strings.Join(consentKinds, ", "))
+		return ConsentRule{}, fmt.Errorf("consent says nothing: allowed are %s", consentKinds())
 	}
 	rule, args := ConsentRule{Kind: words[0]}, words[1:]
-	if rule.Kind == consentNotRequired && len(args) > 0 {
-		return rule, errors.New("consent not_required stands alone, without further words")
+	switch rule.Kind {
+	case consentNotRequired:
+		if len(args) > 0 {
+			return rule, errors.New("consent not_required stands alone, without further words")
+		}
+	case consentPacked:
+		if len(args) != 1 {
+			return rule, errors.New("write consent rule <cookie>, and a block with decode, answered and granted lines")
+		}
+		rule.Cookie = args[0]
+	case consentCookie:
+		if len(args) > 0 {
+			rule.Cookie, args = args[0], args[1:]
+		}
+		if len(args) > 0 {
+			rule.Values = args
+		}
+	default:
+		if len(args) > 0 {
+			rule.Categories = args
+		}
 	}
-	if len(args) > 0 {
-		rule.Cookie, args = args[0], args[1:]
-	}
-	if len(args) > 0 {
-		rule.Values = args
-	}
-	return rule, rule.check()
+	return rule, nil
 }
 
 // requestPlaceholder tells a placeholder that is left from the braces of a
 // cookie's raw JSON.
 var requestPlaceholder = regexp.MustCompile(`\{(http|time|vars)\.[^{}]*\}`)
 
-// check finds mistakes in the rule's own text.
-func (c ConsentRule) check() error {
+// compile checks the rule and makes it ready to be asked. None comes back where
+// consent is not required.
+func (c ConsentRule) compile() ([]consent.Rule, error) {
+	for _, word := range c.words() {
+		if requestPlaceholder.MatchString(*word) {
+			return nil, fmt.Errorf("consent %s: %q: request placeholders do not work here", c.Kind, *word)
+		}
+	}
+	if err := c.checkFields(); err != nil {
+		return nil, err
+	}
 	switch c.Kind {
 	case consentNotRequired:
-		if c.Cookie != "" || c.Values != nil {
-			return errors.New("consent not_required has no cookie and no values")
-		}
-		return nil
+		return nil, nil
 	case consentCookie:
-	default:
-		return fmt.Errorf("consent kind %q: allowed are %s", c.Kind, strings.Join(consentKinds, ", "))
+		if err := c.checkCookie(); err != nil {
+			return nil, err
+		}
+		return []consent.Rule{consent.Cookie{Name: c.Cookie, Values: c.Values}}, nil
+	case consentPacked:
+		rule, err := consent.PackedRule{Cookie: c.Cookie, Decode: c.Decode, Answered: c.Answered, Granted: c.Granted}.Compile()
+		if err != nil {
+			return nil, fmt.Errorf("consent rule %s: %w", c.Cookie, err)
+		}
+		return []consent.Rule{rule}, nil
 	}
+	platform, ok := consent.LookUp(c.Kind)
+	if !ok {
+		return nil, unknownKind(c.Kind)
+	}
+	rules, err := platform.Compile(c.Cookie, c.Categories)
+	if err != nil {
+		return nil, fmt.Errorf("consent %w", err)
+	}
+	return rules, nil
+}
 
+// mirrorCookie is what helps where the edge sees nothing.
+const mirrorCookie = "let its callback write a plain cookie, document.cookie = 'kapa_consent=yes; Path=/; Max-Age=15552000; SameSite=Lax; Secure', " +
+	"and kapa_consent=no after a refusal or withdrawal, and write consent cookie kapa_consent yes (docs/consent.md)"
+
+func unknownKind(kind string) error {
+	if why, ok := consent.Unseen(kind); ok {
+		return fmt.Errorf("consent %s cannot be read here, since %s: %s", kind, why, mirrorCookie)
+	}
+	return fmt.Errorf("consent kind %q: allowed are %s", kind, consentKinds())
+}
+
+// checkFields finds fields that are of another kind.
+func (c ConsentRule) checkFields() error {
+	_, isPlatform := consent.LookUp(c.Kind)
+	for _, f := range []struct {
+		name         string
+		given, meant bool
+	}{
+		{"cookie", c.Cookie != "", c.Kind != consentNotRequired},
+		{"values", c.Values != nil, c.Kind == consentCookie},
+		{"categories", c.Categories != nil, isPlatform},
+		{"decode", c.Decode != nil, c.Kind == consentPacked},
+		{"answered", c.Answered != nil, c.Kind == consentPacked},
+		{"granted", c.Granted != nil, c.Kind == consentPacked},
+	} {
+		if f.given && !f.meant && (isPlatform || c.isKind()) {
+			return fmt.Errorf("consent %s has no %s", c.Kind, f.name)
+		}
+	}
+	return nil
+}
+
+func (c ConsentRule) isKind() bool {
+	return c.Kind == consentCookie || c.Kind == consentPacked || c.Kind == consentNotRequired
+}
+
+// checkCookie finds mistakes in a rule for a plain cookie.
+func (c ConsentRule) checkCookie() error {
 	switch {
 	case c.Cookie == "":
 		return errors.New("consent cookie has no name: write consent cookie <name> [<value>...]")
-	case requestPlaceholder.MatchString(c.Cookie):
-		return fmt.Errorf("consent cookie name %q: request placeholders do not work here", c.Cookie)
 	case strings.ContainsAny(c.Cookie, "=; \t\r\n"):
 		return fmt.Errorf("consent cookie name %q: a cookie's name has no white space, = or ;", c.Cookie)
 	}
+	if platform, known := consent.PlatformOf(c.Cookie); known && len(c.Values) == 0 {
+		return fmt.Errorf("consent cookie %s: that cookie is there after a refusal, too; to read what it says, write consent %s", c.Cookie, platform.Usage())
+	}
 	for _, value := range c.Values {
 		switch {
-		case requestPlaceholder.MatchString(value):
-			return fmt.Errorf("consent cookie %s: value %q: request placeholders do not work here", c.Cookie, value)
 		case value == "":
 			return fmt.Errorf("consent cookie %s: an empty value is no answer and cannot mean yes", c.Cookie)
 		case strings.TrimSpace(value) != value || strings.ContainsAny(value, ";\r\n"):
@@ -102,40 +189,48 @@ func (c ConsentRule) check() error {
 	return nil
 }
 
-// resolved returns c with the placeholders of load time filled in.
-func (c ConsentRule) resolved() ConsentRule {
-	c.Cookie = resolve(c.Cookie)
-	c.Values = slices.Clone(c.Values)
-	for i, value := range c.Values {
-		c.Values[i] = resolve(value)
+// words are all words of the rule but its kind.
+func (c *ConsentRule) words() []*string {
+	words := []*string{&c.Cookie}
+	for _, list := range slices.Concat([][]string{c.Values, c.Categories}, c.Decode, c.Answered, c.Granted) {
+		for i := range list {
+			words = append(words, &list[i])
+		}
+	}
+	return words
+}
+
+// clone returns a copy that shares no word with c.
+func (c ConsentRule) clone() ConsentRule {
+	c.Values, c.Categories = slices.Clone(c.Values), slices.Clone(c.Categories)
+	for _, lines := range []*[][]string{&c.Decode, &c.Answered, &c.Granted} {
+		*lines = slices.Clone(*lines)
+		for i, words := range *lines {
+			(*lines)[i] = slices.Clone(words)
+		}
 	}
 	return c
 }
 
-// compileConsent checks rules, the only ones of a handler or matcher, and
-// makes them ready to be asked. No rules come back where consent is not
-// required.
-func compileConsent(rules []ConsentRule) ([]consent.Rule, error) {
-	if err := checkConsent(rules); err != nil {
-		return nil, err
-	}
-	var compiled []consent.Rule
-	for _, rule := range rules {
-		if err := rule.check(); err != nil {
-			return nil, err
-		}
-		if rule.Kind == consentCookie {
-			compiled = append(compiled, consent.Cookie{Name: rule.Cookie, Values: rule.Values})
+// checkText is compile for what does not await load.
+func (c ConsentRule) checkText() error {
+	for _, word := range c.words() {
+		if awaitsLoad(*word) {
+			return nil
 		}
 	}
-	return compiled, nil
+	_, err := c.compile()
+	return err
 }
 
 // resolveConsent returns rules with the placeholders of load time filled in.
 func resolveConsent(rules []ConsentRule) []ConsentRule {
 	resolved := make([]ConsentRule, len(rules))
 	for i, rule := range rules {
-		resolved[i] = rule.resolved()
+		resolved[i] = rule.clone()
+		for _, word := range resolved[i].words() {
+			*word = resolve(*word)
+		}
 	}
 	return resolved
 }
@@ -143,14 +238,18 @@ func resolveConsent(rules []ConsentRule) []ConsentRule {
 // checkConsent finds what is wrong with the list as a whole.
 func checkConsent(rules []ConsentRule) error {
 	if len(rules) == 0 {
-		return errors.New("there is no consent line: write consent cookie <name> [<value>...], or, where the law asks for no consent, consent not_required")
+		return errors.New("there is no consent line: write consent cookie <name> [<value>...], consent <platform> or, where the law asks for no consent, consent not_required")
 	}
 	if len(rules) > 1 && isNotRequired(rules) {
 		return errors.New("consent not_required stands alone: remove it or the other consent lines")
 	}
 	for i, rule := range rules {
-		if rule.Kind == consentCookie && slices.ContainsFunc(rules[:i], func(c ConsentRule) bool { return c.Cookie == rule.Cookie }) {
+		twice := slices.ContainsFunc(rules[:i], func(c ConsentRule) bool { return c.Kind == rule.Kind && c.Cookie == rule.Cookie })
+		switch {
+		case twice && rule.Kind == consentCookie:
 			return fmt.Errorf("consent cookie %s is given twice, and both lines would have to be satisfied: list all values that mean yes in one", rule.Cookie)
+		case twice && rule.Kind != consentPacked:
+			return fmt.Errorf("consent %s is given twice: name all that has to be consented to in one line", rule.Kind)
 		}
 	}
 	return nil
@@ -160,120 +259,54 @@ func isNotRequired(rules []ConsentRule) bool {
 	return slices.ContainsFunc(rules, func(c ConsentRule) bool { return c.Kind == consentNotRequired })
 }
 
-// MatchConsent matches requests of visitors who have consented, by the same
-// rules as the kapa_deflector handler: explicit refusals, missing, malformed
-// and contradictory answers do not match.
-//
-// What is served by it depends on the Cookie header: give it
-// `Vary: Cookie` and a `Cache-Control` that keeps shared caches away.
-type MatchConsent struct {
-	// The rules, all of which must be satisfied.
-	Rules []ConsentRule `json:"rules,omitempty"`
-
-	rules []consent.Rule
+// consentReader says who has consented.
+type consentReader struct {
+	rules []consent.Rule // none where consent is not required
+	gpc   bool           // whether Sec-GPC is honoured
 }
 
-// CaddyModule returns the Caddy module information.
-func (MatchConsent) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{
-		ID:  "http.matchers.consent",
-		New: func() caddy.Module { return new(MatchConsent) },
+// newConsentReader checks rules, the only ones of a handler or a matcher.
+// honorGPC is nil for the default: yes, where there is consent to be asked for.
+func newConsentReader(rules []ConsentRule, honorGPC *bool) (reader consentReader, err error) {
+	if err := checkConsent(rules); err != nil {
+		return reader, err
 	}
-}
-
-// Provision sets up m.
-func (m *MatchConsent) Provision(_ caddy.Context) error {
-	return m.compile(resolveConsent(m.Rules))
-}
-
-func (m *MatchConsent) compile(rules []ConsentRule) (err error) {
-	if err := checkMatched(rules); err != nil {
-		return err
-	}
-	m.rules, err = compileConsent(rules)
-	return err
-}
-
-// checkMatched finds what has no meaning in a matcher.
-func checkMatched(rules []ConsentRule) error {
-	if len(rules) == 0 {
-		return errors.New("the consent matcher has no rules: write consent cookie <name> [<value>...]")
-	}
-	if isNotRequired(rules) {
-		return errors.New("consent not_required would match every request: leave the matcher out")
-	}
-	return nil
-}
-
-// Match returns true if r's visitor has consented.
-func (m MatchConsent) Match(r *http.Request) bool {
-	return consent.Find(m.rules, r.Header["Cookie"]).Verdict == consent.Granted
-}
-
-// MatchWithError returns true if r's visitor has consented.
-func (m MatchConsent) MatchWithError(r *http.Request) (bool, error) {
-	return m.Match(r), nil
-}
-
-// UnmarshalCaddyfile sets up the matcher from Caddyfile tokens. Syntax:
-//
-//	consent cookie <name> [<value>...]
-//
-// Several of one named matcher must all be satisfied.
-func (m *MatchConsent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	for d.Next() {
-		args := d.RemainingArgs()
-		if len(args) == 0 {
-			return d.WrapErr(checkMatched(nil))
-		}
-		rule, err := parseConsentRule(args)
+	for _, rule := range rules {
+		compiled, err := rule.compile()
 		if err != nil {
-			return d.WrapErr(err)
+			return reader, err
 		}
-		m.Rules = append(m.Rules, rule)
-		if err := checkMatched(m.Rules); err != nil {
-			return d.WrapErr(err)
-		}
-		if err := noBlock(d, "the consent matcher"); err != nil {
-			return err
-		}
+		reader.rules = append(reader.rules, compiled...)
 	}
-	if err := checkConsent(m.Rules); err != nil {
-		return d.WrapErr(err)
+	reader.gpc = len(reader.rules) > 0
+	if honorGPC != nil {
+		reader.gpc = *honorGPC
 	}
-	return nil
+	return reader, nil
 }
 
-// CELLibrary gives expressions the matcher as a function of the words of one
-// line, such as:
-//
-//	expression consent('cookie', 'cookie_consent', 'accepted')
-func (MatchConsent) CELLibrary(_ caddy.Context) (cel.Library, error) {
-	return caddyhttp.CELMatcherImpl(
-		"consent",
-		"consent_match_request_list",
-		[]*cel.Type{cel.ListType(cel.StringType)},
-		func(data ref.Val) (caddyhttp.RequestMatcherWithError, error) {
-			words, err := data.ConvertToNative(reflect.TypeFor[[]string]())
-			if err != nil {
-				return nil, err
-			}
-			rule, err := parseConsentRule(words.([]string))
-			if err != nil {
-				return nil, err
-			}
-			// what was a placeholder, the expression has filled in; words
-			// that came from a request must not be resolved again
-			m := new(MatchConsent)
-			return m, m.compile([]ConsentRule{rule})
-		},
-	)
+// find says what r tells about its visitor's consent. Global Privacy Control
+// comes with every request of its browser, so that it takes no id away, but
+// nobody who sends it has said yes without doubt.
+func (c consentReader) find(r *http.Request) consent.Finding {
+	found := consent.Finding{Verdict: consent.Granted}
+	if len(c.rules) > 0 {
+		found = consent.Find(c.rules, r.Header["Cookie"])
+	}
+	if c.gpc && found.Verdict == consent.Granted && hasGPC(r.Header) {
+		return consent.Finding{Verdict: consent.Unknown, Reason: consent.GPC}
+	}
+	return found
 }
 
-// Interface guards
-var (
-	_ caddy.Provisioner                 = (*MatchConsent)(nil)
-	_ caddyhttp.RequestMatcherWithError = (*MatchConsent)(nil)
-	_ caddyfile.Unmarshaler             = (*MatchConsent)(nil)
-	_ caddyhttp.CELLibraryProducer      = (*MatchConsent)(nil)
-)
+// vary names the request's fields that find goes by.
+func (c consentReader) vary() string {
+	if c.gpc {
+		return "Cookie, Sec-GPC"
+	}
+	return "Cookie"
+}
+
+// hasGPC reports whether a line says exactly 1; any other value is nothing:
+// https://w3c.github.io/gpc/#the-sec-gpc-header-field-for-http-requests
+func hasGPC(h http.Header) bool { return slices.Contains(h["Sec-Gpc"], "1") }

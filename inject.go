@@ -138,7 +138,7 @@ func (rw *responseWriter) judge(contentType string) outcome {
 func (rw *responseWriter) sendHeader(changed, exact bool) {
 	h, v := rw.Header(), &rw.visit
 	if rw.html || rw.outcome == outcomeNotModified && v.asked != askedOther {
-		addVary(h, "Cookie") // RFC 9110 section 15.4.5: a 304 says it too
+		addVary(h, v.handler.consent.vary()) // RFC 9110 section 15.4.5: a 304 says it too
 		if rw.outcome == outcomeNotDocument && v.gateField != "" &&
 			(v.outcome == outcomeInjected || v.finding.Verdict == consent.Denied && v.hasID()) {
 			// the document at the same address is another one, or one with

@@ -52,6 +52,11 @@ type Handler struct {
 	// still loads the script and its captcha. Default: `skip`.
 	WithoutConsent string `json:"without_consent,omitempty"`
 
+	// Whether a browser that sends Global Privacy Control (`Sec-GPC: 1`) counts
+	// as one whose visitor has not consented; an id that is there is left alone.
+	// Default: true, but false where consent is not required.
+	HonorGPC *bool `json:"honor_gpc,omitempty"`
+
 	// How the visitor's id is set. Default: set for the registrable domain,
 	// for 399 days.
 	Cookie *Cookie `json:"cookie,omitempty"`
@@ -61,7 +66,7 @@ type Handler struct {
 
 	logger    *zap.Logger
 	pages     caddyhttp.MatchPath
-	rules     []consent.Rule // none where consent is not required
+	consent   consentReader
 	cookie    Cookie
 	tracked   *tag
 	untracked *tag // nil with without_consent skip
@@ -95,7 +100,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provisionPages(ctx); err != nil {
 		return err
 	}
-	if h.rules, err = compileConsent(resolveConsent(h.Consent)); err != nil {
+	if h.consent, err = newConsentReader(resolveConsent(h.Consent), h.HonorGPC); err != nil {
 		return fmt.Errorf("consent: %w", err)
 	}
 	if err := h.checkWithoutConsent(); err != nil {

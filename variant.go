@@ -227,15 +227,18 @@ var pageFields = []string{
 	"Digest", "Content-Digest", "Repr-Digest", "Content-Md5",
 }
 
-// addVary adds field to the Vary header, unless it is there. All of it is one
-// line then: nginx before 1.23 heeds only the last of several.
-func addVary(h http.Header, field string) {
-	lines := h["Vary"]
-	if httpguts.HeaderValuesContainsToken(lines, field) || httpguts.HeaderValuesContainsToken(lines, "*") {
+// addVary adds fields, separated by ", ", to the Vary header, unless they are
+// there. All of it is one line then: nginx before 1.23 heeds only the last of
+// several.
+func addVary(h http.Header, fields string) {
+	if len(h["Vary"]) == 0 {
+		h["Vary"] = []string{fields}
 		return
 	}
-	if len(lines) > 0 {
-		field = strings.Join(lines, ", ") + ", " + field
+	for field := range strings.SplitSeq(fields, ", ") {
+		lines := h["Vary"]
+		if !httpguts.HeaderValuesContainsToken(lines, field) && !httpguts.HeaderValuesContainsToken(lines, "*") {
+			h["Vary"] = []string{strings.Join(lines, ", ") + ", " + field}
+		}
 	}
-	h["Vary"] = []string{field}
 }

@@ -28,7 +28,7 @@ type visit struct {
 func (h *Handler) visit(r *http.Request) (visit, error) {
 	v := visit{handler: h, request: r, outcome: outcomeOtherPage}
 	v.asked, v.gateField = askedFor(r)
-	v.finding = h.findConsent(r)
+	v.finding = h.consent.find(r)
 
 	var err error
 	if v.onPage, err = h.isPage(r); err != nil || !v.onPage {
@@ -45,14 +45,6 @@ func (h *Handler) visit(r *http.Request) (visit, error) {
 		v.outcome = outcomeNoConsent
 	}
 	return v, nil
-}
-
-// findConsent says what r tells about its visitor's consent.
-func (h *Handler) findConsent(r *http.Request) consent.Finding {
-	if len(h.rules) == 0 {
-		return consent.Finding{Verdict: consent.Granted}
-	}
-	return consent.Find(h.rules, r.Header["Cookie"])
 }
 
 // isPage reports whether r asked for one of the configured pages, going by the
@@ -91,7 +83,7 @@ func (v *visit) mayBeChanged() bool {
 // isPrivate reports whether the page with the insertion is for its visitor
 // alone, so that no shared cache may keep it.
 func (v *visit) isPrivate() bool {
-	return v.outcome == outcomeInjected && len(v.handler.rules) > 0 ||
+	return v.outcome == outcomeInjected && len(v.handler.consent.rules) > 0 ||
 		v.insertion.cookies || v.insertion.fingerprint || v.insertion.varies
 }
 

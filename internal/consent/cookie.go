@@ -22,7 +22,7 @@ type Cookie struct {
 
 // Find implements Rule.
 func (c Cookie) Find(lines []string) Finding {
-	return findCookie(lines, c.Name, c.judge)
+	return findCookies(lines, c.Name, isNamed, c.judge)
 }
 
 func (c Cookie) judge(value string) Finding {
@@ -38,18 +38,22 @@ func (c Cookie) judge(value string) Finding {
 	}
 }
 
-// findCookie judges every copy of a cookie. Copies that agree count once;
-// which of two that disagree the site itself would read, nothing tells.
-func findCookie(lines []string, name string, judge func(string) Finding) Finding {
+// findCookies judges every cookie that matches, whatever it is that is matched
+// with a cookie's name. Copies that agree count once; which of two that disagree
+// the site itself would read, nothing tells.
+func findCookies(lines []string, wanted string, matches func(wanted, name string) bool, judge func(value string) Finding) Finding {
 	if len(lines) == 0 {
 		return Finding{Unknown, NoCookieHeader}
 	}
 	found := Finding{Unknown, CookieAbsent}
 	cookies := NewCookies(lines)
 	for {
-		value, ok := cookies.NextNamed(name)
+		name, value, ok := cookies.Next()
 		if !ok {
 			return found
+		}
+		if !matches(wanted, name) {
+			continue
 		}
 		f := malformed
 		if len(value) <= maxValue {
@@ -61,6 +65,8 @@ func findCookie(lines []string, name string, judge func(string) Finding) Finding
 		found = f
 	}
 }
+
+func isNamed(wanted, name string) bool { return name == wanted }
 
 // presence judges a cookie of which only the name was configured. A single
 // plain word that is no refusal grants. A structured value is Unknown: what a

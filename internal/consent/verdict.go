@@ -44,6 +44,7 @@ const (
 	Malformed
 	Conflict
 	Refused
+	GPC
 )
 
 // String returns the reason as logs and metrics name it, "" for none.
@@ -56,6 +57,7 @@ func (r Reason) String() string {
 		Malformed:      "malformed",
 		Conflict:       "conflict",
 		Refused:        "refused",
+		GPC:            "gpc",
 	}[r]
 }
 

@@ -1,0 +1,161 @@
+package consent
+
+import (
+	"encoding/json"
+	"io"
+	"slices"
+	"strings"
+)
+
+// maxDepth is how deep JSON may nest: far beyond what any platform writes.
+const maxDepth = 32
+
+// parseJSON reads a whole value. As in the browsers' JSON.parse, the last of
+// several members of one name counts.
+func parseJSON(s string) (v any, ok bool) {
+	if nesting(s) > maxDepth {
+		return nil, false
+	}
+	d := json.NewDecoder(strings.NewReader(s))
+	d.UseNumber() // ids are compared as they are spelled
+	if d.Decode(&v) != nil {
+		return nil, false
+	}
+	_, err := d.Token()
+	return v, err == io.EOF
+}
+
+// nesting is how deep the arrays and objects in s nest, at the most.
+func nesting(s string) (deepest int) {
+	depth, quoted := 0, false
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			depth++
+			deepest = max(deepest, depth)
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return deepest
+}
+
+// parseJSONTest is for JSON; see [PackedRule.Compile].
+func parseJSONTest(args []string) (test, bool) {
+	if len(args) < 2 {
+		return nil, false
+	}
+	path, words := splitPath(args[0]), args[2:]
+	var holds func(any) bool
+	switch args[1] {
+	case "equals":
+		holds = func(v any) bool { return equalsAny(v, words) }
+	case "contains":
+		holds = func(v any) bool { return containsAll(v, words) }
+	case "non_empty":
+		holds = isNonEmpty
+	case "exists", "missing":
+		holds = func(any) bool { return true }
+	default:
+		return nil, false
+	}
+	wordless := args[1] != "equals" && args[1] != "contains"
+	return func(r *reading) (bool, Reason) {
+		return leadsTo(r.json, path, holds) != (args[1] == "missing"), NoReason
+	}, wordless == (len(words) == 0)
+}
+
+// splitPath splits a path into its keys; "." alone leads to the value itself.
+func splitPath(s string) (keys []string) {
+	if s == "." {
+		return nil
+	}
+	var key strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '\\' && i+1 < len(s) && s[i+1] == '.':
+			i++
+			key.WriteByte('.')
+		case s[i] == '.':
+			keys = append(keys, key.String())
+			key.Reset()
+		default:
+			key.WriteByte(s[i])
+		}
+	}
+	return append(keys, key.String())
+}
+
+// escapeKey makes one key of a path out of s.
+func escapeKey(s string) string { return strings.ReplaceAll(s, ".", `\.`) }
+
+// leadsTo reports whether the path leads from v to a value of which holds is
+// true.
+func leadsTo(v any, path []string, holds func(any) bool) bool {
+	if len(path) == 0 {
+		return holds(v)
+	}
+	members, _ := inside(v).(map[string]any)
+	if path[0] == "*" {
+		for _, member := range members {
+			if leadsTo(member, path[1:], holds) {
+				return true
+			}
+		}
+		return false
+	}
+	member, ok := members[path[0]]
+	return ok && leadsTo(member, path[1:], holds)
+}
+
+// inside is what a string that holds JSON holds; any other value as it is.
+func inside(v any) any {
+	if s, isString := v.(string); isString && (strings.HasPrefix(s, "{") || strings.HasPrefix(s, "[")) {
+		if within, ok := parseJSON(s); ok {
+			return within
+		}
+	}
+	return v
+}
+
+// equalsAny compares a string, a number, true or false with words.
+func equalsAny(v any, words []string) bool {
+	switch v := v.(type) {
+	case string:
+		return slices.Contains(words, v)
+	case json.Number:
+		return slices.Contains(words, v.String())
+	case bool:
+		return slices.Contains(words, map[bool]string{true: "true", false: "false"}[v])
+	default:
+		return false
+	}
+}
+
+func containsAll(v any, words []string) bool {
+	members, _ := inside(v).([]any)
+	for _, word := range words {
+		if !slices.ContainsFunc(members, func(m any) bool { return equalsAny(m, []string{word}) }) {
+			return false
+		}
+	}
+	return len(members) > 0
+}
+
+func isNonEmpty(v any) bool {
+	switch v := inside(v).(type) {
+	case string:
+		return v != ""
+	case []any:
+		return len(v) > 0
+	case map[string]any:
+		return len(v) > 0
+	default:
+		return false
+	}
+}
