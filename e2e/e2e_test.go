@@ -5,7 +5,8 @@
 //	go -C e2e test -v ./...     to see what was skipped, and why
 //
 // It takes a Chromium or Chrome from PATH, and builds and starts its own
-// Caddy on free ports. The tests of accessibility also need axe-core:
+// Caddy on free ports. Some tests also need Node.js, axe-core or the code of
+// consent platforms:
 //
 //	npm --prefix e2e ci
 //
