@@ -282,6 +282,36 @@ var scenarios = []scenario{
 	// Trailers: row 20; 9110 6.5, caddy#3236.
 	{name: "trailers", origin: trailed, want: summed},
 	{name: "trailers from inside", inside: ok(trailed), want: summed},
+	{name: "trailers of a page that is all held", // set before any byte of it can leave
+		origin: chunked("<", "Trailer: X-Sum"), want: heldTrailers},
+	{name: "trailers of a page that is all head", origin: chunked("<!doctype html><title>t</title>", "Trailer: X-Sum"), want: heldTrailers},
+	{name: "trailers of a page that is all held, from inside",
+		inside: ok(chunked("<!doctype html><title>t</title><", "Trailer: X-Sum")), want: heldTrailers},
+	{name: "trailers set amid the head, and then a flush",
+		inside: ok(func(w http.ResponseWriter, r *http.Request) {
+			chunked("<!doctype html><title>t</title><", "Trailer: X-Sum")(w, r)
+			flush(w)
+			io.WriteString(w, "/head>"+filler)
+		}),
+		want: func(x *trial, plain, got result) { wantTrailer(x, got) }},
+	{name: "trailers set amid the head, and then the rest of it",
+		inside: ok(func(w http.ResponseWriter, r *http.Request) {
+			chunked("<!doctype html><title>t</title><", "Trailer: X-Sum")(w, r)
+			io.WriteString(w, "/head>"+filler)
+		}),
+		want: func(x *trial, plain, got result) { wantTrailer(x, got) }},
+	{name: "trailers of a page that is dropped for an error",
+		site: insideSite + "\nhandle_errors {\nrespond `page of {err.status_code}`\n}",
+		inside: func(w http.ResponseWriter, r *http.Request) error {
+			chunked("<!doctype html><title>t</title>", "Trailer: X-Sum")(w, r)
+			return caddyhttp.Error(502, errors.New("gone"))
+		},
+		outcome: "error",
+		want: func(x *trial, _, got result) {
+			if got.err != nil || got.status != 502 || got.body != "page of 502" || got.header["X-Sum"] != nil || got.header["Trailer"] != nil || len(got.trailer) > 0 {
+				x.Errorf("%d %v %v %v %s", got.status, got.err, got.header, got.trailer, got.body)
+			}
+		}},
 
 	// Streams: row 21.
 	{name: "flush before the first byte", // caddy#4314
@@ -940,6 +970,23 @@ func summed(x *trial, plain, got result) {
 	}
 }
 
+// heldTrailers expects the trailer at the end, and nowhere else, of a page none
+// of which can leave before the trailer is set.
+func heldTrailers(x *trial, plain, got result) {
+	x.Helper()
+	wantTrailer(x, got)
+	if got.err != nil || strings.Replace(got.body, staticTag, "", 1) != plain.body || len(got.body) == len(plain.body) {
+		x.Errorf("%v, body %q", got.err, got.body)
+	}
+}
+
+func wantTrailer(x *trial, got result) {
+	x.Helper()
+	if got.header["X-Sum"] != nil || got.trailer.Get("X-Sum") != "7" {
+		x.Errorf("header %v, trailers %v", got.header, got.trailer)
+	}
+}
+
 // brokenOff expects an answer that no client takes for a whole one.
 func brokenOff(x *trial, plain, got result) {
 	x.Helper()
@@ -1243,6 +1290,15 @@ func trailed(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, longPage)
 	w.Header().Set("X-Sum", "7")
 	w.Header().Set(http.TrailerPrefix+"X-Late", "8")
+}
+
+// chunked sends a page of unknown length in one piece, and then sets a trailer.
+func chunked(body string, fields ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		setFields(w, append([]string{"Content-Type: text/html"}, fields...))
+		io.WriteString(w, body)
+		w.Header().Set("X-Sum", "7")
+	}
 }
 
 // validated answers conditional requests by an entity tag and a date.

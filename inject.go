@@ -189,6 +189,7 @@ func (rw *responseWriter) personalize(h http.Header) {
 // written below: the reverse proxy breaks a response off otherwise.
 func (rw *responseWriter) Write(p []byte) (int, error) {
 	rw.imply()
+	defer rw.hideTrailers()()
 	if rw.stage == sniffing && len(p) > 0 {
 		rw.decide(http.DetectContentType(p))
 	}
@@ -349,6 +350,7 @@ func (rw *responseWriter) ReadFrom(r io.Reader) (n int64, err error) {
 // has come, that is nothing, as in Caddy's encode
 // (https://github.com/caddyserver/caddy/issues/4314).
 func (rw *responseWriter) FlushError() error {
+	defer rw.hideTrailers()()
 	switch rw.stage {
 	case waiting:
 		if rw.visit.mayBeChanged() {

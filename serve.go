@@ -62,9 +62,14 @@ func (rw *responseWriter) finishDecoding() {
 	panic(http.ErrAbortHandler)
 }
 
-// withoutTrailers takes the trailers that h announces out of it, for a header
-// that was held until they were set, and returns what puts them back.
-func withoutTrailers(h http.Header) (restore func()) {
+// hideTrailers takes the trailers that are announced out of the header while
+// what is held may leave, and the header with it: without us it would have left
+// before they were set. restore puts them back.
+func (rw *responseWriter) hideTrailers() (restore func()) {
+	h := rw.Header()
+	if rw.stage == through || h["Trailer"] == nil {
+		return func() {}
+	}
 	trailers := make(http.Header)
 	for _, line := range h["Trailer"] {
 		for name := range strings.SplitSeq(line, ",") {
@@ -80,6 +85,7 @@ func withoutTrailers(h http.Header) (restore func()) {
 
 // finish ends a response whose handler returned without an error.
 func (rw *responseWriter) finish() error {
+	defer rw.hideTrailers()()
 	var err error
 	switch {
 	case rw.stage == waiting: // nothing was written; what is meant, the server decides
@@ -90,9 +96,7 @@ func (rw *responseWriter) finish() error {
 		rw.outcome = outcomeNoBody
 		rw.gzip = rw.decoder != nil // what was nothing once decoded has no coding
 		rw.stage = through
-		restore := withoutTrailers(rw.Header())
 		rw.sendHeader(false, true)
-		restore()
 	case rw.stage != through:
 		if off, ok := rw.scanner.End(); ok {
 			err = rw.settle(len(rw.buf)+off, nil)
@@ -127,6 +131,7 @@ func (rw *responseWriter) fail() {
 	case waiting:
 		rw.visit.forgetID(h)
 	case sniffing, holding:
+		rw.hideTrailers()                  // for good
 		for _, field := range pageFields { // of the page that is dropped
 			delete(h, field)
 		}

@@ -224,7 +224,7 @@ func isPrivate(h http.Header) bool {
 var pageFields = []string{
 	"Content-Length", "Content-Encoding", "Content-Type", "Content-Disposition", "Content-Language",
 	"Etag", "Last-Modified", "Accept-Ranges", "Cache-Control", "Expires",
-	"Digest", "Content-Digest", "Repr-Digest", "Content-Md5",
+	"Digest", "Content-Digest", "Repr-Digest", "Content-Md5", "Trailer",
 }
 
 // addVary adds field to the Vary header, unless it is there. All of it is one
