@@ -448,6 +448,12 @@ var scenarios = []scenario{
 			plain.header.Add("Vary", "Sec-Fetch-Dest")
 			untouched(x, plain, got)
 		}},
+	{name: "a page that a script fetches from an origin that compresses",
+		origin: encoded("gzip", zipped(longPage)), fields: []string{"Sec-Fetch-Dest: empty"}, outcome: "not_document",
+		want: func(x *trial, plain, got result) { // lest the browser shows that copy where the document belongs
+			plain.header.Add("Vary", "Sec-Fetch-Dest")
+			untouched(x, plain, got)
+		}},
 	{name: "JSON that calls itself HTML", origin: document(`{"html":"<b>x</b>"}`), fields: []string{"Sec-Fetch-Dest: ", "Accept: */*"},
 		outcome: "not_document", want: untouched},
 	{name: "heads that are none", origin: document(strings.Replace(longPage, "<title>t",

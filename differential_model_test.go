@@ -181,7 +181,7 @@ func (q diffRequest) unchanged(a diffAnswer) http.Header {
 	if diffIsDocument(kind) || kind == "not modified" && asked != diffNever {
 		diffAddVary(h, "Cookie")
 	}
-	if (kind == "page" || kind == "gzip" && a.header.Get("Content-Encoding") == "") && field != "" &&
+	if diffIsDocument(kind) && field != "" &&
 		(q.visitor.says == granted || q.visitor.says == denied && q.visitor.hasID) {
 		diffAddVary(h, field)
 	}

@@ -81,7 +81,7 @@ func (rw *responseWriter) WriteHeader(status int) {
 // decide settles whether the response is held back to be changed.
 func (rw *responseWriter) decide(contentType string) {
 	rw.outcome = rw.judge(contentType)
-	if rw.outcome == outcomeEncoded && rw.visit.mayBeChanged() && isGzip(rw.Header()["Content-Encoding"]) {
+	if rw.outcome == outcomeEncoded && isGzip(rw.Header()["Content-Encoding"]) {
 		rw.outcome = undecided // the origin was asked not to
 		rw.gzip = true
 	}
@@ -118,16 +118,14 @@ func (rw *responseWriter) judge(contentType string) outcome {
 		return o
 	}
 	rw.html = true
-	if o != undecided {
+	switch {
+	case v.asked == askedOther:
+		return outcomeNotDocument
+	case v.insertion.html == nil:
+		return v.outcome
+	default: // the coding counts where it alone is in the way
 		return o
 	}
-	if v.asked == askedOther {
-		return outcomeNotDocument
-	}
-	if v.insertion.html == nil {
-		return v.outcome
-	}
-	return undecided
 }
 
 // sendHeader passes the final header down. changed says that the body gets the
@@ -137,7 +135,7 @@ func (rw *responseWriter) sendHeader(changed, exact bool) {
 	if rw.html || rw.outcome == outcomeNotModified && v.asked != askedOther {
 		addVary(h, "Cookie") // RFC 9110 section 15.4.5: a 304 says it too
 		if rw.outcome == outcomeNotDocument && v.gateField != "" &&
-			(v.outcome == outcomeInjected || v.finding.Verdict == consent.Denied && v.hasID()) {
+			(v.outcome == outcomeInjected || v.outcome == outcomeUntracked || v.finding.Verdict == consent.Denied && v.hasID()) {
 			// the document at the same address is another one, or one with
 			// which the id goes
 			addVary(h, v.gateField)

@@ -80,6 +80,8 @@ func TestOutcomes(t *testing.T) {
 		{name: "UTF-16 by its BOM", next: body("\xff\xfe<\x00h\x00"), want: outcomeCharset},
 		{name: "escape sequences before the anchor", next: body("<!doctype html><title>\x1b$B</title></head>"), want: outcomeCharset},
 		{name: "brotli", next: htmlWith("Content-Encoding", "br"), want: outcomeEncoded},
+		{name: "brotli, for who gets no tag anyway", fields: []string{"Cookie: " + denied}, next: htmlWith("Content-Encoding", "br"), want: outcomeDenied},
+		{name: "brotli, fetched by script", fields: []string{"Sec-Fetch-Dest: empty"}, next: htmlWith("Content-Encoding", "br"), want: outcomeNotDocument},
 		{name: "brotli after identity", next: htmlWith("Content-Encoding", "identity, br"), want: outcomeEncoded},
 		{name: "gzip twice", next: htmlWith("Content-Encoding", "gzip, gzip"), want: outcomeEncoded},
 		{name: "no-transform", next: htmlWith("Cache-Control", "public, No-Transform"), want: outcomeNoTransform},
@@ -404,13 +406,25 @@ func TestVaryOfFragments(t *testing.T) {
 		"Hx-Request: true":                 "Cookie, Hx-Request",
 		"X-Requested-With: XMLHttpRequest": "Cookie, X-Requested-With",
 	} {
-		for cookies, want := range map[string]string{granted: want, denied + "; kapa_web_id=" + idA: want, denied: "Cookie", unknown: "Cookie"} {
-			r := newRequest(t, "GET", "/", "Cookie: "+cookies)
-			name, value, _ := strings.Cut(field, ": ")
-			r.Header.Set(name, value)
-			resp := serve(t, newHandler(t, consentLine), r, pageHandler)
-			if got := strings.Join(resp.Header["Vary"], "|"); got != want {
-				t.Errorf("%s, %s: Vary %s, want %s", field, cookies, got, want)
+		for _, tc := range []struct{ lines, cookies, want string }{
+			{"", granted, want},
+			{"", denied + "; kapa_web_id=" + idA, want},
+			{"", denied, "Cookie"},
+			{"", unknown, "Cookie"},
+			{"without_consent untracked", unknown, want},
+			{"without_consent untracked", denied, want},
+		} {
+			for _, coding := range []string{"identity", "gzip", "br"} {
+				r := newRequest(t, "GET", "/", "Cookie: "+tc.cookies)
+				name, value, _ := strings.Cut(field, ": ")
+				r.Header.Set(name, value)
+				resp := serve(t, newHandler(t, consentLine+tc.lines), r, func(w http.ResponseWriter, r *http.Request) error {
+					w.Header().Set("Content-Encoding", coding)
+					return pageHandler(w, r)
+				})
+				if got := strings.Join(resp.Header["Vary"], "|"); got != tc.want {
+					t.Errorf("%s, %q, %s, %s: Vary %s, want %s", field, tc.lines, tc.cookies, coding, got, tc.want)
+				}
 			}
 		}
 	}
