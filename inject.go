@@ -2,6 +2,7 @@ package kapadeflector
 
 import (
 	"io"
+	"math"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -49,6 +50,7 @@ type responseWriter struct {
 	private bool     // kept out of shared caches by us
 
 	buf    []byte // what is held back
+	least  int    // as much leaves in the first write, or by the header's length
 	pooled *[bufferSize]byte
 }
 
@@ -96,6 +98,9 @@ func (rw *responseWriter) decide(contentType string) {
 		rw.sendHeader(true, false)
 	default:
 		rw.stage = holding
+		if rw.Header()["Content-Length"] != nil {
+			rw.least = math.MaxInt
+		}
 		rw.scanner.Reset(kapaScriptFile)
 		if charsetOf(contentType) != "" {
 			rw.scanner.TrustEncoding() // it passed the gate
@@ -226,6 +231,7 @@ func (rw *responseWriter) feed(p []byte) error {
 	if rw.pooled == nil {
 		rw.pooled = buffers.Get().(*[bufferSize]byte)
 		rw.buf = rw.pooled[:0]
+		rw.least = max(rw.least, len(p))
 	}
 	off, done := rw.scanner.Feed(p)
 	switch {
@@ -346,7 +352,9 @@ func (rw *responseWriter) ReadFrom(r io.Reader) (n int64, err error) {
 
 // FlushError sends what can be sent. While the header is held and no body byte
 // has come, that is nothing, as in Caddy's encode
-// (https://github.com/caddyserver/caddy/issues/4314).
+// (https://github.com/caddyserver/caddy/issues/4314). Nor is it while a known
+// length can still be kept, or only a part of the first write could leave:
+// encode, outside, goes by these two when it decides whether to compress.
 func (rw *responseWriter) FlushError() error {
 	defer rw.hideTrailers()()
 	switch rw.stage {
@@ -360,7 +368,7 @@ func (rw *responseWriter) FlushError() error {
 		}
 		rw.decide("") // net/http names no type once the header is flushed
 	case holding:
-		if len(rw.buf) == 0 {
+		if len(rw.buf) == 0 || len(rw.buf)-rw.scanner.Held() < rw.least {
 			return nil
 		}
 		if err := rw.release(nil); err != nil {

@@ -212,8 +212,9 @@ func (w *tracker) FlushError() error {
 }
 
 // How a page's writes and flushes arrive below: header, head and tag in one
-// write while nothing was flushed, nothing before the first body byte, and
-// what follows the anchor as the origin wrote it. A status that the origin did
+// write while nothing was flushed or the length is known, nothing before the
+// first body byte or of less than the first write, and what follows the anchor
+// as the origin wrote it. A status that the origin did
 // not name is not named below either.
 func TestWritesAndFlushes(t *testing.T) {
 	before, after, _ := strings.Cut(page, "</head>")
@@ -236,8 +237,11 @@ func TestWritesAndFlushes(t *testing.T) {
 		{"the anchor is cut", []step{length, write(before + "</he"), write(after[4:])}, "write", "exact"},
 		{"flush before the first byte", []step{length, status, flush, write(page)}, "header write", "exact"},
 		{"flush before the status", []step{length, flush, write(page)}, "write", "exact"},
-		{"flush in the head", []step{length, write(before), flush, write(after)}, "write flush write", ""},
-		{"flush in the anchor", []step{length, write(before + "</he"), flush, write(after[4:])}, "write flush write", ""},
+		{"flush in the head", []step{write(before), flush, write(after)}, "write flush write", ""},
+		{"flush in the head, of a known length", []step{length, write(before), flush, write(after)}, "write", "exact"},
+		{"flush in the anchor", []step{write(before), write("</he"), flush, write(after[4:])}, "write flush write", ""},
+		{"flush in the anchor, after the first write", []step{write(before + "</he"), flush, write(after[4:])}, "write", ""},
+		{"flush in the anchor, of a known length", []step{length, write(before), write("</he"), flush, write(after[4:])}, "write", "exact"},
 		{"flush behind the anchor", []step{length, write(before + "</head>"), flush, write(after[7:])}, "write flush write", "exact"},
 		{"writes behind the anchor", []step{length, write(before + "</head>"), write(after[7:10]), write(after[10:])}, "write write write", "exact"},
 		{"chunked", []step{write(before), flush, write(after), flush}, "write flush write flush", ""},
