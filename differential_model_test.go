@@ -182,7 +182,7 @@ func (q diffRequest) unchanged(a diffAnswer) http.Header {
 		diffAddVary(h, "Cookie")
 		diffAddVary(h, "Sec-GPC")
 	}
-	if (kind == "page" || kind == "gzip" && a.header.Get("Content-Encoding") == "") && field != "" &&
+	if diffIsDocument(kind) && field != "" &&
 		(q.visitor.says == granted || q.visitor.says == denied && q.visitor.hasID) {
 		diffAddVary(h, field)
 	}

@@ -29,13 +29,13 @@ const (
 
 	outcomeAttachment  // to be saved, not shown
 	outcomeCharset     // ASCII bytes do not mean ASCII in it
-	outcomeEncoded     // compressed by the origin
 	outcomeNoTransform // RFC 9111 section 5.2.2.6
 	outcomeNotDocument // a fragment, or fetched by script
 
 	outcomeNoConsent  // the visitor has not said yes
 	outcomeDenied     // the visitor has said no
 	outcomeIncomplete // a required attribute was empty
+	outcomeEncoded    // compressed by the origin, though it was asked not to
 
 	outcomeAMP            // AMP pages allow no such script
 	outcomeAlreadyPresent // the page loads the deflector itself

@@ -160,7 +160,7 @@ func (v *variantRequest) restore(h http.Header) {
 // is still to be written.
 func describeVariant(h http.Header, suffix string, added int, exact bool) {
 	length, err := strconv.ParseInt(first(h["Content-Length"]), 10, 64)
-	if exact && err == nil && h["Trailer"] == nil {
+	if exact && err == nil {
 		h["Content-Length"] = []string{strconv.FormatInt(length+int64(added), 10)}
 	} else {
 		delete(h, "Content-Length")
@@ -224,7 +224,7 @@ func isPrivate(h http.Header) bool {
 var pageFields = []string{
 	"Content-Length", "Content-Encoding", "Content-Type", "Content-Disposition", "Content-Language",
 	"Etag", "Last-Modified", "Accept-Ranges", "Cache-Control", "Expires",
-	"Digest", "Content-Digest", "Repr-Digest", "Content-Md5",
+	"Digest", "Content-Digest", "Repr-Digest", "Content-Md5", "Trailer",
 }
 
 // addVary adds fields, separated by ", ", to the Vary header, unless they are
