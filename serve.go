@@ -104,6 +104,7 @@ func (rw *responseWriter) finish() error {
 			err = rw.pass(outcomeNoAnchor, nil)
 		}
 	}
+	rw.checkPolicies()
 	rw.checkHeader()
 	return err
 }
