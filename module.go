@@ -209,12 +209,12 @@ func (h *Handler) provisionTags(script Script) error {
 	if err := checkAttributes(h.Attributes); err != nil {
 		return fmt.Errorf("attributes: %w", err)
 	}
-	h.tracked = newTag(script, h.Attributes, h.User, false)
+	h.tracked = newTag(script, h.Attributes, h.User, false, "")
 	if empty := h.tracked.emptyRequired(); empty != nil {
 		return fmt.Errorf("attributes: required, but empty: %s", strings.Join(empty, ", "))
 	}
 	if h.WithoutConsent == withoutConsentUntracked {
-		h.untracked = newTag(script, h.Attributes, nil, true)
+		h.untracked = newTag(script, h.Attributes, nil, true, "")
 	}
 	return nil
 }
