@@ -383,6 +383,9 @@ var badConfigs = []struct {
 		`without_consent is "deny": allowed are skip, untracked`,
 	},
 	{
+		"live_consent where none is required", fields{"live_consent": `true`, "consent": `[{"kind": "not_required"}]`},
+		"live_consent has no meaning with consent not_required: there is no consent to wait for",
+	}, {
 		"without_consent where none is required", fields{"without_consent": `"untracked"`, "consent": `[{"kind": "not_required"}]`},
 		"without_consent has no meaning with consent not_required: nobody is without",
 	},
@@ -565,7 +568,7 @@ func TestValuesFromFiles(t *testing.T) {
 // A field that is misspelt, or not there yet, is not passed over.
 func TestUnknownFields(t *testing.T) {
 	for name, f := range map[string]fields{
-		"live_consent": {"live_consent": "true"},
+		"live":         {"live": "true"},
 		"source":       {"csp": `{"mode": "extend", "source": {}}`},
 		"attribute":    {"attribute": "[]"},
 		"defer":        {"script": `{"defer": true}`},

@@ -7,7 +7,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
 )
 
@@ -141,10 +140,7 @@ func (rw *responseWriter) sendHeader(changed, exact bool) {
 	h, v := rw.Header(), &rw.visit
 	if rw.html || rw.outcome == outcomeNotModified && v.asked != askedOther {
 		addVary(h, v.handler.consent.vary()) // RFC 9110 section 15.4.5: a 304 says it too
-		if rw.outcome == outcomeNotDocument && v.gateField != "" &&
-			(v.outcome == outcomeInjected || v.outcome == outcomeUntracked || v.finding.Verdict == consent.Denied && v.hasID()) {
-			// the document at the same address is another one, or one with
-			// which the id goes
+		if v.gateField != "" && (rw.outcome == outcomeNotDocument || rw.outcome == outcomeAnswered) && v.changesDocuments() {
 			addVary(h, v.gateField)
 		}
 	}
@@ -266,7 +262,7 @@ func (rw *responseWriter) settle(at int, p []byte) error {
 		return rw.pass(outcomeNotDocument, p)
 	}
 	if !rw.mayInsert() {
-		return rw.pass(outcomeCSPBlocked, p)
+		return rw.pass(rw.blocked(), p)
 	}
 	rw.outcome = rw.visit.outcome
 	if rw.stage == holding {
@@ -290,6 +286,14 @@ func (rw *responseWriter) mayInsert() bool {
 	metas, complete := rw.scanner.Policies()
 	rw.permit = rw.visit.permit(rw.Header(), metas, complete, rw.stage != scanning, newNonce)
 	return rw.permit.html != nil
+}
+
+// blocked is the outcome of a page whose policies let nothing in.
+func (rw *responseWriter) blocked() outcome {
+	if rw.visit.isTagged() {
+		return outcomeCSPBlocked
+	}
+	return rw.visit.outcome // it would have got no tag anyway
 }
 
 // refusal is the outcome that what was seen so far of the head leads to,
@@ -325,7 +329,7 @@ func (rw *responseWriter) release(p []byte) error {
 			return rw.pass(o, p)
 		}
 		if !rw.mayInsert() {
-			return rw.pass(outcomeCSPBlocked, p)
+			return rw.pass(rw.blocked(), p)
 		}
 		rw.sendHeader(true, false)
 		rw.stage = scanning

@@ -92,7 +92,6 @@ func TestOutcomes(t *testing.T) {
 		{name: "XMLHttpRequest", fields: []string{"X-Requested-With: xmlhttprequest"}, want: outcomeNotDocument},
 		{name: "htmx", fields: []string{"HX-Request: true"}, want: outcomeNotDocument},
 		{name: "Turbo frame", fields: []string{"Turbo-Frame: main"}, want: outcomeNotDocument},
-		{name: "Turbo Drive", fields: []string{"X-Turbo-Request-Id: 1"}, want: outcomeNotDocument},
 		{name: "PJAX", fields: []string{"X-PJAX: true"}, want: outcomeNotDocument},
 		{name: "an API client", fields: []string{"Sec-Fetch-Dest: ", "Accept: application/json"}, want: outcomeNotDocument},
 		{name: "PUT", method: "PUT", want: outcomeNotDocument},

@@ -60,6 +60,16 @@ func parseLine(words []string, of shape) (l line, err error) {
 	}
 }
 
+// cookiesOf returns the cookies that a line's tests are about.
+func cookiesOf(words []string) (names []string) {
+	for i, word := range words {
+		if word == "cookie" && (i == 0 || words[i-1] == "or") {
+			names = append(names, words[i+1])
+		}
+	}
+	return names
+}
+
 // A testKind is a word that begins a test.
 type testKind struct {
 	of    shape // the shape it is for; shapeWord for all

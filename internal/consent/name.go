@@ -1,6 +1,9 @@
 package consent
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // matchName reports whether a cookie's name fits a pattern. Names are compared
 // exactly; a "*" stands for one or more letters and digits, such as the number
@@ -21,6 +24,11 @@ func matchName(pattern, name string) bool {
 		}
 		pattern, name = after, rest
 	}
+}
+
+// nameExpression is the pattern as a regular expression for whole names.
+func nameExpression(pattern string) string {
+	return strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, "[A-Za-z0-9]+")
 }
 
 // checkPattern finds stars that would not end where the rest of a name begins.

@@ -3,6 +3,7 @@ package consent
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -86,6 +87,7 @@ func (r PackedRule) Compile() (Rule, error) {
 				return nil, fmt.Errorf("%s %s: %w", lines.name, strings.Join(words, " "), err)
 			}
 			*lines.to = append(*lines.to, l)
+			p.others = append(p.others, cookiesOf(words)...)
 		}
 	}
 	return &p, nil
@@ -108,8 +110,18 @@ func checkName(name string) error {
 // packed is a PackedRule that is ready to be asked.
 type packed struct {
 	cookie            string
+	others            []string // cookies that tests are about
 	decoder           decoder
 	answered, granted []line
+}
+
+// Cookies implements Rule.
+func (p *packed) Cookies() (names []string) {
+	names = append(names, nameExpression(p.cookie))
+	for _, name := range p.others {
+		names = append(names, regexp.QuoteMeta(name))
+	}
+	return names
 }
 
 // Find implements Rule.

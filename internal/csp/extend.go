@@ -24,7 +24,7 @@ func NamesHost(text string) bool {
 // An Extension is what a page is to be allowed besides what it is.
 type Extension struct {
 	Script  Script
-	Inline  string    // the content of an inline script, "" for none
+	Inline  []string  // the contents of inline scripts
 	Sources []Sources // for what the script loads in turn
 
 	// Nonce makes a nonce that nobody can guess, for a policy in which nothing
@@ -62,8 +62,8 @@ func (p *Policies) Extend(e Extension) {
 		return
 	}
 	p.extendScript(e)
-	if e.Inline != "" {
-		p.extendInline(e.Inline)
+	for _, content := range e.Inline {
+		p.extendInline(content)
 	}
 	for _, s := range e.Sources {
 		kind := kindOf(s.Directive)

@@ -160,7 +160,7 @@ func TestExtendInline(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := extension(t)
-			e.Inline = inline
+			e.Inline = []string{inline}
 			p := read(t, page, test.before)
 			if got := extended(p, e); !slices.Equal(got, []string{test.want}) {
 				t.Errorf("got  %q\nwant %q", got, test.want)

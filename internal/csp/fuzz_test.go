@@ -26,7 +26,7 @@ func FuzzExtend(f *testing.F) {
 	page, script := URL{Scheme: "https", Host: "support.acme.com", Path: "/"}, URL{Scheme: "https", Host: "widget.kapa.ai", Path: "/kapa.js"}
 	e := Extension{
 		Script: Script{URL: script},
-		Inline: "window.kapaSettings={}",
+		Inline: []string{"window.kapaSettings={}"},
 		Nonce:  func() string { return "RnJlc2ggZm9yIHRoaXM=" },
 		Sources: []Sources{
 			{"connect-src", []string{"https://proxy.kapa.ai", "https://*.hcaptcha.com"}},
@@ -69,7 +69,7 @@ func FuzzExtend(f *testing.F) {
 		if before.Script(e.Script).Allowed && !p.Script(e.Script).Allowed {
 			t.Error("the script was allowed, and is not")
 		}
-		if before.Inline(e.Inline).Allowed && !p.Inline(e.Inline).Allowed {
+		if before.Inline(e.Inline[0]).Allowed && !p.Inline(e.Inline[0]).Allowed {
 			t.Error("the inline script was allowed, and is not")
 		}
 
