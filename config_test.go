@@ -568,15 +568,15 @@ func TestValuesFromFiles(t *testing.T) {
 // A field that is misspelt, or not there yet, is not passed over.
 func TestUnknownFields(t *testing.T) {
 	for name, f := range map[string]fields{
-		"live":         {"live": "true"},
-		"source":       {"csp": `{"mode": "extend", "source": {}}`},
-		"attribute":    {"attribute": "[]"},
-		"defer":        {"script": `{"defer": true}`},
-		"maxage":       {"cookie": `{"maxage": "1d"}`},
-		"http_only":    {"cookie": `{"http_only": true}`},
-		"company":      {"user": `{"company": "Acme"}`},
-		"category":     {"consent": `[{"kind": "cookie", "cookie": "a", "category": "b"}]`},
-		"values":       {"attributes": `[{"name": "data-x", "values": "y"}]`},
+		"live":      {"live": "true"},
+		"source":    {"csp": `{"mode": "extend", "source": {}}`},
+		"attribute": {"attribute": "[]"},
+		"defer":     {"script": `{"defer": true}`},
+		"maxage":    {"cookie": `{"maxage": "1d"}`},
+		"http_only": {"cookie": `{"http_only": true}`},
+		"company":   {"user": `{"company": "Acme"}`},
+		"category":  {"consent": `[{"kind": "cookie", "cookie": "a", "category": "b"}]`},
+		"values":    {"attributes": `[{"name": "data-x", "values": "y"}]`},
 	} {
 		_, err := loadHandler(t, soundFields.with(f))
 		if err == nil || !strings.Contains(err.Error(), `unknown field "`+name+`"`) {
