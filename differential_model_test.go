@@ -178,7 +178,9 @@ func (q diffRequest) unchanged(a diffAnswer) http.Header {
 	h := a.header.Clone()
 	asked, field := diffAsked(q.method, q.header)
 	kind := diffKind(a)
-	if diffIsDocument(kind) || kind == "not modified" && asked != diffNever {
+	mediaType, _, _ := strings.Cut(strings.ToLower(a.header.Get("Content-Type")), ";")
+	isPart := kind == "partial" && mediaType == "text/html"
+	if diffIsDocument(kind) || isPart || kind == "not modified" && asked != diffNever {
 		diffAddVary(h, "Cookie")
 	}
 	if diffIsDocument(kind) && field != "" &&

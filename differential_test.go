@@ -267,9 +267,10 @@ func (d *differential) resource(r diffRandom) *diffResource {
 	if r.in(30) {
 		o.coding = r.of("gzip", "gzip if asked", "gzip if asked", "bare gzip", "br", "identity")
 	}
-	if r.in(8) { // net/http names the type by what the first write shows of it
+	if r.in(8) && o.status != 206 { // net/http names the type by what the first write shows of it
 		o.header.Del("Content-Type")
 		o.header.Del("Incremental") // or nothing, if the proxy's timer flushes before it
+		o.header.Del("Accept-Ranges")
 		o.sized, o.trailer, o.coding, o.rhythm = true, false, "", [2]uint64{}
 	}
 	if o.status == 206 {

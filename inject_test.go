@@ -360,6 +360,13 @@ func TestHeader(t *testing.T) {
 			"Etag":           {`"v1` + variantSuffix([]byte(untrackedTag))}, "Last-Modified": nil, "Accept-Ranges": nil,
 			"Content-Md5": nil, "Digest": nil, "Content-Digest": nil, "Repr-Digest": nil,
 		}},
+		{"no-store that caches may pass over", "cookie off", granted, http.Header{"Cache-Control": {"no-store, must-understand, max-age=60"}}, http.Header{
+			"Vary": {"Accept-Encoding, Cookie"}, "Cache-Control": {"private, no-cache"},
+			"Content-Length": {itoa(len(taggedPage))},
+			"Expires":        nil, "Cdn-Cache-Control": nil, "Cloudflare-Cdn-Cache-Control": nil, "Surrogate-Control": nil,
+			"Etag": {`"v1` + variantSuffix([]byte(staticTag))}, "Last-Modified": nil, "Accept-Ranges": nil,
+			"Content-Md5": nil, "Digest": nil, "Content-Digest": nil, "Repr-Digest": nil,
+		}},
 		{"no-store stays", "cookie off", granted, http.Header{"Cache-Control": {"no-store, must-revalidate"}}, http.Header{
 			"Vary": {"Accept-Encoding, Cookie"}, "Cache-Control": {"no-store, must-revalidate"},
 			"Content-Length": {itoa(len(taggedPage))},
