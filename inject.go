@@ -369,9 +369,6 @@ func (rw *responseWriter) FlushError() error {
 			return nil
 		}
 	case sniffing:
-		if rw.visit.mayBeChanged() {
-			return nil
-		}
 		rw.decide("") // net/http names no type once the header is flushed
 	case holding:
 		if len(rw.buf) == 0 || len(rw.buf)-rw.scanner.Held() < rw.least {
