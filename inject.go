@@ -7,7 +7,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
 )
 
@@ -146,13 +145,10 @@ func (rw *responseWriter) sendHeader(changed, exact bool) {
 
 func (rw *responseWriter) editHeader(changed, exact bool) {
 	h, v := rw.Header(), &rw.visit
-	if rw.html || rw.outcome == outcomeNotModified && v.asked != askedOther {
+	if rw.html || rw.outcome == outcomeNotModified && v.mayBeForPage() {
 		addVary(h, "Cookie") // RFC 9110 section 15.4.5: a 304 says it too
-		if rw.outcome == outcomeNotDocument && v.gateField != "" &&
-			(v.outcome == outcomeInjected || v.outcome == outcomeUntracked || v.finding.Verdict == consent.Denied && v.hasID()) {
-			// the document at the same address is another one, or one with
-			// which the id goes
-			addVary(h, v.gateField)
+		if field := v.gate(); field != "" {
+			addVary(h, field)
 		}
 	}
 	switch {

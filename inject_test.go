@@ -441,6 +441,41 @@ func TestVaryOfFragments(t *testing.T) {
 	}
 }
 
+// A 304 to somebody who fetches a page says what a 200 would, or the browser
+// keeps the copy from before consent for the document. One that cannot be for
+// a page is left alone.
+func TestVaryOf304(t *testing.T) {
+	for _, tc := range []struct {
+		name, cookies string
+		fields        []string
+		want          string
+	}{
+		{"a document", granted, nil, "Cookie"},
+		{"a document, without consent", unknown, nil, "Cookie"},
+		{"fetch", granted, []string{"Sec-Fetch-Dest: empty", "Accept: */*"}, "Cookie, Sec-Fetch-Dest"},
+		{"fetch, by who refused and has an id", denied + "; kapa_web_id=" + idA, []string{"Sec-Fetch-Dest: empty", "Accept: */*"}, "Cookie, Sec-Fetch-Dest"},
+		{"fetch, without consent", unknown, []string{"Sec-Fetch-Dest: empty", "Accept: */*"}, ""},
+		{"htmx", granted, []string{"Sec-Fetch-Dest: empty", "Accept: */*", "HX-Request: true"}, "Cookie, Hx-Request"},
+		{"data", granted, []string{"Sec-Fetch-Dest: empty", "Accept: application/json, text/plain, */*"}, ""},
+		{"an image", granted, []string{"Sec-Fetch-Dest: image", "Accept: image/*,*/*;q=0.8"}, ""},
+		{"a script", granted, []string{"Sec-Fetch-Dest: script", "Accept: */*"}, ""},
+		{"an API", granted, []string{"Sec-Fetch-Dest: ", "Accept: application/json"}, ""},
+	} {
+		r := newRequest(t, "GET", "/", "Cookie: "+tc.cookies, `If-None-Match: "v1"`)
+		for _, field := range tc.fields {
+			name, value, _ := strings.Cut(field, ": ")
+			r.Header.Set(name, value)
+			if value == "" {
+				r.Header.Del(name)
+			}
+		}
+		resp := serve(t, newHandler(t, consentLine), r, answer(304, "", ""))
+		if got := strings.Join(resp.Header["Vary"], "|"); got != tc.want {
+			t.Errorf("%s: Vary %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
 // The origin is asked for the whole page in readable bytes, only where its
 // answer may be changed, and handlers that run later see the request as it was.
 func TestRequestToTheOrigin(t *testing.T) {

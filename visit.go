@@ -95,6 +95,24 @@ func (v *visit) isPrivate() bool {
 		v.insertion.cookies || v.insertion.fingerprint || v.insertion.varies
 }
 
+// gate is the field by which caches must tell the answer to this request from
+// the document at the same address, "" if they need not: where that has the
+// tag and this has not, or takes an id away.
+func (v *visit) gate() string {
+	if v.asked == askedOther && (v.outcome == outcomeInjected || v.outcome == outcomeUntracked ||
+		v.finding.Verdict == consent.Denied && v.hasID()) {
+		return v.gateField
+	}
+	return ""
+}
+
+// mayBeForPage reports whether a 304, which says no type, may be for a page.
+// Browsers ask so too about the copy from before consent, and keep it by the
+// Vary of the answer, which therefore must not lack the gate.
+func (v *visit) mayBeForPage() bool {
+	return v.asked != askedOther || v.gate() != "" && mayFetchPage(v.request.Header)
+}
+
 // newID returns the Set-Cookie values by which the visitor gets an id with the
 // changed page that has the header h.
 func (v *visit) newID(h http.Header) []string {
