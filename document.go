@@ -73,6 +73,13 @@ func askedFor(r *http.Request) (a asked, field string) {
 	return askedMaybe, ""
 }
 
+// mayFetchPage reports whether a request that is not for a document may be for
+// the bytes of one: as by fetch(), prefetching, or htmx.
+func mayFetchPage(h http.Header) bool {
+	dest := h.Get("Sec-Fetch-Dest")
+	return (dest == "" || dest == "empty") && acceptsHTML(h["Accept"])
+}
+
 // acceptsHTML reports whether an Accept header leaves room for a page: it is
 // absent, "*/*" alone, or names text/html, as browsers do.
 func acceptsHTML(lines []string) bool {

@@ -105,8 +105,25 @@ func (v *visit) isTagged() bool {
 	return v.outcome == outcomeInjected || v.outcome == outcomeUntracked
 }
 
-// changesDocuments reports whether a document at the address that was asked for
-// is another one than a fragment is, or one with which the id goes.
+// isPrivate reports whether the page with the insertion is for its visitor
+// alone, so that no shared cache may keep it.
+func (v *visit) isPrivate() bool {
+	return (v.outcome == outcomeInjected || v.outcome == outcomeAnswered) && len(v.handler.consent.rules) > 0 ||
+		v.insertion.cookies || v.insertion.fingerprint || v.insertion.varies
+}
+
+// gate is the field by which caches must tell the answer to this request from
+// the document at the same address, "" if they need not: where that has the
+// tag and this has not, or takes an id away.
+func (v *visit) gate() string {
+	if (v.asked == askedOther || v.asked == askedTurbo) && v.changesDocuments() {
+		return v.gateField
+	}
+	return ""
+}
+
+// changesDocuments reports whether a document that the visitor opens is changed,
+// or takes an id away.
 func (v *visit) changesDocuments() bool {
 	switch v.finding.Verdict {
 	case consent.Granted:
@@ -118,11 +135,11 @@ func (v *visit) changesDocuments() bool {
 	}
 }
 
-// isPrivate reports whether the page with the insertion is for its visitor
-// alone, so that no shared cache may keep it.
-func (v *visit) isPrivate() bool {
-	return (v.outcome == outcomeInjected || v.outcome == outcomeAnswered) && len(v.handler.consent.rules) > 0 ||
-		v.insertion.cookies || v.insertion.fingerprint || v.insertion.varies
+// mayBeForPage reports whether a 304, which says no type, may be for a page.
+// Browsers ask so too about the copy from before consent, and keep it by the
+// Vary of the answer, which therefore must not lack the gate.
+func (v *visit) mayBeForPage() bool {
+	return v.asked != askedOther || v.gate() != "" && mayFetchPage(v.request.Header)
 }
 
 // newID returns the Set-Cookie values by which the visitor gets an id with the
