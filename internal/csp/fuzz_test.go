@@ -84,6 +84,12 @@ func FuzzExtend(f *testing.F) {
 			return
 		}
 		again := read(page, enforced[0], enforced[1], reportOnly[0], meta)
+		if got, want := again.Script(e.Script), p.Script(e.Script); !again.unread && got != want {
+			t.Errorf("once it is sent, %+v; before, %+v", got, want)
+		}
+		if got, want := again.Inline(e.Inline), p.Inline(e.Inline); !again.unread && got != want {
+			t.Errorf("once it is sent, %+v; before, %+v", got, want)
+		}
 		again.Extend(e)
 		twice, twiceReported := again.Header()
 		if !again.unread && (!slices.Equal(enforced, twice) || !slices.Equal(reportOnly, twiceReported)) {
@@ -127,13 +133,11 @@ func (p *Policies) otherInline(nonce string) bool {
 
 // handler reports whether event handlers in attributes run.
 func (p *Policies) handler() bool {
-	fallbacks["script-src-attr"] = []string{"script-src-attr", "script-src", "default-src"}
 	return p.allow("script-src-attr", list.allowsAllInline)
 }
 
 // eval reports whether strings can be run as code.
 func (p *Policies) eval() bool {
-	fallbacks["script-src"] = []string{"script-src", "default-src"}
 	return p.allow("script-src", func(l list) bool { return l.has("'unsafe-eval'") })
 }
 
