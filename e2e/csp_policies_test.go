@@ -12,7 +12,7 @@ type policyRow struct {
 
 	// Which block the page is under: "" loads the script from CDN; "own" from
 	// SITE, "sri" from CDN with integrity and crossorigin, "user" with an inline
-	// script before it.
+	// script before it, "void" with an attribute that holds <script.
 	block string
 
 	header []string // lines of the field; those with "report: " before them of the one that only reports
@@ -128,6 +128,8 @@ var policyRows = []policyRow{
 	{name: "a nonce of either alphabet", header: []string{"script-src 'nonce-a+/-_Z9=='"}, reuse: withNonce, extend: withNonce},
 	{name: "a nonce that is none", header: []string{"script-src 'nonce-a.b'"}, reuse: blocked, extend: runs},
 	{name: "'unsafe-inline' keeps its meaning", header: []string{"script-src 'self' 'unsafe-inline'"}, reuse: blocked, extend: runs},
+	{name: "a nonce, and an attribute that voids it", block: "void", header: []string{"script-src 'nonce-abc'"}, reuse: blocked, extend: runs},
+	{name: "'strict-dynamic', and an attribute that voids nonces", block: "void", header: []string{"script-src 'nonce-abc' 'strict-dynamic'"}, reuse: blocked, extend: blocked},
 	{name: "'strict-dynamic' alone", header: []string{"script-src 'strict-dynamic' CDN"}, reuse: blocked, extend: withNonce},
 	{name: "'strict-dynamic' with a nonce", header: []string{"script-src 'strict-dynamic' 'nonce-abc'"}, reuse: withNonce, extend: withNonce},
 

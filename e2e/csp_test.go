@@ -37,6 +37,7 @@ var cspBlocks = map[string]string{
 	"":     "script CDN" + standIn,
 	"own":  "script " + standIn,
 	"sri":  "script CDN" + standIn + " {\n\t\t\tintegrity " + integrityOf([]byte(bundleStub)) + "\n\t\t}",
+	"void": "script CDN" + standIn + "\n\t\tdata-pre-submit-info-text \"See <Script>\"",
 	"user": "script CDN" + standIn + "\n\t\tuser {\n\t\t\temail visitor@acme.example\n\t\t}",
 }
 
@@ -114,6 +115,9 @@ func TestPoliciesInTheBrowser(t *testing.T) {
 			off, reuse, extend := results["off"], results["reuse"], results["extend"]
 			if off.Script && !reuse.Tag || !off.Script && reuse.Tag && !reuse.Nonce {
 				t.Errorf("without a nonce it ran: %t; with reuse it %s", off.Script, reuse.came())
+			}
+			if p := off.Probes; p["nonced"] && !p["plain"] && p["voided"] {
+				t.Error("a nonce counts beside an attribute that holds <script")
 			}
 			for mode, other := range map[string]ran{"reuse": reuse, "extend": extend} {
 				if !reflect.DeepEqual(off.Probes, other.Probes) {
@@ -248,6 +252,7 @@ func cspOrigin(cdn string, rows []policyRow) http.HandlerFunc {
 		_, _ = io.WriteString(w, `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>t</title>`+metas.String()+`</head><body>
 <script>window.plain = true</script>
 <script nonce="abc">window.nonced = true</script>
+<script nonce="abc" data-x="<script">window.voided = true</script>
 <script>`+hashedScript+`</script>
 <script src="data:text/javascript,window.data=true"></script>
 <script src="`+fill("OTHER")+`/other.js"></script>
@@ -358,7 +363,7 @@ func (v *policyVisitor) visitRow(url, cdn string, row policyRow) ran {
 		Connect: false,
 		Probes: {},
 	};
-	for (const name of ['plain', 'nonced', 'hashed', 'data', 'other', 'handled']) got.Probes[name] = name in window;
+	for (const name of ['plain', 'nonced', 'voided', 'hashed', 'data', 'other', 'handled']) got.Probes[name] = name in window;
 	`+async+`
 	return got;
 })()`)
