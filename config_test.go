@@ -473,11 +473,11 @@ var badConfigs = []struct {
 	},
 	{
 		"a source of an {env} that is not set", fields{"csp": `{"mode": "extend", "sources": {"connect-src": ["{env.BAD_UNSET}"]}}`},
-		`csp connect-src "": allowed are hosts and schemes, such as https://proxy.example.com or data:`,
+		`csp connect-src "": allowed are schemes, such as data:, and hosts, such as https://proxy.example.com`,
 	},
 	{
 		"a source of {env}", fields{"csp": `{"mode": "extend", "sources": {"connect-src": ["{env.BAD_PAIR}"]}}`},
-		`csp connect-src "a=b;c": allowed are hosts and schemes, such as https://proxy.example.com or data:`,
+		`csp connect-src "a=b;c": allowed are schemes, such as data:, and hosts, such as https://proxy.example.com`,
 	},
 }
 

@@ -545,6 +545,35 @@ var scenarios = []scenario{
 	{name: "AMP", origin: document("<!doctype html><html amp><head></head>" + filler), outcome: "amp", want: untouched},
 	{name: "a page that has the tag", origin: document(taggedPage), outcome: "already_present", want: untouched},
 
+	// Content-Security-Policy: row 19.
+	{name: "a policy that lets the tag in", origin: document(longPage, "Content-Security-Policy: script-src https:", "ETag: \"v1\"")},
+	{name: "a policy that blocks it", origin: document(longPage, "Content-Security-Policy: script-src 'self'", "ETag: \"v1\""),
+		outcome: "csp_blocked", want: untouched},
+	{name: "a policy in the page that blocks it", origin: document(pageWith(cspMeta + `script-src 'self'">`)), outcome: "csp_blocked", want: untouched},
+	{name: "a policy with a nonce", origin: document(longPage, "Content-Security-Policy: script-src 'nonce-R2xvYmFs'", "ETag: \"v1\""),
+		want: func(x *trial, plain, got result) {
+			plain.header.Del("ETag") // it says nothing about bytes that depend on the answer
+			x.taggedWith(tagWith("R2xvYmFs"), plain, got)
+			if x.wrap == "bare" && got.length != plain.length+int64(len(tagWith("R2xvYmFs"))) {
+				x.Errorf("Content-Length %d, without the tag %d", got.length, plain.length)
+			}
+		}},
+	{name: "a policy that is extended", origin: document(longPage, "Content-Security-Policy: script-src 'self'", "ETag: \"v1\""),
+		site: strings.Replace(proxySite, "KAPA", "KAPA(csp extend)", 1),
+		want: func(x *trial, plain, got result) {
+			if csp := got.header.Get(cspField); csp != "script-src 'self' "+kapaSource {
+				x.Errorf("policy %s", csp)
+			}
+			got.header.Set(cspField, plain.header.Get(cspField))
+			x.tagged(plain, got)
+		}},
+	{name: "a policy by a header directive outside", origin: document(longPage), outcome: "csp_blocked", want: untouched,
+		site: "header Content-Security-Policy \"script-src 'self'\"\n" + proxySite},
+	{name: "a policy by a deferred header directive outside", origin: document(longPage), outcome: "header_overridden",
+		site: "header >Content-Security-Policy \"script-src 'self'\"\n" + proxySite},
+	{name: "a policy that lets the tag in, by a deferred header directive outside", origin: document(longPage),
+		site: "header >Content-Security-Policy \"script-src https:\"\n" + proxySite},
+
 	// Whose page it is: rows 27 and 28.
 	{name: "placeholders of two visitors at once", run: placeholders,
 		site:   strings.Replace(proxySite, "KAPA", "KAPA(data-x {http.request.header.X-Name})", 1),

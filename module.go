@@ -27,7 +27,9 @@ func init() {
 // `kapa_web_id` cookie, by which Kapa recognises a visitor, for all subdomains.
 //
 // Visitors who have not consented get the origin's bytes. Compressed pages are
-// asked for uncompressed where they may be changed; put `encode` in front.
+// asked for uncompressed where they may be changed; put `encode` in front. A page
+// whose Content-Security-Policy blocks the script is left as it is, unless `csp`
+// says that the policy may be extended.
 type Handler struct {
 	// The attributes of the script tag, in the order in which they are
 	// written. Required are `data-integration-id`,
