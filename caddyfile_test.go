@@ -76,6 +76,7 @@ func setTestEnv(t *testing.T) {
 		"NAME":        "cookie_consent",
 		"VALUE":       "accepted",
 		"EVENT":       "onClick",
+		"PURPOSE":     "8",
 	} {
 		t.Setenv("KAPA_TEST_"+name, val)
 	}
@@ -158,10 +159,15 @@ func TestEveryErrorTextIsExpectedSomewhere(t *testing.T) {
 	}
 	expected = append(expected, expectedConfigErrors()...)
 
-	formats := errorFormats(t, "caddyfile.go", "module.go", "tag.go", "script.go", "cookie.go", "consent.go", "value.go")
+	formats := errorFormats(t, "caddyfile.go", "module.go", "tag.go", "script.go", "cookie.go", "consent.go", "matcher.go", "csp.go", "value.go")
 	if len(formats) < 40 {
 		t.Fatalf("only %d error texts found: is errorFormats blind?", len(formats))
 	}
+
+	// Those of internal/consent count as texts here, and are all expected in
+	// its own tests.
+	ours := len(formats)
+	formats = append(formats, errorFormats(t, filesOf(t, "internal/consent")...)...)
 
 	// A text such as "%s is given twice" would match others' errors, so an
 	// error counts for the text that says most of it.
@@ -182,7 +188,7 @@ func TestEveryErrorTextIsExpectedSomewhere(t *testing.T) {
 		}
 		seen[most.format] = true
 	}
-	for _, f := range formats {
+	for _, f := range formats[:ours] {
 		if _, never := neverInConfig[f.format]; never == seen[f.format] {
 			if never {
 				t.Errorf("%s: %q is said never to occur, but does", f.position, f.format)
@@ -191,6 +197,16 @@ func TestEveryErrorTextIsExpectedSomewhere(t *testing.T) {
 			}
 		}
 	}
+}
+
+// filesOf are the Go files in a folder, but for tests.
+func filesOf(t *testing.T, folder string) (files []string) {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	if err != nil || len(all) == 0 {
+		t.Fatalf("no files in %s: %v", folder, err)
+	}
+	return slices.DeleteFunc(all, func(name string) bool { return strings.HasSuffix(name, "_test.go") })
 }
 
 // errorFormat is the format of an error text in the source.

@@ -134,7 +134,7 @@ func TestAdaptedJSONLoads(t *testing.T) {
 					t.Errorf("%s became %s", raw, back)
 				}
 			})
-			if found == 0 && !strings.Contains(g.want, "consent('cookie'") {
+			if found == 0 && !strings.Contains(g.want, "consent('") {
 				t.Error("none of our modules is in it")
 			}
 		})
@@ -314,19 +314,37 @@ var badConfigs = []struct {
 	// consent
 	{
 		"no consent", fields{"consent": ""},
-		"consent: there is no consent line: write consent cookie <name> [<value>...], or, where the law asks for no consent, consent not_required",
+		"consent: there is no consent line: write consent cookie <name> [<value>...], consent <platform> or, where the law asks for no consent, consent not_required",
 	},
 	{
 		"an empty list of consent rules", fields{"consent": `[]`},
-		"consent: there is no consent line: write consent cookie <name> [<value>...], or, where the law asks for no consent, consent not_required",
+		"consent: there is no consent line: write consent cookie <name> [<value>...], consent <platform> or, where the law asks for no consent, consent not_required",
 	},
 	{
 		"a consent rule without a kind", fields{"consent": `[{"cookie": "cookie_consent"}]`},
-		`consent: consent kind "": allowed are cookie, not_required`,
+		`consent: consent kind "": allowed are cookie, rule, not_required, onetrust, cookiebot, cookieyes, didomi, iubenda, insites, trustarc, complianz, wp_consent_api, real_cookie_banner, borlabs, cookie_law_info, moove, klaro, orestbida, tarteaucitron, civic, axeptio, cookie_script, cookiefirst, cookie_information, consentmanager, ketch, transcend, hubspot, drupal_eucc, tcf, gpp`,
 	},
 	{
-		"a consent rule of a kind that is not there yet", fields{"consent": `[{"kind": "onetrust", "values": ["C0002"]}]`},
-		`consent: consent kind "onetrust": allowed are cookie, not_required`,
+		"a platform with values", fields{"consent": `[{"kind": "onetrust", "values": ["C0002"]}]`},
+		"consent: consent onetrust has no values",
+	}, {
+		"a platform with a rule", fields{"consent": `[{"kind": "onetrust", "granted": [["equals", "yes"]]}]`},
+		"consent: consent onetrust has no granted",
+	}, {
+		"a cookie with categories", fields{"consent": `[{"kind": "cookie", "cookie": "a", "categories": ["b"]}]`},
+		"consent: consent cookie has no categories",
+	}, {
+		"a platform that the edge cannot see", fields{"consent": `[{"kind": "silktide"}]`},
+		"consent: consent silktide cannot be read here, since it keeps its answer in the browser's storage, which no request shows: " + mirrorCookie,
+	}, {
+		"a category of {env} that is not set", fields{"consent": `[{"kind": "onetrust", "categories": ["{env.BAD_UNSET}"]}]`},
+		`consent: consent onetrust category "": it is empty, a word of its own or given twice`,
+	}, {
+		"a rule without a cookie", fields{"consent": `[{"kind": "rule", "granted": [["equals", "yes"]]}]`},
+		"consent: consent rule : the cookie's name is empty",
+	}, {
+		"a rule with an empty line", fields{"consent": `[{"kind": "rule", "cookie": "a", "granted": [[]]}]`},
+		"consent: consent rule a: granted : a test is missing: allowed are equals, has, pair, json, purposes, publisher_purposes, cookie",
 	},
 	{
 		"a consent cookie without a name", fields{"consent": `[{"kind": "cookie", "values": ["accepted"]}]`},
@@ -358,7 +376,7 @@ var badConfigs = []struct {
 	},
 	{
 		"not_required with a cookie", fields{"consent": `[{"kind": "not_required", "cookie": "cookie_consent"}]`},
-		"consent: consent not_required has no cookie and no values",
+		"consent: consent not_required has no cookie",
 	},
 	{
 		"without_consent", fields{"without_consent": `"deny"`},
@@ -439,6 +457,24 @@ var badConfigs = []struct {
 	{
 		"metadata without a name", fields{"user": `{"metadata": {"": "x"}}`},
 		"user metadata has a key without a name",
+	},
+
+	// csp
+	{
+		"csp", fields{"csp": `{"mode": "on"}`},
+		`csp is "on": allowed are reuse, extend, off`,
+	},
+	{
+		"sources that nothing is done with", fields{"csp": `{"sources": {"connect-src": ["https://proxy.kapa.ai"]}}`},
+		"csp sources have no meaning without csp extend: nothing is added to a policy",
+	},
+	{
+		"a source of an {env} that is not set", fields{"csp": `{"mode": "extend", "sources": {"connect-src": ["{env.BAD_UNSET}"]}}`},
+		`csp connect-src "": allowed are hosts and schemes, such as https://proxy.example.com or data:`,
+	},
+	{
+		"a source of {env}", fields{"csp": `{"mode": "extend", "sources": {"connect-src": ["{env.BAD_PAIR}"]}}`},
+		`csp connect-src "a=b;c": allowed are hosts and schemes, such as https://proxy.example.com or data:`,
 	},
 }
 
@@ -530,8 +566,7 @@ func TestValuesFromFiles(t *testing.T) {
 func TestUnknownFields(t *testing.T) {
 	for name, f := range map[string]fields{
 		"live_consent": {"live_consent": "true"},
-		"csp":          {"csp": `"reuse"`},
-		"honor_gpc":    {"honor_gpc": "true"},
+		"source":       {"csp": `{"mode": "extend", "source": {}}`},
 		"attribute":    {"attribute": "[]"},
 		"defer":        {"script": `{"defer": true}`},
 		"maxage":       {"cookie": `{"maxage": "1d"}`},
@@ -567,6 +602,7 @@ func TestLoadingChangesNoSetting(t *testing.T) {
 		"consent": `[{"kind": "cookie", "cookie": "{env.KAPA_TEST_NAME}", "values": ["{env.KAPA_TEST_VALUE}"]},
 			{"kind": "cookie", "cookie": "second"}]`,
 		"user": `{"email": "{http.request.header.X-Mail}"}`,
+		"csp":  `{"mode": "extend", "sources": {"img-src": [], "script-src": ["{env.KAPA_TEST_SCRIPT}"]}}`,
 	})
 	h, err := loadHandler(t, f)
 	if err != nil {
@@ -579,7 +615,7 @@ func TestLoadingChangesNoSetting(t *testing.T) {
 	if !equalJSON(t, string(back), string(f.json())) {
 		t.Errorf("got %s, want %s", back, f.json())
 	}
-	if h.cookie.Domain != "acme.com" || len(h.consent.rules) != 2 || !strings.Contains(h.tracked.open, `src="https://cdn.acme.com/kapa.js"`) {
+	if h.cookie.Domain != "acme.com" || len(h.consent.rules) != 2 || !slices.Contains(h.tracked.script, Attribute{"src", "https://cdn.acme.com/kapa.js"}) {
 		t.Errorf("not resolved: %+v", h)
 	}
 }
@@ -592,8 +628,12 @@ func TestDefaults(t *testing.T) {
 	if want := (Cookie{MaxAge: caddy.Duration(34473600 * time.Second), SameSite: "lax"}); h.cookie != want {
 		t.Errorf("cookie: got %+v, want %+v", h.cookie, want)
 	}
-	if want := `<script async src="https://widget.kapa.ai/kapa-support-form-deflector.bundle.js"`; h.tracked.open != want {
-		t.Errorf("script: got %s, want %s", h.tracked.open, want)
+	want := []Attribute{{"async", ""}, {"src", "https://widget.kapa.ai/kapa-support-form-deflector.bundle.js"}}
+	if !slices.Equal(h.tracked.script, want) {
+		t.Errorf("script: got %q, want %q", h.tracked.script, want)
+	}
+	if h.policy.off || h.policy.extend {
+		t.Errorf("policies: %+v", h.policy)
 	}
 	if h.untracked != nil || len(h.pages) != 0 {
 		t.Errorf("untracked %v, pages %v", h.untracked, h.pages)
@@ -826,7 +866,7 @@ func TestMistakesNeverStart(t *testing.T) {
 		{"sound matcher", matcher(`{"rules": [{"kind": "cookie", "cookie": "cookie_consent"}]}`), ""},
 
 		{"a bad setting", site(":8080", handlerRoute(soundFields.with(fields{"without_consent": `"deny"`}))), "without_consent is"},
-		{"an unknown field", site(":8080", handlerRoute(soundFields.with(fields{"csp": `"reuse"`}))), `unknown field "csp"`},
+		{"an unknown field", site(":8080", handlerRoute(soundFields.with(fields{"live": `true`}))), `unknown field "live"`},
 		{"a wrong type", site(":8080", handlerRoute(soundFields.with(fields{"pages": `"/tickets/new"`}))), "pages"},
 		{"nothing but the name", site(":8080", `{"handle": [{"handler": "kapa_deflector"}]}`), "consent: there is no consent line"},
 		{
@@ -838,8 +878,8 @@ func TestMistakesNeverStart(t *testing.T) {
 		{"a bad domain in {env}", block(requiredLines + consentLine + "cookie {\n domain {env.BAD_SUFFIX}\n}"), `domain "co.uk" is a public suffix`},
 		{"a bad URL in {env}", block(requiredLines + consentLine + "script {env.BAD_URL}"), `script URL "http://cdn.acme.com/a.js"`},
 		{"a matcher without rules", matcher(`{}`), "the consent matcher has no rules"},
-		{"a matcher with a kind that is not there yet", matcher(`{"rules": [{"kind": "tcf"}]}`), `consent kind "tcf"`},
-		{"an expression with a kind that is not there yet", fromCaddyfile("@c expression consent('onetrust', 'C0002')\nrespond @c ok"), `consent kind "onetrust"`},
+		{"a matcher with an unknown kind", matcher(`{"rules": [{"kind": "two_trust"}]}`), `consent kind "two_trust"`},
+		{"an expression with an unknown kind", fromCaddyfile("@c expression consent('two_trust', 'C0002')\nrespond @c ok"), `consent kind "two_trust"`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			err := caddy.Validate(quietConfig(t, tc.cfg))
@@ -956,37 +996,41 @@ var consentAnswers = map[string]bool{
 	"x=;cookie_consent = accepted\t;;": true,
 }
 
+// matchExpression loads an expression as Caddy does.
+func matchExpression(t *testing.T, expression string) (*caddyhttp.MatchExpression, error) {
+	raw, err := json.Marshal(expression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return load[caddyhttp.MatchExpression](t, "http.matchers.expression", raw)
+}
+
+// checkExpression expects the expression to match a request, or not to.
+func checkExpression(t *testing.T, expression, path, cookies string, want bool) {
+	t.Helper()
+	m, err := matchExpression(t, expression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := m.MatchWithError(newRequest(t, "GET", path, "Cookie: "+cookies)); got != want || err != nil {
+		t.Errorf("%s with %q: got %v, %v", expression, cookies, got, err)
+	}
+}
+
 func TestMatchConsentInCEL(t *testing.T) {
-	match := func(t *testing.T, expression string) (*caddyhttp.MatchExpression, error) {
-		raw, err := json.Marshal(expression)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return load[caddyhttp.MatchExpression](t, "http.matchers.expression", raw)
-	}
-	check := func(t *testing.T, expression, path, cookies string, want bool) {
-		t.Helper()
-		m, err := match(t, expression)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := m.MatchWithError(newRequest(t, "GET", path, "Cookie: "+cookies)); got != want || err != nil {
-			t.Errorf("%s with %q: got %v, %v", expression, cookies, got, err)
-		}
-	}
 
 	for cookies, want := range consentAnswers {
-		check(t, "consent('cookie', 'cookie_consent', 'accepted')", "/", cookies, want)
-		check(t, "!consent('cookie', 'cookie_consent', 'accepted')", "/", cookies, !want)
-		check(t, "consent('cookie', 'cookie_consent', 'accepted') && path('/surveys/*')", "/surveys/1", cookies, want)
-		check(t, "consent('cookie', 'cookie_consent', 'accepted') && path('/surveys/*')", "/", cookies, false)
+		checkExpression(t, "consent('cookie', 'cookie_consent', 'accepted')", "/", cookies, want)
+		checkExpression(t, "!consent('cookie', 'cookie_consent', 'accepted')", "/", cookies, !want)
+		checkExpression(t, "consent('cookie', 'cookie_consent', 'accepted') && path('/surveys/*')", "/surveys/1", cookies, want)
+		checkExpression(t, "consent('cookie', 'cookie_consent', 'accepted') && path('/surveys/*')", "/", cookies, false)
 	}
-	check(t, "consent('cookie', 'cookie_consent', 'all', 'accepted')", "/", granted, true)
-	check(t, "consent('cookie', 'cookie_consent')", "/", granted, true)
-	check(t, "consent('cookie', 'cookie_consent')", "/", denied, false)
-	check(t, "consent('cookie', 'cookie_consent', 'accepted') && consent('cookie', 'second', 'yes')", "/", granted, false)
-	check(t, "consent('cookie', 'cookie_consent', 'accepted') && consent('cookie', 'second', 'yes')", "/", granted+"; second=yes", true)
-	check(t, "consent('cookie', 'cookie_consent', 'accepted') || consent('cookie', 'second', 'yes')", "/", "second=yes", true)
+	checkExpression(t, "consent('cookie', 'cookie_consent', 'all', 'accepted')", "/", granted, true)
+	checkExpression(t, "consent('cookie', 'cookie_consent')", "/", granted, true)
+	checkExpression(t, "consent('cookie', 'cookie_consent')", "/", denied, false)
+	checkExpression(t, "consent('cookie', 'cookie_consent', 'accepted') && consent('cookie', 'second', 'yes')", "/", granted, false)
+	checkExpression(t, "consent('cookie', 'cookie_consent', 'accepted') && consent('cookie', 'second', 'yes')", "/", granted+"; second=yes", true)
+	checkExpression(t, "consent('cookie', 'cookie_consent', 'accepted') || consent('cookie', 'second', 'yes')", "/", "second=yes", true)
 
 	for expression, want := range map[string]string{
 		"consent()":                               "matcher requires at least one argument",
@@ -996,13 +1040,16 @@ func TestMatchConsentInCEL(t *testing.T) {
 		"consent('cookie')":                       "consent cookie has no name: write consent cookie <name> [<value>...]",
 		"consent('cookie', 'a b')":                `consent cookie name "a b"`,
 		"consent('cookie', 'a', '')":              "consent cookie a: an empty value is no answer and cannot mean yes",
-		"consent('onetrust', 'C0002')":            `consent kind "onetrust": allowed are`,
+		"consent('two_trust', 'C0002')":           `consent kind "two_trust": allowed are`,
+		"consent('onetrust', '')":                 `consent onetrust category ""`,
+		"consent('rule', 'a')":                    "consent rule a: there is no granted line",
+		"consent('termly')":                       "consent termly cannot be read here",
 		"consent('not_required')":                 "consent not_required would match every request: leave the matcher out",
 		"path('/a') || consent('not_required')":   "consent not_required would match every request: leave the matcher out",
 		"consent('not_required', 'cookie', 'a')":  "consent not_required stands alone, without further words",
 		"consent('cookie', 'a', 'yes') == 'true'": "no matching overload",
 	} {
-		if _, err := match(t, expression); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := matchExpression(t, expression); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", expression, err, want)
 		}
 	}
@@ -1067,7 +1114,7 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 func docComments(t *testing.T) map[string]string {
 	t.Helper()
 	comments := make(map[string]string)
-	for _, name := range []string{"module.go", "tag.go", "script.go", "cookie.go", "consent.go"} {
+	for _, name := range []string{"module.go", "tag.go", "script.go", "cookie.go", "consent.go", "matcher.go", "csp.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)

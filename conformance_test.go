@@ -67,12 +67,16 @@ const (
 	proxySite  = "ENCODE\nKAPA\nreverse_proxy ORIGIN"
 	insideSite = "ENCODE\nKAPA\nconformance_inside"
 	fileSite   = "ENCODE\nKAPA\nroot * ROOT\nfile_server"
+	// encode with another minimum than its own
+	atLeast2000 = "ENCODE(minimum_length 2000)\nKAPA\nconformance_inside"
 )
 
 var (
 	filler   = strings.Repeat("0123456789", 600)
 	longPage = page + filler
 	hugePage = page + strings.Repeat(filler, 50)
+	longHead = strings.Replace(page, "t</title>", filler+"</title>", 1)
+	hugeHead = strings.Replace(page, "t</title>", strings.Repeat(filler, 30)+"</title>", 1)
 )
 
 var scenarios = []scenario{
@@ -124,6 +128,36 @@ var scenarios = []scenario{
 			return err
 		},
 		want: compressed},
+	// encode's minimum, 512 bytes, is about what is sent: the tag may carry a
+	// page over it, and it is then compressed as any page of its size. The other
+	// way there is none: what would be compressed without the tag is with it.
+	{name: "a page that stays below encode's minimum", origin: document(titled(512 - len(staticTag))), want: compressedOnly(false, false)},
+	{name: "a page that the tag carries over it", origin: document(titled(513 - len(staticTag))), want: compressedOnly(false, true)},
+	{name: "a page at the minimum", origin: document(titled(512)), want: compressedOnly(false, true)},
+	{name: "a page above it", origin: document(titled(513)), want: compressedOnly(true, true)},
+	{name: "a page of unknown length that stays below it", inside: ok(chunks(titled(512 - len(staticTag)))), want: compressedOnly(false, false)},
+	{name: "a page of unknown length that the tag carries over it", inside: ok(chunks(titled(513 - len(staticTag)))), want: compressedOnly(false, true)},
+	{name: "a page of unknown length at the minimum", inside: ok(chunks(titled(512))), want: compressedOnly(false, true)},
+	{name: "a page of unknown length above it", inside: ok(chunks(titled(513))), want: compressedOnly(true, true)},
+	{name: "an early flush, and a length", // by which encode goes, not by what is flushed
+		inside: flushed(itoa(len(longPage)), longPage[:40], longPage[40:]), want: compressedOnly(true, true)},
+	{name: "an early flush, a length, and another minimum", site: atLeast2000,
+		inside: flushed(itoa(len(longHead)), longHead[:1000], longHead[1000:3000], longHead[3000:]), want: compressedOnly(true, true)},
+	{name: "a first write that is flushed amid a tag", // and may not become a smaller one
+		inside: flushed("", headOf(510)+"</he", "ad>"+filler), want: compressedOnly(true, true)},
+	{name: "a first write above another minimum, flushed amid a tag", site: atLeast2000,
+		inside: flushed("", headOf(1998)+"</he", "ad>"+filler), want: compressedOnly(true, true)},
+	{name: "a length beside trailers",
+		inside: func(w http.ResponseWriter, r *http.Request) error {
+			w.Header().Set("Content-Length", itoa(len(page+filler)))
+			chunked(page, "Trailer: X-Sum")(w, r)
+			io.WriteString(w, filler)
+			return nil
+		},
+		want: compressedOnly(true, true)},
+	{name: "a first write that fits no buffer", inside: ok(chunks(page + strings.Repeat(filler, 20))), want: compressedOnly(true, true)},
+	{name: "a small first write, then one that fits no buffer",
+		inside: flushed(itoa(len(hugeHead)), hugeHead[:40], hugeHead[40:]), want: compressedOnly(true, true)},
 	{name: "ReadFrom of a large page", // row 5
 		inside: func(w http.ResponseWriter, r *http.Request) error {
 			w.Header().Set("Content-Type", "text/html")
@@ -282,6 +316,36 @@ var scenarios = []scenario{
 	// Trailers: row 20; 9110 6.5, caddy#3236.
 	{name: "trailers", origin: trailed, want: summed},
 	{name: "trailers from inside", inside: ok(trailed), want: summed},
+	{name: "trailers of a page that is all held", // set before any byte of it can leave
+		origin: chunked("<", "Trailer: X-Sum"), want: heldTrailers},
+	{name: "trailers of a page that is all head", origin: chunked("<!doctype html><title>t</title>", "Trailer: X-Sum"), want: heldTrailers},
+	{name: "trailers of a page that is all held, from inside",
+		inside: ok(chunked("<!doctype html><title>t</title><", "Trailer: X-Sum")), want: heldTrailers},
+	{name: "trailers set amid the head, and then a flush",
+		inside: ok(func(w http.ResponseWriter, r *http.Request) {
+			chunked("<!doctype html><title>t</title><", "Trailer: X-Sum")(w, r)
+			flush(w)
+			io.WriteString(w, "/head>"+filler)
+		}),
+		want: func(x *trial, plain, got result) { wantTrailer(x, got) }},
+	{name: "trailers set amid the head, and then the rest of it",
+		inside: ok(func(w http.ResponseWriter, r *http.Request) {
+			chunked("<!doctype html><title>t</title><", "Trailer: X-Sum")(w, r)
+			io.WriteString(w, "/head>"+filler)
+		}),
+		want: func(x *trial, plain, got result) { wantTrailer(x, got) }},
+	{name: "trailers of a page that is dropped for an error",
+		site: insideSite + "\nhandle_errors {\nrespond `page of {err.status_code}`\n}",
+		inside: func(w http.ResponseWriter, r *http.Request) error {
+			chunked("<!doctype html><title>t</title>", "Trailer: X-Sum")(w, r)
+			return caddyhttp.Error(502, errors.New("gone"))
+		},
+		outcome: "error",
+		want: func(x *trial, _, got result) {
+			if got.err != nil || got.status != 502 || got.body != "page of 502" || got.header["X-Sum"] != nil || got.header["Trailer"] != nil || len(got.trailer) > 0 {
+				x.Errorf("%d %v %v %v %s", got.status, got.err, got.header, got.trailer, got.body)
+			}
+		}},
 
 	// Streams: row 21.
 	{name: "flush before the first byte", // caddy#4314
@@ -415,6 +479,12 @@ var scenarios = []scenario{
 		}},
 	{name: "a page that a script fetches", origin: document(page), fields: []string{"Sec-Fetch-Dest: empty"}, outcome: "not_document",
 		want: func(x *trial, plain, got result) {
+			plain.header.Add("Vary", "Sec-Fetch-Dest")
+			untouched(x, plain, got)
+		}},
+	{name: "a page that a script fetches from an origin that compresses",
+		origin: encoded("gzip", zipped(longPage)), fields: []string{"Sec-Fetch-Dest: empty"}, outcome: "not_document",
+		want: func(x *trial, plain, got result) { // lest the browser shows that copy where the document belongs
 			plain.header.Add("Vary", "Sec-Fetch-Dest")
 			untouched(x, plain, got)
 		}},
@@ -592,14 +662,14 @@ func hostOf(site int, wrap string, kapa bool) string {
 
 // expand replaces ENCODE and KAPA in a site; "KAPA(...)" has more lines.
 func expand(site, wrap string, kapa bool) string {
-	encode := ""
-	if wrap == "encode" {
-		encode = "encode gzip"
-	}
-	site = strings.ReplaceAll(site, "ENCODE", encode)
+	site = expandOne(site, "ENCODE", wrap == "encode", "encode {\ngzip")
+	return expandOne(site, "KAPA", kapa, "kapa_deflector {\n"+requiredLines+consentLine)
+}
+
+func expandOne(site, name string, present bool, block string) string {
 	var b strings.Builder
 	for {
-		before, after, found := strings.Cut(site, "KAPA")
+		before, after, found := strings.Cut(site, name)
 		b.WriteString(before)
 		if !found {
 			return b.String()
@@ -608,8 +678,8 @@ func expand(site, wrap string, kapa bool) string {
 		if strings.HasPrefix(after, "(") {
 			lines, after, _ = strings.Cut(after[1:], ")")
 		}
-		if kapa {
-			b.WriteString("kapa_deflector {\n" + requiredLines + consentLine + lines + "\n}\n")
+		if present {
+			b.WriteString(block + "\n" + lines + "\n}\n")
 		}
 		site = after
 	}
@@ -852,12 +922,12 @@ func (x *trial) sameFields(plain, got http.Header, but ...string) {
 	}
 }
 
-// sameVary allows one more member of Vary.
+// sameVary allows two more members of Vary.
 func (x *trial) sameVary(plain, got result) {
 	x.Helper()
 	members := func(a result) (list []string) {
 		for member := range strings.SplitSeq(strings.ToLower(strings.Join(a.header["Vary"], ",")), ",") {
-			if m := strings.TrimSpace(member); m != "" && m != "cookie" {
+			if m := strings.TrimSpace(member); m != "" && m != "cookie" && m != "sec-gpc" {
 				list = append(list, m)
 			}
 		}
@@ -931,12 +1001,42 @@ func compressed(x *trial, plain, got result) {
 	}
 }
 
+// compressedOnly expects a tagged page, and that encode compresses it or not,
+// without the directive and with it.
+func compressedOnly(without, with bool) func(*trial, result, result) {
+	return func(x *trial, plain, got result) {
+		x.Helper()
+		x.tagged(plain, got)
+		a, b := plain.header.Get("Content-Encoding") == "gzip", got.header.Get("Content-Encoding") == "gzip"
+		if x.wrap == "encode" && (a != without || b != with) || x.wrap == "bare" && (a || b) {
+			x.Errorf("compressed %t, without the directive %t", b, a)
+		}
+	}
+}
+
 // summed expects a tagged page with its trailers.
 func summed(x *trial, plain, got result) {
 	x.Helper()
 	x.tagged(plain, got)
 	if got.trailer.Get("X-Sum") != "7" || got.trailer.Get("X-Late") != "8" || plain.length < 0 && got.length >= 0 {
 		x.Errorf("trailers %v, Content-Length %d", got.trailer, got.length)
+	}
+}
+
+// heldTrailers expects the trailer at the end, and nowhere else, of a page none
+// of which can leave before the trailer is set.
+func heldTrailers(x *trial, plain, got result) {
+	x.Helper()
+	wantTrailer(x, got)
+	if got.err != nil || strings.Replace(got.body, staticTag, "", 1) != plain.body || len(got.body) == len(plain.body) {
+		x.Errorf("%v, body %q", got.err, got.body)
+	}
+}
+
+func wantTrailer(x *trial, got result) {
+	x.Helper()
+	if got.header["X-Sum"] != nil || got.trailer.Get("X-Sum") != "7" {
+		x.Errorf("header %v, trailers %v", got.header, got.trailer)
 	}
 }
 
@@ -1168,6 +1268,21 @@ func setFields(w http.ResponseWriter, fields []string) {
 
 func flush(w http.ResponseWriter) { http.NewResponseController(w).Flush() }
 
+// flushed writes a page in parts, and flushes each; length is "" for none.
+func flushed(length string, parts ...string) caddyhttp.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("Content-Type", "text/html")
+		if length != "" {
+			w.Header().Set("Content-Length", length)
+		}
+		for _, part := range parts {
+			io.WriteString(w, part)
+			flush(w)
+		}
+		return nil
+	}
+}
+
 // ok is an http.HandlerFunc in Caddy.
 func ok(next http.HandlerFunc) caddyhttp.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
@@ -1195,6 +1310,17 @@ func document(body string, fields ...string) http.HandlerFunc {
 // encoded is a document under a Content-Encoding.
 func encoded(coding, body string) http.HandlerFunc {
 	return document(body, "Content-Encoding: "+coding, "Vary: Accept-Encoding")
+}
+
+// titled is a page of n bytes.
+func titled(n int) string {
+	return strings.Replace(page, ">t<", ">"+strings.Repeat("t", n-len(page)+1)+"<", 1)
+}
+
+// headOf are the n bytes before a page's </head>.
+func headOf(n int) string {
+	const rest = "</head><body>b</body></html>"
+	return strings.TrimSuffix(titled(n+len(rest)), rest)
 }
 
 // chunks answers with a page of unknown length.
@@ -1243,6 +1369,15 @@ func trailed(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, longPage)
 	w.Header().Set("X-Sum", "7")
 	w.Header().Set(http.TrailerPrefix+"X-Late", "8")
+}
+
+// chunked sends a page of unknown length in one piece, and then sets a trailer.
+func chunked(body string, fields ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		setFields(w, append([]string{"Content-Type: text/html"}, fields...))
+		io.WriteString(w, body)
+		w.Header().Set("X-Sum", "7")
+	}
 }
 
 // validated answers conditional requests by an entity tag and a date.

@@ -180,8 +180,9 @@ func (q diffRequest) unchanged(a diffAnswer) http.Header {
 	kind := diffKind(a)
 	if diffIsDocument(kind) || kind == "not modified" && asked != diffNever {
 		diffAddVary(h, "Cookie")
+		diffAddVary(h, "Sec-GPC")
 	}
-	if (kind == "page" || kind == "gzip" && a.header.Get("Content-Encoding") == "") && field != "" &&
+	if diffIsDocument(kind) && field != "" &&
 		(q.visitor.says == granted || q.visitor.says == denied && q.visitor.hasID) {
 		diffAddVary(h, field)
 	}
@@ -214,6 +215,7 @@ func (q diffRequest) variant(a diffAnswer) http.Header {
 		h.Set("Etag", strings.TrimSuffix(tag, `"`)+diffSuffix+`"`)
 	}
 	diffAddVary(h, "Cookie")
+	diffAddVary(h, "Sec-GPC")
 	return h
 }
 

@@ -395,6 +395,7 @@ type diffVisitor struct {
 	id      string // the valid id, the first of several
 	hasID   bool   // whether the cookie is there at all
 	twin    bool   // whether another value came with it
+	gpc     string // Sec-GPC
 }
 
 const (
@@ -403,18 +404,21 @@ const (
 )
 
 var diffVisitors = []diffVisitor{
-	{unknown, "", "", false, false},
-	{unknown, unknown, "", false, false},
-	{unknown, "cookie_consent=; kapa_web_id=" + diffID, diffID, true, false},
-	{unknown, granted + "; " + denied, "", false, false},
-	{denied, denied, "", false, false},
-	{denied, "a=b; " + denied + "; kapa_web_id=" + diffID, diffID, true, false},
-	{denied, denied + "; kapa_web_id=", "", true, false},
-	{granted, granted, "", false, false},
-	{granted, granted + "; kapa_web_id=" + diffID, diffID, true, false},
-	{granted, granted + "; kapa_web_id=00000000-0000-0000-0000-000000000000", "", true, false},
-	{granted, "kapa_web_id=" + diffOtherID + "; " + granted + "; kapa_web_id=" + diffID, diffOtherID, true, true},
-	{granted, "kapa_web_id=x; " + granted + "; kapa_web_id=" + diffOtherID, diffOtherID, true, true},
+	{unknown, "", "", false, false, ""},
+	{unknown, unknown, "", false, false, ""},
+	{unknown, "cookie_consent=; kapa_web_id=" + diffID, diffID, true, false, ""},
+	{unknown, granted + "; " + denied, "", false, false, ""},
+	{denied, denied, "", false, false, ""},
+	{denied, "a=b; " + denied + "; kapa_web_id=" + diffID, diffID, true, false, ""},
+	{denied, denied + "; kapa_web_id=", "", true, false, ""},
+	{granted, granted, "", false, false, ""},
+	{granted, granted + "; kapa_web_id=" + diffID, diffID, true, false, ""},
+	{granted, granted + "; kapa_web_id=00000000-0000-0000-0000-000000000000", "", true, false, ""},
+	{granted, "kapa_web_id=" + diffOtherID + "; " + granted + "; kapa_web_id=" + diffID, diffOtherID, true, true, ""},
+	{granted, granted, "", false, false, "0"},
+	{unknown, granted + "; kapa_web_id=" + diffID, diffID, true, false, "1"},
+	{denied, denied + "; kapa_web_id=" + diffID, diffID, true, false, "1"},
+	{granted, "kapa_web_id=x; " + granted + "; kapa_web_id=" + diffOtherID, diffOtherID, true, true, ""},
 }
 
 // A diffRequest is one request, and the way it takes.
@@ -465,6 +469,9 @@ func (d *differential) request(r diffRandom, o *diffResource, protocol string, e
 	}
 	if q.visitor.cookies != "" {
 		q.header.Set("Cookie", q.visitor.cookies)
+	}
+	if q.visitor.gpc != "" {
+		q.header.Set("Sec-GPC", q.visitor.gpc)
 	}
 	if coding := r.of("", "gzip", "gzip, deflate, br", "identity", "br"); coding != "" {
 		q.header.Set("Accept-Encoding", coding)

@@ -26,21 +26,22 @@ func (rw *responseWriter) finishBuffer(parts ...[]byte) (err error) {
 	return err
 }
 
-// put adds b to the buffer; what does not fit goes past it, uncopied.
+// put adds b to the buffer. What does not fit goes past it, uncopied; but the
+// buffer is filled first, so that no small write comes before a large one.
 func (rw *responseWriter) put(b []byte) error {
-	if len(rw.buf)+len(b) <= cap(rw.buf) {
-		rw.buf = append(rw.buf, b...)
-		return nil
+	if room := cap(rw.buf) - len(rw.buf); len(b) > room {
+		rw.buf = append(rw.buf, b[:room]...)
+		b = b[room:]
+		if err := rw.drain(); err != nil {
+			return err
+		}
+		if len(b) > cap(rw.buf) {
+			_, err := rw.ResponseWriter.Write(b)
+			return err
+		}
 	}
-	if err := rw.drain(); err != nil {
-		return err
-	}
-	if len(b) <= cap(rw.buf) {
-		rw.buf = append(rw.buf, b...)
-		return nil
-	}
-	_, err := rw.ResponseWriter.Write(b)
-	return err
+	rw.buf = append(rw.buf, b...)
+	return nil
 }
 
 // drain writes the buffer.

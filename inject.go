@@ -2,12 +2,10 @@ package kapadeflector
 
 import (
 	"io"
-	"maps"
+	"math"
 	"net/http"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
@@ -46,12 +44,15 @@ type responseWriter struct {
 	outcome  outcome
 	html     bool // an HTML document under the configured pages
 	request  variantRequest
+	permit   permit       // to insert, once it was asked for
+	policies sentPolicies // in the header as it left this writer
 
 	gzip    bool     // the page comes compressed all the same
 	decoder *decoder // from its first byte on
 	private bool     // kept out of shared caches by us
 
 	buf    []byte // what is held back
+	least  int    // as much leaves in the first write, or by the header's length
 	pooled *[bufferSize]byte
 }
 
@@ -84,7 +85,7 @@ func (rw *responseWriter) WriteHeader(status int) {
 // decide settles whether the response is held back to be changed.
 func (rw *responseWriter) decide(contentType string) {
 	rw.outcome = rw.judge(contentType)
-	if rw.outcome == outcomeEncoded && rw.visit.mayBeChanged() && isGzip(rw.Header()["Content-Encoding"]) {
+	if rw.outcome == outcomeEncoded && isGzip(rw.Header()["Content-Encoding"]) {
 		rw.outcome = undecided // the origin was asked not to
 		rw.gzip = true
 	}
@@ -96,9 +97,12 @@ func (rw *responseWriter) decide(contentType string) {
 		// the header that GET would get, without a body or an id
 		rw.outcome = outcomeNoBody
 		rw.stage = through
-		rw.sendHeader(true, false)
+		rw.sendHeader(rw.mayInsert(), false)
 	default:
 		rw.stage = holding
+		if rw.Header()["Content-Length"] != nil {
+			rw.least = math.MaxInt
+		}
 		rw.scanner.Reset(kapaScriptFile)
 		if charsetOf(contentType) != "" {
 			rw.scanner.TrustEncoding() // it passed the gate
@@ -121,16 +125,14 @@ func (rw *responseWriter) judge(contentType string) outcome {
 		return o
 	}
 	rw.html = true
-	if o != undecided {
+	switch {
+	case v.asked == askedOther:
+		return outcomeNotDocument
+	case v.insertion.html == nil:
+		return v.outcome
+	default: // the coding counts where it alone is in the way
 		return o
 	}
-	if v.asked == askedOther {
-		return outcomeNotDocument
-	}
-	if v.insertion.html == nil {
-		return v.outcome
-	}
-	return undecided
 }
 
 // sendHeader passes the final header down. changed says that the body gets the
@@ -140,7 +142,7 @@ func (rw *responseWriter) sendHeader(changed, exact bool) {
 	if rw.html || rw.outcome == outcomeNotModified && v.asked != askedOther {
 		addVary(h, v.handler.consent.vary()) // RFC 9110 section 15.4.5: a 304 says it too
 		if rw.outcome == outcomeNotDocument && v.gateField != "" &&
-			(v.outcome == outcomeInjected || v.finding.Verdict == consent.Denied && v.hasID()) {
+			(v.outcome == outcomeInjected || v.outcome == outcomeUntracked || v.finding.Verdict == consent.Denied && v.hasID()) {
 			// the document at the same address is another one, or one with
 			// which the id goes
 			addVary(h, v.gateField)
@@ -148,11 +150,20 @@ func (rw *responseWriter) sendHeader(changed, exact bool) {
 	}
 	switch {
 	case changed:
-		describeVariant(h, v.insertion.suffix, len(v.insertion.html), exact && !rw.gzip)
+		describeVariant(h, rw.permit.suffix, len(rw.permit.html), exact && !rw.gzip)
+		rw.permit.send(h)
 		rw.personalize(h)
+		v.warnOfEmbedder(h)
+		rw.policies = policiesIn(h)
 	case rw.status == http.StatusNotModified && v.mayBeChanged() && v.request.Header["If-None-Match"] != nil:
 		// the request's tags, cut for this variant, were what it answers to
 		markVariant(h, v.insertion.suffix)
+		// the policies of a 304 replace those that are stored (RFC 9111 section
+		// 3.2); a page with a nonce never gets one
+		if v.handler.policy.extend {
+			p := v.permit(h, nil, true, true, nil)
+			p.send(h)
+		}
 		rw.personalize(h)
 	case rw.gzip: // decoded, and nothing to insert after all
 		describeVariant(h, v.insertion.suffix, 0, false)
@@ -182,7 +193,7 @@ func (rw *responseWriter) personalize(h http.Header) {
 	if lines != nil {
 		h["Set-Cookie"] = append(h["Set-Cookie"], lines...)
 	}
-	if lines != nil || rw.visit.isPrivate() {
+	if lines != nil || rw.visit.isPrivate() || rw.permit.secret {
 		makePrivate(h)
 		rw.private = true
 	}
@@ -192,6 +203,7 @@ func (rw *responseWriter) personalize(h http.Header) {
 // written below: the reverse proxy breaks a response off otherwise.
 func (rw *responseWriter) Write(p []byte) (int, error) {
 	rw.imply()
+	defer rw.hideTrailers()()
 	if rw.stage == sniffing && len(p) > 0 {
 		rw.decide(http.DetectContentType(p))
 	}
@@ -230,6 +242,7 @@ func (rw *responseWriter) feed(p []byte) error {
 	if rw.pooled == nil {
 		rw.pooled = buffers.Get().(*[bufferSize]byte)
 		rw.buf = rw.pooled[:0]
+		rw.least = max(rw.least, len(p))
 	}
 	off, done := rw.scanner.Feed(p)
 	switch {
@@ -252,6 +265,9 @@ func (rw *responseWriter) settle(at int, p []byte) error {
 	if !rw.scanner.Evidence() && rw.visit.asked != askedDocument {
 		return rw.pass(outcomeNotDocument, p)
 	}
+	if !rw.mayInsert() {
+		return rw.pass(outcomeCSPBlocked, p)
+	}
 	rw.outcome = rw.visit.outcome
 	if rw.stage == holding {
 		rw.sendHeader(true, true)
@@ -265,7 +281,15 @@ func (rw *responseWriter) settle(at int, p []byte) error {
 		rw.buf = rw.buf[:at]
 	}
 	k := at - len(rw.buf) // bytes of p before the anchor
-	return rw.finishBuffer(p[:k], rw.visit.insertion.html, after[:n], p[k:])
+	return rw.finishBuffer(p[:k], rw.permit.html, after[:n], p[k:])
+}
+
+// mayInsert reports whether the policies seen so far let the script in. Once the
+// header is sent, it is the policies in there that count.
+func (rw *responseWriter) mayInsert() bool {
+	metas, complete := rw.scanner.Policies()
+	rw.permit = rw.visit.permit(rw.Header(), metas, complete, rw.stage != scanning, newNonce)
+	return rw.permit.html != nil
 }
 
 // refusal is the outcome that what was seen so far of the head leads to,
@@ -299,6 +323,9 @@ func (rw *responseWriter) release(p []byte) error {
 	if rw.stage == holding {
 		if o := rw.refusal(); o != undecided {
 			return rw.pass(o, p)
+		}
+		if !rw.mayInsert() {
+			return rw.pass(outcomeCSPBlocked, p)
 		}
 		rw.sendHeader(true, false)
 		rw.stage = scanning
@@ -350,8 +377,11 @@ func (rw *responseWriter) ReadFrom(r io.Reader) (n int64, err error) {
 
 // FlushError sends what can be sent. While the header is held and no body byte
 // has come, that is nothing, as in Caddy's encode
-// (https://github.com/caddyserver/caddy/issues/4314).
+// (https://github.com/caddyserver/caddy/issues/4314). Nor is it while a known
+// length can still be kept, or only a part of the first write could leave:
+// encode, outside, goes by these two when it decides whether to compress.
 func (rw *responseWriter) FlushError() error {
+	defer rw.hideTrailers()()
 	switch rw.stage {
 	case waiting:
 		if rw.visit.mayBeChanged() {
@@ -363,7 +393,7 @@ func (rw *responseWriter) FlushError() error {
 		}
 		rw.decide("") // net/http names no type once the header is flushed
 	case holding:
-		if len(rw.buf) == 0 {
+		if len(rw.buf) == 0 || len(rw.buf)-rw.scanner.Held() < rw.least {
 			return nil
 		}
 		if err := rw.release(nil); err != nil {
@@ -371,127 +401,6 @@ func (rw *responseWriter) FlushError() error {
 		}
 	}
 	return http.NewResponseController(rw.ResponseWriter).Flush()
-}
-
-// serve runs next and ends the response. A panic is how a proxy breaks off a
-// response whose origin failed: what is held then goes nowhere, and the page
-// does not look whole.
-func (v visit) serve(w http.ResponseWriter, next caddyhttp.Handler) error {
-	rw := &responseWriter{visit: v}
-	rw.ResponseWriterWrapper.ResponseWriter = w
-
-	if v.onPage {
-		rw.request.edit(v.request.Header, v.insertion.suffix, isUnsafe(v.request.Method))
-	}
-	returned := false
-	defer func() {
-		rw.request.restore(v.request.Header)
-		if rw.decoder != nil {
-			rw.decoder.abandon()
-		}
-		if !returned {
-			rw.outcome = outcomeAborted
-		}
-		rw.dropBuffer()
-		v.end(rw.outcome)
-	}()
-
-	err := next.ServeHTTP(rw, v.request)
-	if rw.decoder != nil && (err == nil || rw.stage > holding) {
-		rw.finishDecoding()
-	}
-	if err != nil {
-		rw.fail()
-	} else if rw.finish() != nil { // the client is gone
-		rw.outcome = outcomeAborted
-	}
-	returned = true
-	return err
-}
-
-// finishDecoding breaks the response off if its body was not whole: a page
-// that is cut short must not look like one that is not.
-func (rw *responseWriter) finishDecoding() {
-	err := rw.decoder.finish()
-	if err == nil {
-		return
-	}
-	if !rw.decoder.writeFailed { // else the client has left
-		rw.visit.handler.logger.Error("aborting the response: the origin's compressed page cannot be decoded", zap.Error(err))
-	}
-	panic(http.ErrAbortHandler)
-}
-
-// withoutTrailers takes the trailers that h announces out of it, for a header
-// that was held until they were set, and returns what puts them back.
-func withoutTrailers(h http.Header) (restore func()) {
-	trailers := make(http.Header)
-	for _, line := range h["Trailer"] {
-		for name := range strings.SplitSeq(line, ",") {
-			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
-			if h[name] != nil {
-				trailers[name] = h[name]
-				delete(h, name)
-			}
-		}
-	}
-	return func() { maps.Copy(h, trailers) }
-}
-
-// finish ends a response whose handler returned without an error.
-func (rw *responseWriter) finish() error {
-	var err error
-	switch {
-	case rw.stage == waiting: // nothing was written; what is meant, the server decides
-		rw.outcome = outcomeNoBody
-		rw.visit.forgetID(rw.Header())
-		return nil
-	case rw.stage == sniffing || rw.stage == holding && rw.pooled == nil: // no body
-		rw.outcome = outcomeNoBody
-		rw.gzip = rw.decoder != nil // what was nothing once decoded has no coding
-		rw.stage = through
-		restore := withoutTrailers(rw.Header())
-		rw.sendHeader(false, true)
-		restore()
-	case rw.stage != through:
-		if off, ok := rw.scanner.End(); ok {
-			err = rw.settle(len(rw.buf)+off, nil)
-		} else {
-			err = rw.pass(outcomeNoAnchor, nil)
-		}
-	}
-	rw.checkHeader()
-	return err
-}
-
-// checkHeader finds out whether a handler further out has undone what keeps a
-// visitor's page out of shared caches. It cannot be prevented: a deferred
-// header directive runs when the header has left this writer.
-func (rw *responseWriter) checkHeader() {
-	if !rw.private || isPrivate(rw.Header()) {
-		return
-	}
-	rw.outcome = outcomeHeaderOverridden
-	if h := rw.visit.handler; h.warnedOverridden.CompareAndSwap(false, true) {
-		h.logger.Error("a header directive replaced Cache-Control on a page that is for one visitor alone; " +
-			"put its deletions, which defer the whole block, into a header block of their own; said once")
-	}
-}
-
-// fail ends a response whose handler returned an error. What is held goes
-// nowhere: an error route may have something else to say.
-func (rw *responseWriter) fail() {
-	rw.outcome = outcomeError
-	h := rw.Header()
-	switch rw.stage {
-	case waiting:
-		rw.visit.forgetID(h)
-	case sniffing, holding:
-		for _, field := range pageFields { // of the page that is dropped
-			delete(h, field)
-		}
-		rw.visit.forgetID(h)
-	}
 }
 
 // Interface guards

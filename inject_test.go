@@ -80,6 +80,8 @@ func TestOutcomes(t *testing.T) {
 		{name: "UTF-16 by its BOM", next: body("\xff\xfe<\x00h\x00"), want: outcomeCharset},
 		{name: "escape sequences before the anchor", next: body("<!doctype html><title>\x1b$B</title></head>"), want: outcomeCharset},
 		{name: "brotli", next: htmlWith("Content-Encoding", "br"), want: outcomeEncoded},
+		{name: "brotli, for who gets no tag anyway", fields: []string{"Cookie: " + denied}, next: htmlWith("Content-Encoding", "br"), want: outcomeDenied},
+		{name: "brotli, fetched by script", fields: []string{"Sec-Fetch-Dest: empty"}, next: htmlWith("Content-Encoding", "br"), want: outcomeNotDocument},
 		{name: "brotli after identity", next: htmlWith("Content-Encoding", "identity, br"), want: outcomeEncoded},
 		{name: "gzip twice", next: htmlWith("Content-Encoding", "gzip, gzip"), want: outcomeEncoded},
 		{name: "no-transform", next: htmlWith("Cache-Control", "public, No-Transform"), want: outcomeNoTransform},
@@ -210,8 +212,9 @@ func (w *tracker) FlushError() error {
 }
 
 // How a page's writes and flushes arrive below: header, head and tag in one
-// write while nothing was flushed, nothing before the first body byte, and
-// what follows the anchor as the origin wrote it. A status that the origin did
+// write while nothing was flushed or the length is known, nothing before the
+// first body byte or of less than the first write, and what follows the anchor
+// as the origin wrote it. A status that the origin did
 // not name is not named below either.
 func TestWritesAndFlushes(t *testing.T) {
 	before, after, _ := strings.Cut(page, "</head>")
@@ -234,8 +237,11 @@ func TestWritesAndFlushes(t *testing.T) {
 		{"the anchor is cut", []step{length, write(before + "</he"), write(after[4:])}, "write", "exact"},
 		{"flush before the first byte", []step{length, status, flush, write(page)}, "header write", "exact"},
 		{"flush before the status", []step{length, flush, write(page)}, "write", "exact"},
-		{"flush in the head", []step{length, write(before), flush, write(after)}, "write flush write", ""},
-		{"flush in the anchor", []step{length, write(before + "</he"), flush, write(after[4:])}, "write flush write", ""},
+		{"flush in the head", []step{write(before), flush, write(after)}, "write flush write", ""},
+		{"flush in the head, of a known length", []step{length, write(before), flush, write(after)}, "write", "exact"},
+		{"flush in the anchor", []step{write(before), write("</he"), flush, write(after[4:])}, "write flush write", ""},
+		{"flush in the anchor, after the first write", []step{write(before + "</he"), flush, write(after[4:])}, "write", ""},
+		{"flush in the anchor, of a known length", []step{length, write(before), write("</he"), flush, write(after[4:])}, "write", "exact"},
 		{"flush behind the anchor", []step{length, write(before + "</head>"), flush, write(after[7:])}, "write flush write", "exact"},
 		{"writes behind the anchor", []step{length, write(before + "</head>"), write(after[7:10]), write(after[10:])}, "write write write", "exact"},
 		{"chunked", []step{write(before), flush, write(after), flush}, "write flush write flush", ""},
@@ -333,29 +339,31 @@ func TestHeader(t *testing.T) {
 		origin http.Header // beside origin
 		want   http.Header // beside origin; nil: gone
 	}{
-		{"no consent: only Vary", "", unknown, nil, http.Header{"Vary": {"Accept-Encoding, Cookie"}}},
-		{"no consent, and the origin varies", "", unknown, http.Header{"Vary": {"accept-encoding, cookie"}}, http.Header{"Vary": {"accept-encoding, cookie"}}},
+		{"no consent: only Vary", "", unknown, nil, http.Header{"Vary": {"Accept-Encoding, Cookie, Sec-GPC"}}},
+		{"no consent, and the origin varies", "", unknown, http.Header{"Vary": {"accept-encoding, cookie"}}, http.Header{"Vary": {"accept-encoding, cookie, Sec-GPC"}}},
+		{"no consent, and the origin varies by all of it", "", unknown, http.Header{"Vary": {"sec-gpc,cookie"}}, http.Header{"Vary": {"sec-gpc,cookie"}}},
+		{"Sec-GPC is not honoured", "honor_gpc off", unknown, nil, http.Header{"Vary": {"Accept-Encoding, Cookie"}}},
 		{"another page: nothing", "pages /x", granted, nil, nil},
 		{"denied, with an id", "", denied + "; kapa_web_id=" + idA, nil, http.Header{
-			"Vary": {"Accept-Encoding, Cookie"}, "Cache-Control": {"private, no-cache"},
+			"Vary": {"Accept-Encoding, Cookie, Sec-GPC"}, "Cache-Control": {"private, no-cache"},
 			"Expires": nil, "Cdn-Cache-Control": nil, "Cloudflare-Cdn-Cache-Control": nil, "Surrogate-Control": nil,
 			"Set-Cookie": {"session=1", "kapa_web_id=; Path=/; Domain=example.com; Max-Age=0; SameSite=Lax", "kapa_web_id=; Path=/; Max-Age=0; SameSite=Lax"},
 		}},
 		{"tagged", "cookie off", granted, nil, http.Header{
-			"Vary": {"Accept-Encoding, Cookie"}, "Cache-Control": {"private, no-cache"},
+			"Vary": {"Accept-Encoding, Cookie, Sec-GPC"}, "Cache-Control": {"private, no-cache"},
 			"Content-Length": {itoa(len(taggedPage))},
 			"Expires":        nil, "Cdn-Cache-Control": nil, "Cloudflare-Cdn-Cache-Control": nil, "Surrogate-Control": nil,
 			"Etag": {`"v1` + variantSuffix([]byte(staticTag))}, "Last-Modified": nil, "Accept-Ranges": nil,
 			"Content-Md5": nil, "Digest": nil, "Content-Digest": nil, "Repr-Digest": nil,
 		}},
 		{"untracked keeps the origin's caching", "without_consent untracked", unknown, nil, http.Header{
-			"Vary":           {"Accept-Encoding, Cookie"},
+			"Vary":           {"Accept-Encoding, Cookie, Sec-GPC"},
 			"Content-Length": {"-"},
 			"Etag":           {`"v1` + variantSuffix([]byte(untrackedTag))}, "Last-Modified": nil, "Accept-Ranges": nil,
 			"Content-Md5": nil, "Digest": nil, "Content-Digest": nil, "Repr-Digest": nil,
 		}},
 		{"no-store stays", "cookie off", granted, http.Header{"Cache-Control": {"no-store, must-revalidate"}}, http.Header{
-			"Vary": {"Accept-Encoding, Cookie"}, "Cache-Control": {"no-store, must-revalidate"},
+			"Vary": {"Accept-Encoding, Cookie, Sec-GPC"}, "Cache-Control": {"no-store, must-revalidate"},
 			"Content-Length": {itoa(len(taggedPage))},
 			"Expires":        nil, "Cdn-Cache-Control": nil, "Cloudflare-Cdn-Cache-Control": nil, "Surrogate-Control": nil,
 			"Etag": {`"v1` + variantSuffix([]byte(staticTag))}, "Last-Modified": nil, "Accept-Ranges": nil,
@@ -400,17 +408,29 @@ func TestHeader(t *testing.T) {
 // caches must tell the fragment apart from it.
 func TestVaryOfFragments(t *testing.T) {
 	for field, want := range map[string]string{
-		"Sec-Fetch-Dest: empty":            "Cookie, Sec-Fetch-Dest",
-		"Hx-Request: true":                 "Cookie, Hx-Request",
-		"X-Requested-With: XMLHttpRequest": "Cookie, X-Requested-With",
+		"Sec-Fetch-Dest: empty":            "Cookie, Sec-GPC, Sec-Fetch-Dest",
+		"Hx-Request: true":                 "Cookie, Sec-GPC, Hx-Request",
+		"X-Requested-With: XMLHttpRequest": "Cookie, Sec-GPC, X-Requested-With",
 	} {
-		for cookies, want := range map[string]string{granted: want, denied + "; kapa_web_id=" + idA: want, denied: "Cookie", unknown: "Cookie"} {
-			r := newRequest(t, "GET", "/", "Cookie: "+cookies)
-			name, value, _ := strings.Cut(field, ": ")
-			r.Header.Set(name, value)
-			resp := serve(t, newHandler(t, consentLine), r, pageHandler)
-			if got := strings.Join(resp.Header["Vary"], "|"); got != want {
-				t.Errorf("%s, %s: Vary %s, want %s", field, cookies, got, want)
+		for _, tc := range []struct{ lines, cookies, want string }{
+			{"", granted, want},
+			{"", denied + "; kapa_web_id=" + idA, want},
+			{"", denied, "Cookie, Sec-GPC"},
+			{"", unknown, "Cookie, Sec-GPC"},
+			{"without_consent untracked", unknown, want},
+			{"without_consent untracked", denied, want},
+		} {
+			for _, coding := range []string{"identity", "gzip", "br"} {
+				r := newRequest(t, "GET", "/", "Cookie: "+tc.cookies)
+				name, value, _ := strings.Cut(field, ": ")
+				r.Header.Set(name, value)
+				resp := serve(t, newHandler(t, consentLine+tc.lines), r, func(w http.ResponseWriter, r *http.Request) error {
+					w.Header().Set("Content-Encoding", coding)
+					return pageHandler(w, r)
+				})
+				if got := strings.Join(resp.Header["Vary"], "|"); got != tc.want {
+					t.Errorf("%s, %q, %s, %s: Vary %s, want %s", field, tc.lines, tc.cookies, coding, got, tc.want)
+				}
 			}
 		}
 	}

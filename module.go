@@ -64,14 +64,20 @@ type Handler struct {
 	// What the site knows about its visitor, for Kapa. Default: nothing.
 	User *User `json:"user,omitempty"`
 
+	// What becomes of a page's Content-Security-Policy. Default: the nonce that
+	// the page has is used, and the policy stays as it is.
+	CSP *CSP `json:"csp,omitempty"`
+
 	logger    *zap.Logger
 	pages     caddyhttp.MatchPath
 	consent   consentReader
 	cookie    Cookie
+	policy    policyRules
 	tracked   *tag
 	untracked *tag // nil with without_consent skip
 
 	warnedUncovered, warnedOverridden *atomic.Bool
+	policyWarned                      *policyWarnings
 }
 
 const (
@@ -92,6 +98,7 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
 	h.warnedUncovered, h.warnedOverridden = new(atomic.Bool), new(atomic.Bool)
+	h.policyWarned = new(policyWarnings)
 
 	script, err := h.provisionScript()
 	if err != nil {
@@ -113,6 +120,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		if err := h.User.check(); err != nil {
 			return err
 		}
+	}
+	if err := h.provisionCSP(script); err != nil {
+		return err
 	}
 	if err := h.provisionTags(script); err != nil {
 		return err
@@ -199,12 +209,12 @@ func (h *Handler) provisionTags(script Script) error {
 	if err := checkAttributes(h.Attributes); err != nil {
 		return fmt.Errorf("attributes: %w", err)
 	}
-	h.tracked = newTag(script, h.Attributes, h.User, false)
+	h.tracked = newTag(script, h.Attributes, h.User, false, "")
 	if empty := h.tracked.emptyRequired(); empty != nil {
 		return fmt.Errorf("attributes: required, but empty: %s", strings.Join(empty, ", "))
 	}
 	if h.WithoutConsent == withoutConsentUntracked {
-		h.untracked = newTag(script, h.Attributes, nil, true)
+		h.untracked = newTag(script, h.Attributes, nil, true, "")
 	}
 	return nil
 }

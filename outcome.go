@@ -29,20 +29,21 @@ const (
 
 	outcomeAttachment  // to be saved, not shown
 	outcomeCharset     // ASCII bytes do not mean ASCII in it
-	outcomeEncoded     // compressed by the origin
 	outcomeNoTransform // RFC 9111 section 5.2.2.6
 	outcomeNotDocument // a fragment, or fetched by script
 
 	outcomeNoConsent  // the visitor has not said yes
 	outcomeDenied     // the visitor has said no
 	outcomeIncomplete // a required attribute was empty
+	outcomeEncoded    // compressed by the origin, though it was asked not to
 
 	outcomeAMP            // AMP pages allow no such script
 	outcomeAlreadyPresent // the page loads the deflector itself
 	outcomeNoAnchor       // the page ended before its head did
+	outcomeCSPBlocked     // a Content-Security-Policy forbids the script
 	outcomeInjected
 	outcomeUntracked        // injected, without identifiers
-	outcomeHeaderOverridden // for one visitor, but a header directive made it public
+	outcomeHeaderOverridden // a header directive undid what the tag needs
 
 	outcomeError   // a handler behind returned an error
 	outcomeAborted // the response was broken off
@@ -70,6 +71,7 @@ func (o outcome) String() string {
 		outcomeAMP:              "amp",
 		outcomeAlreadyPresent:   "already_present",
 		outcomeNoAnchor:         "no_anchor",
+		outcomeCSPBlocked:       "csp_blocked",
 		outcomeInjected:         "injected",
 		outcomeUntracked:        "untracked",
 		outcomeHeaderOverridden: "header_overridden",

@@ -106,10 +106,11 @@ func hasAttribute(attrs []Attribute, name string) bool {
 // request: an inline script with what is known about the visitor, where
 // anything is, and the deflector's script element.
 type tag struct {
-	open  string // "<script async src=..."
-	attrs []tagAttribute
-	user  []userValue // in the order in which they are written
-	fixed *insertion  // the whole, where no request can change it
+	script []Attribute    // of the element, as configured beside the attributes
+	attrs  []tagAttribute // the configured ones
+	user   []userValue    // in the order in which they are written
+	live   string         // the watcher's element, "" for none
+	fixed  *insertion     // the whole, where no request can change it
 }
 
 type tagAttribute struct {
@@ -134,24 +135,23 @@ type insertion struct {
 	cookies, fingerprint bool
 	// Whether the bytes depend on the request.
 	varies bool
+	// The lengths of the inline script's element, with which html begins, and of
+	// the watcher's, with which it ends; the deflector's is in between.
+	inline, live int
+	// Whether an attribute's value voids the nonce of the script's element.
+	unnonceable bool
 }
 
 // newTag builds the tag. untracked is the one for visitors without consent: it
-// switches Kapa's identifiers off and says nothing about the visitor.
-func newTag(script Script, attrs []Attribute, user *User, untracked bool) *tag {
-	t := new(tag)
-
-	var b strings.Builder
-	b.WriteString("<script " + script.Loading)
-	for _, a := range []Attribute{{"src", script.URL}, {"integrity", script.Integrity}, {"crossorigin", script.CrossOrigin}} {
+// switches Kapa's identifiers off and says nothing about the visitor. live is
+// the watcher's element, "" for none.
+func newTag(script Script, attrs []Attribute, user *User, untracked bool, live string) *tag {
+	t := &tag{live: live, script: []Attribute{{script.Loading, ""}, {"src", script.URL}}}
+	for _, a := range []Attribute{{"integrity", script.Integrity}, {"crossorigin", script.CrossOrigin}} {
 		if a.Value != "" {
-			b.WriteString(" " + a.Name + `="`)
-			escapeAttribute(&b, a.Value)
-			b.WriteString(`"`)
+			t.script = append(t.script, a)
 		}
 	}
-	t.open = b.String()
-
 	if untracked {
 		attrs = withoutIdentifiers(attrs)
 		user = nil
@@ -229,39 +229,78 @@ var (
 	errTooLong        = fmt.Errorf("the tag would be longer than %d bytes", maxInsertion)
 )
 
-// complete returns what the request that repl belongs to gets, or an error
-// that says why it can get nothing.
-func (t *tag) complete(repl *caddy.Replacer) (insertion, error) {
-	if t.fixed != nil {
-		return *t.fixed, nil
-	}
+// A filledTag is the tag with the values of one request.
+type filledTag struct {
+	attrs          []Attribute // of the script element
+	user, metadata []Attribute // of window.kapaSettings.user, without empty ones
+	insertion      insertion   // but for its bytes
+}
 
+// fill reads the values of the request that repl belongs to, or says why it can
+// get nothing.
+func (t *tag) fill(repl *caddy.Replacer) (f filledTag, err error) {
 	// the vendor's defaults: cookie on, fingerprint off; a word that is
 	// neither "true" nor "false" counts for the careful side
-	in := insertion{cookies: true, varies: !t.isStatic()}
-
-	var b strings.Builder
-	if err := t.writeUser(&b, repl); err != nil {
-		return insertion{}, err
-	}
-	b.WriteString(t.open)
+	f.insertion = insertion{cookies: true, varies: !t.isStatic()}
+	f.attrs = append(f.attrs, t.script...)
 	for _, a := range t.attrs {
 		s := a.value.read(repl)
 		switch {
 		case a.required && isBlank(s):
-			return insertion{}, errEmptyAttribute
+			return f, errEmptyAttribute
 		case len(s) > maxInsertion:
-			return insertion{}, errTooLong
+			return f, errTooLong
 		case a.name == attrCookies:
-			in.cookies = s == "true"
+			f.insertion.cookies = s == "true"
 		case a.name == attrFingerprint:
-			in.fingerprint = s != "false"
+			f.insertion.fingerprint = s != "false"
 		}
-		b.WriteString(" " + a.name + `="`)
-		escapeAttribute(&b, s)
-		b.WriteString(`"`)
+		f.attrs = append(f.attrs, Attribute{a.name, s})
+	}
+	for _, u := range t.user {
+		s := u.value.read(repl)
+		if len(s) > maxInsertion {
+			return f, errTooLong
+		}
+		switch {
+		case s == "":
+		case u.group == "metadata":
+			f.metadata = append(f.metadata, Attribute{u.key, s})
+		default:
+			f.user = append(f.user, Attribute{u.key, s})
+		}
+	}
+	return f, nil
+}
+
+// complete returns what the document gets of the request that repl belongs to,
+// or an error that says why it can get nothing.
+func (t *tag) complete(repl *caddy.Replacer) (insertion, error) {
+	if t.fixed != nil {
+		return *t.fixed, nil
+	}
+	f, err := t.fill(repl)
+	if err != nil {
+		return insertion{}, err
+	}
+	in := f.insertion
+
+	var b strings.Builder
+	f.writeUser(&b)
+	in.inline = b.Len()
+	b.WriteString("<script")
+	for _, a := range f.attrs {
+		in.unnonceable = in.unnonceable || voidsNonce(a.Value)
+		b.WriteString(" " + a.Name)
+		if a.Value != "" || isDataAttribute(a.Name) {
+			b.WriteString(`="`)
+			escapeAttribute(&b, a.Value)
+			b.WriteString(`"`)
+		}
 	}
 	b.WriteString("></script>")
+	b.WriteString(t.live)
+	in.live = len(t.live)
 	if b.Len() > maxInsertion {
 		return insertion{}, errTooLong
 	}
@@ -273,38 +312,33 @@ func (t *tag) complete(repl *caddy.Replacer) (insertion, error) {
 // writeUser writes the inline script that hands the visitor's values over, or
 // nothing if all are empty. They go into what the page itself has set before:
 // https://docs.kapa.ai/integrations/support-form-deflector/user-tracking
-func (t *tag) writeUser(b *strings.Builder, repl *caddy.Replacer) error {
-	var object, metadata strings.Builder
-	for _, u := range t.user {
-		s := u.value.read(repl)
-		if s == "" {
-			continue
-		}
-		if len(s) > maxInsertion {
-			return errTooLong
-		}
-		in := &object
-		if u.group == "metadata" {
-			in = &metadata
-		}
-		if in.Len() > 0 {
-			in.WriteByte(',')
-		}
-		escapeJSON(in, u.key)
-		in.WriteByte(':')
-		escapeJSON(in, s)
+func (f *filledTag) writeUser(b *strings.Builder) {
+	if f.user == nil && f.metadata == nil {
+		return
 	}
-	if object.Len() == 0 && metadata.Len() == 0 {
-		return nil
+	b.WriteString(inlineOpen + `(function(w,u,m){` +
+		`var s=w.kapaSettings=w.kapaSettings||{},p=s.user=s.user||{};` +
+		`Object.assign(p,u);` +
+		`if(m)p.metadata=Object.assign(p.metadata||{},m)` +
+		`})(window,`)
+	writeObject(b, f.user)
+	if f.metadata != nil {
+		b.WriteByte(',')
+		writeObject(b, f.metadata)
 	}
-	fmt.Fprintf(b, `<script>(function(w,u,m){`+
-		`var s=w.kapaSettings=w.kapaSettings||{},p=s.user=s.user||{};`+
-		`Object.assign(p,u);`+
-		`if(m)p.metadata=Object.assign(p.metadata||{},m)`+
-		`})(window,{%s}`, object.String())
-	if metadata.Len() > 0 {
-		fmt.Fprintf(b, `,{%s}`, metadata.String())
+	b.WriteString(`)` + inlineClose)
+}
+
+// writeObject writes pairs as a JSON object.
+func writeObject(b *strings.Builder, pairs []Attribute) {
+	b.WriteByte('{')
+	for i, p := range pairs {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		escapeJSON(b, p.Name)
+		b.WriteByte(':')
+		escapeJSON(b, p.Value)
 	}
-	b.WriteString(`)</script>`)
-	return nil
+	b.WriteByte('}')
 }

@@ -128,7 +128,7 @@ func TestEveryDocumentedAttribute(t *testing.T) {
 		attrs = append(attrs, Attribute{name, value})
 	}
 	h := newHandler(t, consentLine)
-	h.tracked = newTag(Script{}.withDefaults(), attrs, nil, false)
+	h.tracked = newTag(Script{}.withDefaults(), attrs, nil, false, "")
 	r := newRequest(t, "GET", "/", "Cookie: "+granted)
 	scripts := parseInsertion(t, insertionOf(t, serve(t, h, r, pageHandler)))
 	got := scripts[0].Attr[2:] // behind async and src
@@ -174,7 +174,7 @@ func TestUntracked(t *testing.T) {
 
 func TestIncomplete(t *testing.T) {
 	h := newHandler(t, consentLine)
-	h.tracked = newTag(Script{URL: kapaScriptURL, Loading: "async"}, []Attribute{{"data-integration-id", "{http.request.header.X-Integration}"}}, nil, false)
+	h.tracked = newTag(Script{URL: kapaScriptURL, Loading: "async"}, []Attribute{{"data-integration-id", "{http.request.header.X-Integration}"}}, nil, false, "")
 	for _, tc := range []struct {
 		value string
 		want  outcome

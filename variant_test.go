@@ -104,7 +104,7 @@ func TestRevalidation(t *testing.T) {
 			if status == 200 && strings.Contains(bodyOf(t, resp), "<script") != tagged {
 				t.Errorf("etag %s, %q: the wrong page", etag, fields)
 			}
-			if vary := resp.Header.Get("Vary"); vary != "Cookie" {
+			if vary := resp.Header.Get("Vary"); vary != "Cookie, Sec-GPC" {
 				t.Errorf("etag %s, %q: Vary %q", etag, fields, vary)
 			}
 			if tagged && (resp.Header.Get("Last-Modified") != "" || resp.Header.Get("Cache-Control") != "private, no-cache" || len(idLines(resp)) != 1) {

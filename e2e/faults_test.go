@@ -38,6 +38,9 @@ type faultyEdge struct {
 	socket string // where it listens besides
 }
 
+// plainHost is the name of a site beside it that lacks only the directive.
+const plainHost = "plain.acme.com"
+
 // newFaultyEdge starts Caddy with its admin endpoint, which also tells about
 // goroutines, on what the harness has for the sample site's port.
 func newFaultyEdge(t *testing.T, origin http.HandlerFunc) *faultyEdge {
@@ -56,6 +59,7 @@ func newFaultyEdge(t *testing.T, origin http.HandlerFunc) *faultyEdge {
 	})
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "edge.sock")
+	upstream := strings.TrimPrefix(server.URL, "http://")
 	e := &faultyEdge{socket: socket, config: `
 {
 	auto_https off
@@ -72,7 +76,12 @@ http://:{$EDGE_PORT} {
 	kapa_deflector {` + required + `
 		consent cookie cookie_consent accepted
 	}
-	reverse_proxy ` + strings.TrimPrefix(server.URL, "http://") + `
+	reverse_proxy ` + upstream + `
+}
+http://` + plainHost + `:{$EDGE_PORT} {
+	bind 127.0.0.1 unix/` + socket + `
+	header X-Config A
+	reverse_proxy ` + upstream + `
 }`}
 	file := filepath.Join(dir, "Caddyfile")
 	writeFile(t, file, e.config)
@@ -103,7 +112,11 @@ func speaking(t *testing.T, protocol string) *http.Client {
 
 // open asks for a page as a visitor who has consented.
 func (e *faultyEdge) open(ctx context.Context, client *http.Client, path string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.edge("127.0.0.1", path), nil)
+	return e.openOn(ctx, client, "127.0.0.1", path)
+}
+
+func (e *faultyEdge) openOn(ctx context.Context, client *http.Client, host, path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.edge(host, path), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -322,13 +335,16 @@ func (e *faultyEdge) admin(path string) string { return e.origin("127.0.0.1", pa
 // Reloading is no reason for a visitor to see an error: every response that has
 // begun is whole, and every request gets one.
 //
-// Caddy itself, without this plugin as with it, now and then closes a new
-// connection of HTTP/1 without an answer when it changes servers, and the
+// What no handler sees, none can answer: Go's server closes a connection of
+// HTTP/1 without a word if it has read a request on it when it is told to shut
+// down (net/http, conn.serve: "if c.server.shuttingDown() { return }"), and the
 // kernel resets those that wait in the queue of a TCP port that is listened to
 // anew. The load therefore comes over a Unix socket, which Caddy hands on, and
-// what is closed before the first byte of an answer is asked for once more, as
-// browsers, proxies and Go do on connections that they had. How often that was
-// is in the log.
+// what is closed before the first byte of an answer, and has not reached the
+// origin, is asked for again, as browsers, proxies and Go do on connections
+// that they had. Such requests are counted apart; the same load on a site
+// without the directive, on the same listener at the same time, shows that they
+// are not the directive's. All other failures are, and there are to be none.
 func TestNoRequestFailsWhileTheConfigurationIsReloaded(t *testing.T) {
 	soak := 10 * time.Second
 	if os.Getenv("CI") != "" {
@@ -341,60 +357,62 @@ func TestNoRequestFailsWhileTheConfigurationIsReloaded(t *testing.T) {
 		}
 	}
 	page := faultyHead + faultyBody + strings.Repeat("<p>c</p>", 2<<10)
-	e := newFaultyEdge(t, func(w http.ResponseWriter, _ *http.Request) {
+	var arrived sync.Map // the numbers of the requests that came to the origin
+	e := newFaultyEdge(t, func(w http.ResponseWriter, r *http.Request) {
+		arrived.Store(r.URL.Query().Get("number"), true)
 		w.Header().Set("Content-Type", "text/html")
 		half := len(page) / 2
 		_, _ = io.WriteString(w, page[:half])
 		_ = http.NewResponseController(w).Flush()
 		_, _ = io.WriteString(w, page[half:])
 	})
-	configs := []string{e.config, strings.Replace(e.config, "X-Config A", "X-Config B", 1)}
+	configs := []string{e.config, strings.ReplaceAll(e.config, "X-Config A", "X-Config B")}
 	for i := range configs {
 		configs[i] = strings.NewReplacer("{$EDGE_PORT}", strconv.Itoa(e.edgePort), "{$SITE_PORT}", strconv.Itoa(e.sitePort)).Replace(configs[i])
 	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), soak)
 	defer cancel()
-	var (
-		load     sync.WaitGroup
-		requests atomic.Int64
-		failures atomic.Int64
-		byConfig [2]atomic.Int64
-		reused   atomic.Int64
-		unborn   atomic.Int64 // closed before an answer had begun, on a new connection
-	)
+	var load sync.WaitGroup
+	sites := []*reloadedSite{{host: "127.0.0.1", tagged: true}, {host: plainHost}}
+	var number atomic.Int64
 	for _, protocol := range protocols {
-		client := speaking(t, protocol)
-		client.Transport.(*http.Transport).DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", e.socket)
-		}
-		for range 4 {
-			load.Go(func() {
-				for ctx.Err() == nil {
-					trace := new(connectionTrace)
-					ask := func() error {
-						return e.wantTagged(trace.into(t.Context()), client, page, func(config string) {
-							byConfig[strings.Index("AB", config)].Add(1)
-						})
-					}
-					err := ask()
-					if err != nil && !trace.answered.Load() {
-						unborn.Add(1)
-						t.Logf("%s, on connection %d, which was used before: %v: %v", protocol, trace.connections.Load(), trace.reused.Load(), err)
-						err = ask()
-					}
-					requests.Add(1)
-					if trace.reused.Load() {
-						reused.Add(1)
-					}
-					if err != nil {
-						t.Errorf("%s, on connection %d, which was used before: %v: %v", protocol, trace.connections.Load(), trace.reused.Load(), err)
-						if failures.Add(1) > 20 {
-							cancel()
+		for _, site := range sites {
+			client := speaking(t, protocol)
+			client.Transport.(*http.Transport).DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "unix", e.socket)
+			}
+			for range 4 {
+				load.Go(func() {
+					for ctx.Err() == nil {
+						site.requests.Add(1)
+						for attempt := 1; ; attempt++ {
+							id := strconv.FormatInt(number.Add(1), 10)
+							trace := new(connectionTrace)
+							err := e.wantWhole(trace.into(t.Context()), client, site, "/page?number="+id, page)
+							if err == nil {
+								if trace.reused.Load() {
+									site.reused.Add(1)
+								}
+								break
+							}
+							_, seen := arrived.Load(id)
+							what := fmt.Sprintf("%s, %s, attempt %d, on connection %d, which was used before: %v: %v",
+								site.host, protocol, attempt, trace.connections.Load(), trace.reused.Load(), err)
+							if !seen && !trace.answered.Load() && attempt < 3 {
+								site.unseen.Add(1)
+								t.Log(what)
+								continue
+							}
+							t.Error(what)
+							if site.failed.Add(1) > 20 {
+								cancel()
+							}
+							break
 						}
 					}
-				}
-			})
+				})
+			}
 		}
 	}
 	reloads := 0
@@ -410,12 +428,37 @@ func TestNoRequestFailsWhileTheConfigurationIsReloaded(t *testing.T) {
 		}
 	}
 	load.Wait()
-	t.Logf("%v: %d reloads, %d requests, %d failed; %d with config A, %d with B; %d on connections that were used before; %d asked again after a new connection was closed",
-		soak, reloads, requests.Load(), failures.Load(), byConfig[0].Load(), byConfig[1].Load(), reused.Load(), unborn.Load())
-	if byConfig[0].Load() == 0 || byConfig[1].Load() == 0 || reused.Load() == 0 {
-		t.Error("the load did not meet both configurations over connections that are kept")
+	with, without := sites[0], sites[1]
+	t.Logf("%v, %d reloads; with the directive: %s; without: %s", soak, reloads, with, without)
+	for _, site := range sites {
+		if site.byConfig[0].Load() == 0 || site.byConfig[1].Load() == 0 || site.reused.Load() == 0 {
+			t.Errorf("%s: the load did not meet both configurations over connections that are kept", site.host)
+		}
+	}
+	if with.failed.Load() != 0 {
+		t.Errorf("%d requests failed for which the directive is answerable", with.failed.Load())
+	}
+	// chance alone does not spare the one site twenty times
+	if with.unseen.Load() >= 20 && without.unseen.Load() == 0 {
+		t.Error("only with the directive are connections closed without an answer")
 	}
 	e.wantIdle(t)
+}
+
+// reloadedSite is a site under load, and what became of its requests.
+type reloadedSite struct {
+	host     string
+	tagged   bool
+	requests atomic.Int64
+	failed   atomic.Int64
+	reused   atomic.Int64 // answered on connections that were used before
+	unseen   atomic.Int64 // attempts that were closed before any handler saw them
+	byConfig [2]atomic.Int64
+}
+
+func (s *reloadedSite) String() string {
+	return fmt.Sprintf("%d requests, %d failed, %d asked again that no handler had seen; %d on connections that were used before, %d with config A, %d with B",
+		s.requests.Load(), s.failed.Load(), s.unseen.Load(), s.reused.Load(), s.byConfig[0].Load(), s.byConfig[1].Load())
 }
 
 // load has Caddy run another Caddyfile.
@@ -436,11 +479,12 @@ func (e *faultyEdge) load(ctx context.Context, caddyfile string) error {
 	return nil
 }
 
-// wantTagged opens the page and returns an error if anything is wrong with it.
-func (e *faultyEdge) wantTagged(ctx context.Context, client *http.Client, page string, config func(string)) error {
+// wantWhole opens a page of a site and returns an error if anything is wrong
+// with it.
+func (e *faultyEdge) wantWhole(ctx context.Context, client *http.Client, site *reloadedSite, path, page string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	resp, err := e.open(ctx, client, "/page")
+	resp, err := e.openOn(ctx, client, site.host, path)
 	if err != nil {
 		return err
 	}
@@ -450,10 +494,17 @@ func (e *faultyEdge) wantTagged(ctx context.Context, client *http.Client, page s
 		return err
 	}
 	tag, rest := cutTag(string(body))
-	if resp.StatusCode != http.StatusOK || tag == "" || rest != page {
+	if resp.StatusCode != http.StatusOK || (tag != "") != site.tagged || rest != page {
 		return fmt.Errorf("status %d, tag %q, %d bytes otherwise", resp.StatusCode, tag, len(rest))
 	}
-	config(resp.Header.Get("X-Config"))
+	switch resp.Header.Get("X-Config") {
+	case "A":
+		site.byConfig[0].Add(1)
+	case "B":
+		site.byConfig[1].Add(1)
+	default:
+		return fmt.Errorf("the header is of no configuration: %v", resp.Header)
+	}
 	return nil
 }
 

@@ -1,0 +1,141 @@
+package kapadeflector
+
+import (
+	"maps"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+)
+
+// This file is the life of one response: how it begins, and how it ends where
+// its handler returns, fails or panics. What is written in between is in
+// inject.go.
+
+// serve runs next and ends the response. A panic is how a proxy breaks off a
+// response whose origin failed: what is held then goes nowhere, and the page
+// does not look whole.
+func (v visit) serve(w http.ResponseWriter, next caddyhttp.Handler) error {
+	rw := &responseWriter{visit: v}
+	rw.ResponseWriterWrapper.ResponseWriter = w
+
+	if v.onPage {
+		rw.request.edit(v.request.Header, v.insertion.suffix, isUnsafe(v.request.Method))
+	}
+	returned := false
+	defer func() {
+		rw.request.restore(v.request.Header)
+		if rw.decoder != nil {
+			rw.decoder.abandon()
+		}
+		if !returned {
+			rw.outcome = outcomeAborted
+		}
+		rw.dropBuffer()
+		v.end(rw.outcome)
+	}()
+
+	err := next.ServeHTTP(rw, v.request)
+	if rw.decoder != nil && (err == nil || rw.stage > holding) {
+		rw.finishDecoding()
+	}
+	if err != nil {
+		rw.fail()
+	} else if rw.finish() != nil { // the client is gone
+		rw.outcome = outcomeAborted
+	}
+	returned = true
+	return err
+}
+
+// finishDecoding breaks the response off if its body was not whole: a page
+// that is cut short must not look like one that is not.
+func (rw *responseWriter) finishDecoding() {
+	err := rw.decoder.finish()
+	if err == nil {
+		return
+	}
+	if !rw.decoder.writeFailed { // else the client has left
+		rw.visit.handler.logger.Error("aborting the response: the origin's compressed page cannot be decoded", zap.Error(err))
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// hideTrailers takes the trailers that are announced out of the header while
+// what is held may leave, and the header with it: without us it would have left
+// before they were set. restore puts them back.
+func (rw *responseWriter) hideTrailers() (restore func()) {
+	h := rw.Header()
+	if rw.stage == through || h["Trailer"] == nil {
+		return func() {}
+	}
+	trailers := make(http.Header)
+	for _, line := range h["Trailer"] {
+		for name := range strings.SplitSeq(line, ",") {
+			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+			if h[name] != nil {
+				trailers[name] = h[name]
+				delete(h, name)
+			}
+		}
+	}
+	return func() { maps.Copy(h, trailers) }
+}
+
+// finish ends a response whose handler returned without an error.
+func (rw *responseWriter) finish() error {
+	defer rw.hideTrailers()()
+	var err error
+	switch {
+	case rw.stage == waiting: // nothing was written; what is meant, the server decides
+		rw.outcome = outcomeNoBody
+		rw.visit.forgetID(rw.Header())
+		return nil
+	case rw.stage == sniffing || rw.stage == holding && rw.pooled == nil: // no body
+		rw.outcome = outcomeNoBody
+		rw.gzip = rw.decoder != nil // what was nothing once decoded has no coding
+		rw.stage = through
+		rw.sendHeader(false, true)
+	case rw.stage != through:
+		if off, ok := rw.scanner.End(); ok {
+			err = rw.settle(len(rw.buf)+off, nil)
+		} else {
+			err = rw.pass(outcomeNoAnchor, nil)
+		}
+	}
+	rw.checkPolicies()
+	rw.checkHeader()
+	return err
+}
+
+// checkHeader finds out whether a handler further out has undone what keeps a
+// visitor's page out of shared caches. It cannot be prevented: a deferred
+// header directive runs when the header has left this writer.
+func (rw *responseWriter) checkHeader() {
+	if !rw.private || isPrivate(rw.Header()) {
+		return
+	}
+	rw.outcome = outcomeHeaderOverridden
+	if h := rw.visit.handler; h.warnedOverridden.CompareAndSwap(false, true) {
+		h.logger.Error("a header directive replaced Cache-Control on a page that is for one visitor alone; " +
+			"put its deletions, which defer the whole block, into a header block of their own; said once")
+	}
+}
+
+// fail ends a response whose handler returned an error. What is held goes
+// nowhere: an error route may have something else to say.
+func (rw *responseWriter) fail() {
+	rw.outcome = outcomeError
+	h := rw.Header()
+	switch rw.stage {
+	case waiting:
+		rw.visit.forgetID(h)
+	case sniffing, holding:
+		rw.hideTrailers()                  // for good
+		for _, field := range pageFields { // of the page that is dropped
+			delete(h, field)
+		}
+		rw.visit.forgetID(h)
+	}
+}
