@@ -246,6 +246,7 @@ var platforms = []Platform{
 		// the simplified format
 		Name: "consentmanager", Category: "the number of a purpose, such as 51",
 		rules: []platformRule{{"__cmpcpc*", `
+			decode from __
 			decode list _
 			granted has {category}`}},
 		also: "__cmpconsent* __cmpcvc* __cmpccc* __cmpcc",
