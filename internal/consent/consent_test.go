@@ -166,32 +166,3 @@ func FuzzCookieRule(f *testing.F) {
 		}
 	})
 }
-
-func TestReadingAllocatesNothing(t *testing.T) {
-	rules := []Rule{
-		Cookie{Name: "cc", Values: []string{"accepted"}},
-		Cookie{Name: "plain"},
-	}
-	for _, lines := range [][]string{
-		nil,
-		{"_ga=GA1.1.1; session=abc; theme=dark"},
-		{"_ga=GA1.1.1; cc=accepted", "plain=yes"},
-	} {
-		if n := testing.AllocsPerRun(100, func() { Find(rules, lines) }); n != 0 {
-			t.Errorf("%q: %v allocations", lines, n)
-		}
-	}
-}
-
-func BenchmarkFind(b *testing.B) {
-	rules := []Rule{Cookie{Name: "cookie_consent", Values: []string{"accepted"}}}
-	many := []string{"_ga=GA1.1.1104500000.1732400000; _gid=GA1.1.1; _gcl_au=1.1.1; session_id=8f14e45fceea167a5a36dedd4bea2543; theme=dark; locale=en-gb; csrftoken=VdB1m3l7; cookie_consent=accepted"}
-	for name, lines := range map[string][]string{"absent": nil, "granted": many} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				Find(rules, lines)
-			}
-		})
-	}
-}

@@ -22,8 +22,8 @@ type Cookie struct {
 }
 
 // Find implements Rule.
-func (c Cookie) Find(lines []string) Finding {
-	return findCookies(lines, c.Name, isNamed, c.judge)
+func (c Cookie) Find(header []string) Finding {
+	return findCookies(header, func(name string) bool { return name == c.Name }, c.judge)
 }
 
 // Cookies implements Rule.
@@ -42,35 +42,39 @@ func (c Cookie) judge(value string) Finding {
 	}
 }
 
-// findCookies judges every cookie that matches, whatever it is that is matched
-// with a cookie's name. Copies that agree count once; which of two that disagree
-// the site itself would read, nothing tells.
-func findCookies(lines []string, wanted string, matches func(wanted, name string) bool, judge func(value string) Finding) Finding {
-	if len(lines) == 0 {
+// maxCopies is how many copies of a cookie are read: beyond any site's, and few
+// enough that a header full of them costs no more than any other.
+const maxCopies = 16
+
+// findCookies judges every cookie whose name matches. Copies that agree count
+// once; which of two that disagree the site itself would read, nothing tells.
+func findCookies(header []string, matches func(name string) bool, judge func(value string) Finding) Finding {
+	if len(header) == 0 {
 		return Finding{Unknown, NoCookieHeader}
 	}
 	found := Finding{Unknown, CookieAbsent}
-	cookies := NewCookies(lines)
-	for {
+	cookies := NewCookies(header)
+	for copies := 0; ; {
 		name, value, ok := cookies.Next()
 		if !ok {
 			return found
 		}
-		if !matches(wanted, name) {
+		if !matches(name) {
 			continue
+		}
+		if copies++; copies > maxCopies {
+			return malformed
 		}
 		f := malformed
 		if len(value) <= maxValue {
 			f = judge(value)
 		}
-		if found.Reason != CookieAbsent && found.Verdict != f.Verdict {
+		if copies > 1 && found.Verdict != f.Verdict {
 			return conflict
 		}
 		found = f
 	}
 }
-
-func isNamed(wanted, name string) bool { return name == wanted }
 
 // presence judges a cookie of which only the name was configured. A single
 // plain word that is no refusal grants. A structured value is Unknown: what a

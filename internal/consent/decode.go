@@ -11,10 +11,14 @@ import (
 
 // A decoder turns a cookie's value into a reading.
 type decoder struct {
-	steps        []func(string) (string, bool)
+	steps        []step
 	shape        shape
 	outer, inner string // separators
 }
+
+// A step decodes a value once. It gives "" where there is nothing to read, and
+// a doubt where the value is not what it should be.
+type step func(string) (decoded string, doubt Reason)
 
 // shape is what a value is once it is decoded.
 type shape uint8
@@ -33,138 +37,154 @@ type reading struct {
 	outer, inner string // of lists and pairs
 	json         any    // as package encoding/json has it
 	tc           TCString
-	lines        []string // of the Cookie header
+	header       []string // the lines of the Cookie header
 }
 
-// decode reads a value. It is false for one that is not what it should be; the
-// text is empty where there is nothing to read.
-func (d *decoder) decode(value string) (r reading, ok bool) {
+// decode reads a value. Where there is nothing to read, the text is empty.
+func (d *decoder) decode(value string) (r reading, doubt Reason) {
 	r = reading{text: unquote(value), outer: d.outer, inner: d.inner}
 	for _, step := range d.steps {
 		if r.text == "" {
-			return r, true
+			return r, NoReason
 		}
-		if r.text, ok = step(r.text); !ok {
-			return r, false
+		if r.text, doubt = step(r.text); doubt != NoReason {
+			return r, doubt
 		}
 	}
-	if r.text == "" {
-		return r, true
-	}
-	switch d.shape {
-	case shapeJSON:
+	ok := true
+	switch {
+	case r.text == "":
+	case d.shape == shapeJSON:
 		r.json, ok = parseJSON(r.text)
-	case shapeTC:
+	case d.shape == shapeTC:
 		var err error
 		r.tc, err = ParseTCString(r.text)
 		ok = err == nil
-	default:
-		ok = true
 	}
-	return r, ok
+	if !ok {
+		return r, Malformed
+	}
+	return r, NoReason
 }
 
-var (
-	transforms = []string{"percent", "form", "base64", "from", "gpp"}
-	shapes     = map[string]shape{"list": shapeList, "pairs": shapePairs, "json": shapeJSON, "tcf": shapeTC}
-)
+// A stepKind is a word that begins a decode line.
+type stepKind struct {
+	word     string
+	write    string // how the line is written
+	min, max int    // how many words follow
+	step     func(args []string) step
+	shape    shape // of the value, where the line is the last
+}
+
+var stepKinds = []stepKind{
+	{word: "percent", write: "percent", step: func([]string) step { return unpercent }},
+	{word: "form", write: "form <field>", min: 1, max: 1, step: func(args []string) step {
+		return func(s string) (string, Reason) { return formField(s, args[0]) }
+	}},
+	{word: "base64", write: "base64", step: func([]string) step { return unbase64 }},
+	{word: "from", write: "from <text>", min: 1, max: 1, step: func(args []string) step {
+		return func(s string) (string, Reason) { return from(s, args[0]) }
+	}},
+	{word: "gpp", write: "gpp", step: func([]string) step { return ungpp }},
+	{word: "list", write: "list [<separators>]", max: 1, shape: shapeList},
+	{word: "pairs", write: "pairs <separators between pairs> <separators within a pair>", min: 2, max: 2, shape: shapePairs},
+	{word: "json", write: "json", shape: shapeJSON},
+	{word: "tcf", write: "tcf", shape: shapeTC},
+}
 
 // add compiles one decode line.
 func (d *decoder) add(words []string) error {
 	if d.shape != shapeWord {
-		return errors.New("nothing can follow list, pairs, json or tcf")
+		return fmt.Errorf("nothing can follow %s", d.shape)
 	}
 	if len(words) == 0 {
-		return fmt.Errorf("a line without words: allowed are %s", allowedSteps())
+		return fmt.Errorf("a step is missing: allowed are %s", allowedSteps())
 	}
-	name, args := words[0], words[1:]
-	if slices.Contains(args, "") {
-		return errors.New("a word is empty")
+	i := slices.IndexFunc(stepKinds, func(k stepKind) bool { return k.word == words[0] })
+	if i < 0 {
+		return fmt.Errorf("unknown step %q: allowed are %s", words[0], allowedSteps())
 	}
-	takes := func(n int, what string) error {
-		if len(args) != n {
-			return fmt.Errorf("write %s", what)
-		}
+	kind, args := stepKinds[i], words[1:]
+	switch {
+	case slices.Contains(args, ""):
+		return errEmptyWord
+	case len(args) < kind.min || len(args) > kind.max:
+		return fmt.Errorf("write decode %s", kind.write)
+	}
+	if kind.step != nil {
+		d.steps = append(d.steps, kind.step(args))
 		return nil
 	}
-	switch name {
-	case "percent":
-		d.steps = append(d.steps, unpercent)
-		return takes(0, "percent alone")
-	case "base64":
-		d.steps = append(d.steps, unbase64)
-		return takes(0, "base64 alone")
-	case "gpp":
-		d.steps = append(d.steps, ungpp)
-		return takes(0, "gpp alone")
-	case "form":
-		if err := takes(1, "form <field>"); err != nil {
-			return err
-		}
-		d.steps = append(d.steps, func(s string) (string, bool) { return formField(s, args[0]) })
-		return nil
-	case "from":
-		if err := takes(1, "from <text>"); err != nil {
-			return err
-		}
-		d.steps = append(d.steps, func(s string) (string, bool) {
-			i := strings.Index(s, args[0])
-			return s[max(i, 0):], i >= 0
-		})
-		return nil
-	}
-	d.shape = shapes[name]
-	switch d.shape {
+	switch d.shape = kind.shape; d.shape {
 	case shapeList:
-		if d.outer = ", \t"; len(args) > 0 {
-			d.outer = args[0]
-		}
-		if len(args) > 1 {
-			return errors.New("write list [<separators>]")
+		d.outer = " \t,"
+		if len(args) > 0 {
+			d.outer = " \t" + args[0]
 		}
 	case shapePairs:
-		if err := takes(2, "pairs <separators between pairs> <separators within a pair>"); err != nil {
-			return err
-		}
 		d.outer, d.inner = args[0], args[1]
-	case shapeJSON:
-		return takes(0, "json alone")
-	case shapeTC:
-		return takes(0, "tcf alone")
-	default:
-		return fmt.Errorf("unknown step %q: allowed are %s", name, allowedSteps())
 	}
 	return nil
 }
 
+var errEmptyWord = errors.New("a word is empty")
+
 func allowedSteps() string {
-	return strings.Join(transforms, ", ") + " and, at the end, list, pairs, json, tcf"
+	var steps, last []string
+	for _, kind := range stepKinds {
+		if kind.step != nil {
+			steps = append(steps, kind.word)
+		} else {
+			last = append(last, kind.word)
+		}
+	}
+	return strings.Join(steps, ", ") + " and, at the end, " + strings.Join(last, ", ")
+}
+
+// String is the word of the decode line that gives a value this shape.
+func (s shape) String() string {
+	for _, kind := range stepKinds {
+		if kind.step == nil && kind.shape == s {
+			return kind.word
+		}
+	}
+	return "word"
 }
 
 // unpercent undoes percent-encoding. JavaScript's libraries encode some
 // characters and leave others, so that nothing tells an encoded value from one
 // that is not; one that cannot be decoded is taken as it is.
-func unpercent(s string) (string, bool) {
+func unpercent(s string) (string, Reason) {
 	if decoded, err := url.PathUnescape(s); err == nil {
-		return decoded, true
+		return decoded, NoReason
 	}
-	return s, true
+	return s, NoReason
 }
 
-func unbase64(s string) (string, bool) {
+func unbase64(s string) (string, Reason) {
 	s = strings.TrimRight(s, "=")
 	encoding := base64.RawStdEncoding
 	if strings.ContainsAny(s, "-_") {
 		encoding = base64.RawURLEncoding
 	}
 	decoded, err := encoding.DecodeString(s)
-	return string(decoded), err == nil
+	if err != nil {
+		return "", Malformed
+	}
+	return string(decoded), NoReason
+}
+
+func from(s, text string) (string, Reason) {
+	if i := strings.Index(s, text); i >= 0 {
+		return s[i:], NoReason
+	}
+	return "", Malformed
 }
 
 // formField returns a field of a value in the format of
 // https://url.spec.whatwg.org/#application/x-www-form-urlencoded; "" if there
-// is none. Two that differ are no answer.
-func formField(s, field string) (value string, ok bool) {
+// is none.
+func formField(s, field string) (value string, doubt Reason) {
 	found := false
 	for pair := range strings.SplitSeq(s, "&") {
 		name, raw, _ := strings.Cut(pair, "=")
@@ -172,15 +192,21 @@ func formField(s, field string) (value string, ok bool) {
 			continue
 		}
 		v, err := url.QueryUnescape(raw)
-		if err != nil || found && v != value {
-			return s, false
+		switch {
+		case err != nil:
+			return "", Malformed
+		case found && v != value:
+			return "", Conflict
 		}
 		value, found = v, true
 	}
-	return value, true
+	return value, NoReason
 }
 
-func ungpp(s string) (string, bool) {
+func ungpp(s string) (string, Reason) {
 	tc, _, err := TCStringOfGPP(s) // "" where there is none
-	return tc, err == nil
+	if err != nil {
+		return "", Malformed
+	}
+	return tc, NoReason
 }

@@ -2,27 +2,22 @@ package consent
 
 import (
 	"encoding/json"
-	"io"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // maxDepth is how deep JSON may nest: far beyond what any platform writes.
 const maxDepth = 32
 
-// parseJSON reads a whole value. As in the browsers' JSON.parse, the last of
-// several members of one name counts.
+// parseJSON reads a whole value as the browsers' JSON.parse does: the last of
+// several members of one name counts, and numbers are floating-point.
 func parseJSON(s string) (v any, ok bool) {
 	if nesting(s) > maxDepth {
 		return nil, false
 	}
-	d := json.NewDecoder(strings.NewReader(s))
-	d.UseNumber() // ids are compared as they are spelled
-	if d.Decode(&v) != nil {
-		return nil, false
-	}
-	_, err := d.Token()
-	return v, err == io.EOF
+	err := json.Unmarshal([]byte(s), &v)
+	return v, err == nil
 }
 
 // nesting is how deep the arrays and objects in s nest, at the most.
@@ -51,23 +46,24 @@ func parseJSONTest(args []string) (test, bool) {
 		return nil, false
 	}
 	path, words := splitPath(args[0]), args[2:]
-	var holds func(any) bool
+	takesWords := false
+	var wanted func(any) bool
 	switch args[1] {
 	case "equals":
-		holds = func(v any) bool { return equalsAny(v, words) }
+		takesWords, wanted = true, func(v any) bool { return equalsAny(v, words) }
 	case "contains":
-		holds = func(v any) bool { return containsAll(v, words) }
+		takesWords, wanted = true, func(v any) bool { return containsAll(v, words) }
 	case "non_empty":
-		holds = isNonEmpty
+		wanted = isNonEmpty
 	case "exists", "missing":
-		holds = func(any) bool { return true }
+		wanted = func(v any) bool { return v != nil }
 	default:
 		return nil, false
 	}
-	wordless := args[1] != "equals" && args[1] != "contains"
+	reversed := args[1] == "missing"
 	return func(r *reading) (bool, Reason) {
-		return leadsTo(r.json, path, holds) != (args[1] == "missing"), NoReason
-	}, wordless == (len(words) == 0)
+		return leadsTo(r.json, path, wanted) != reversed, NoReason
+	}, takesWords == (len(words) > 0)
 }
 
 // splitPath splits a path into its keys; "." alone leads to the value itself.
@@ -94,23 +90,22 @@ func splitPath(s string) (keys []string) {
 // escapeKey makes one key of a path out of s.
 func escapeKey(s string) string { return strings.ReplaceAll(s, ".", `\.`) }
 
-// leadsTo reports whether the path leads from v to a value of which holds is
-// true.
-func leadsTo(v any, path []string, holds func(any) bool) bool {
+// leadsTo reports whether the path leads from v to a value that is wanted.
+func leadsTo(v any, path []string, wanted func(any) bool) bool {
 	if len(path) == 0 {
-		return holds(v)
+		return wanted(v)
 	}
 	members, _ := inside(v).(map[string]any)
 	if path[0] == "*" {
 		for _, member := range members {
-			if leadsTo(member, path[1:], holds) {
+			if leadsTo(member, path[1:], wanted) {
 				return true
 			}
 		}
 		return false
 	}
 	member, ok := members[path[0]]
-	return ok && leadsTo(member, path[1:], holds)
+	return ok && leadsTo(member, path[1:], wanted)
 }
 
 // inside is what a string that holds JSON holds; any other value as it is.
@@ -123,15 +118,18 @@ func inside(v any) any {
 	return v
 }
 
-// equalsAny compares a string, a number, true or false with words.
+// equalsAny compares a string, a number, true or false with words. A number is
+// spelled as JavaScript spells it, without an exponent.
 func equalsAny(v any, words []string) bool {
 	switch v := v.(type) {
 	case string:
 		return slices.Contains(words, v)
-	case json.Number:
-		return slices.Contains(words, v.String())
+	case float64:
+		var spelled [32]byte
+		number := strconv.AppendFloat(spelled[:0], v, 'f', -1, 64)
+		return slices.ContainsFunc(words, func(word string) bool { return word == string(number) })
 	case bool:
-		return slices.Contains(words, map[bool]string{true: "true", false: "false"}[v])
+		return slices.Contains(words, strconv.FormatBool(v))
 	default:
 		return false
 	}
@@ -139,12 +137,12 @@ func equalsAny(v any, words []string) bool {
 
 func containsAll(v any, words []string) bool {
 	members, _ := inside(v).([]any)
-	for _, word := range words {
-		if !slices.ContainsFunc(members, func(m any) bool { return equalsAny(m, []string{word}) }) {
+	for i := range words {
+		if !slices.ContainsFunc(members, func(member any) bool { return equalsAny(member, words[i:i+1]) }) {
 			return false
 		}
 	}
-	return len(members) > 0
+	return true
 }
 
 func isNonEmpty(v any) bool {

@@ -1,50 +1,106 @@
 package consent
 
 import (
+	"errors"
+	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
-// matchName reports whether a cookie's name fits a pattern. Names are compared
-// exactly; a "*" stands for one or more letters and digits, such as the number
-// of an account that a platform puts into its cookies' names.
-func matchName(pattern, name string) bool {
-	for {
-		before, after, star := strings.Cut(pattern, "*")
-		if !star {
-			return name == pattern
+// A pattern is a text in which each "*" stands for any number of letters and
+// digits, such as the number of an account that a platform puts into its
+// cookies' names. It holds what stands around the stars; without a star it
+// fits one text, exactly.
+type pattern []string
+
+func newPattern(s string) pattern { return strings.Split(s, "*") }
+
+// matches takes, for each star, all letters and digits that there are. That is
+// right because nothing behind a star begins with one; see checkPattern.
+func (p pattern) matches(s string) bool {
+	s, ok := strings.CutPrefix(s, p[0])
+	for _, part := range p[1:] {
+		if ok {
+			s, ok = strings.CutPrefix(skipAlphanumeric(s), part)
 		}
-		if !strings.HasPrefix(name, before) {
-			return false
-		}
-		name = name[len(before):]
-		rest := strings.TrimLeftFunc(name, isAlphanumeric)
-		if rest == name {
-			return false
-		}
-		pattern, name = after, rest
 	}
+	return ok && s == ""
 }
 
-// nameExpression is the pattern as a regular expression for whole names.
-func nameExpression(pattern string) string {
-	return strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, "[A-Za-z0-9]+")
-}
-
-// checkPattern finds stars that would not end where the rest of a name begins.
-func checkPattern(pattern string) bool {
-	for {
-		_, after, star := strings.Cut(pattern, "*")
-		if !star {
-			return true
+// expression is the pattern as a regular expression for whole texts.
+func (p pattern) expression() string {
+	var b strings.Builder
+	for i, part := range p {
+		if i > 0 {
+			b.WriteString("[A-Za-z0-9]*")
 		}
-		if after != "" && (after[0] == '*' || isAlphanumeric(rune(after[0]))) {
-			return false
-		}
-		pattern = after
+		b.WriteString(regexp.QuoteMeta(part))
 	}
+	return b.String()
 }
 
-func isAlphanumeric(c rune) bool {
+func skipAlphanumeric(s string) string {
+	for s != "" && isAlphanumeric(s[0]) {
+		s = s[1:]
+	}
+	return s
+}
+
+func isAlphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
+
+// checkPattern finds stars that would not end where the rest begins.
+func checkPattern(s string) error {
+	for i := range len(s) {
+		if s[i] == '*' && i+1 < len(s) && (s[i+1] == '*' || isAlphanumeric(s[i+1])) {
+			return fmt.Errorf("%q: behind a * there must be neither a letter, a digit nor another *", s)
+		}
+	}
+	return nil
+}
+
+// patterns fit what one of them fits.
+type patterns []pattern
+
+func newPatterns(texts []string) (ps patterns) {
+	for _, s := range texts {
+		ps = append(ps, newPattern(s))
+	}
+	return ps
+}
+
+func (ps patterns) expressions() (all []string) {
+	for _, p := range ps {
+		all = append(all, p.expression())
+	}
+	return all
+}
+
+func (ps patterns) matches(s string) bool {
+	return slices.ContainsFunc(ps, func(p pattern) bool { return p.matches(s) })
+}
+
+// parseNames reads the names of a cookie, each a pattern, white space between
+// them.
+func parseNames(s string) (patterns, error) {
+	names := strings.Fields(s)
+	if len(names) == 0 {
+		return nil, errors.New("the cookie's name is empty")
+	}
+	if len(names) > maxNames {
+		return nil, fmt.Errorf("a cookie with %d names: allowed are %d", len(names), maxNames)
+	}
+	for _, name := range names {
+		if strings.ContainsAny(name, "=;") {
+			return nil, fmt.Errorf("cookie name %q: a cookie's name has no white space, = or ;", name)
+		}
+		if err := checkPattern(name); err != nil {
+			return nil, fmt.Errorf("cookie name %w", err)
+		}
+	}
+	return newPatterns(names), nil
+}
+
+const maxNames = 8

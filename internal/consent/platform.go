@@ -20,14 +20,21 @@ type Platform struct {
 
 	optional bool // whether the rules without a category will do
 	rules    []platformRule
+	also     string // names of its other cookies, from which no answer is read
 }
 
 // A platformRule is a PackedRule in lines, as users write them. {category}
-// stands for one category, and {cookie} for the name of the first rule's cookie.
+// stands for one category, and {cookie}, in the cookie's name, for that of the
+// first rule.
 type platformRule struct {
 	cookie string
 	lines  string
 }
+
+const (
+	categoryMark = "{category}"
+	cookieMark   = "{cookie}"
+)
 
 // LookUp returns the platform with this name.
 func LookUp(name string) (Platform, bool) {
@@ -46,21 +53,8 @@ func PlatformNames() (names []string) {
 	return names
 }
 
-// PlatformOf returns the platform whose answer is in a cookie of this name, by
-// default; no pattern there fits two.
-func PlatformOf(cookie string) (Platform, bool) {
-	for _, p := range platforms {
-		for _, rule := range p.rules {
-			if matchName(strings.NewReplacer("{category}", "*", "{cookie}", p.rules[0].cookie).Replace(rule.cookie), cookie) {
-				return p, true
-			}
-		}
-	}
-	return Platform{}, false
-}
-
 // Cookie is the name of the platform's cookie, where a configuration names no
-// other; "*" in it stands for letters and digits, {category} for a category.
+// other, or its names; see [PackedRule]. {category} stands for a category.
 func (p Platform) Cookie() string { return p.rules[0].cookie }
 
 // Usage is how a consent line for the platform is written, behind the word
@@ -76,75 +70,104 @@ func (p Platform) Usage() string {
 	}
 }
 
-const (
-	categoryMark = "{category}"
-	cookieMark   = "{cookie}"
-)
-
-// maxCategories is how many categories a rule may name, each of which reads the
-// cookie once.
+// maxCategories is how many categories a rule may name.
 const maxCategories = 16
 
 // Compile returns the rules for these categories, all of which have to be
 // consented to, or for the platform's own if there are none. cookie is the name
 // of its cookie on this site, "" for the usual one.
 func (p Platform) Compile(cookie string, categories []string) ([]Rule, error) {
-	switch {
-	case p.Category == "" && len(categories) > 0:
-		return nil, fmt.Errorf("%s has no categories: its cookie says yes or no to all", p.Name)
-	case p.Category != "" && len(categories) == 0 && p.Defaults == nil && !p.optional:
-		return nil, fmt.Errorf("%s needs a category, since each site makes its own: %s", p.Name, p.Category)
-	case len(categories) > maxCategories:
-		return nil, fmt.Errorf("%s: %d categories, allowed are %d", p.Name, len(categories), maxCategories)
-	}
 	if len(categories) == 0 {
 		categories = p.Defaults
 	}
-	for i, category := range categories {
-		if category == "" || category == "or" || slices.Contains(categories[:i], category) {
-			return nil, fmt.Errorf("%s category %q: it is empty, a word of its own or given twice", p.Name, category)
-		}
+	if err := p.checkCategories(categories); err != nil {
+		return nil, err
 	}
 	if cookie == "" {
 		cookie = p.Cookie()
 	} else if strings.Contains(p.Cookie(), categoryMark) && !strings.Contains(cookie, categoryMark) && len(categories) > 1 {
 		return nil, fmt.Errorf("%s keeps each category in a cookie of its own: write %s where the category stands in the name", p.Name, categoryMark)
 	}
-
 	var compiled []Rule
 	for i, template := range p.rules {
 		if i == 0 {
 			template.cookie = cookie
 		}
-		each := categories
-		if !strings.Contains(template.cookie+template.lines, categoryMark) {
-			each = []string{""}
+		rules, err := template.compile(cookie, categories)
+		if err != nil {
+			return nil, fmt.Errorf("%s %w", p.Name, err)
 		}
-		for _, category := range each {
-			rule, err := template.fill(cookie, category).Compile()
-			if err != nil {
-				return nil, fmt.Errorf("%s %s: %w", p.Name, category, err)
-			}
-			compiled = append(compiled, rule)
-		}
+		compiled = append(compiled, rules...)
 	}
 	return compiled, nil
 }
 
+func (p Platform) checkCategories(categories []string) error {
+	switch {
+	case p.Category == "" && len(categories) > 0:
+		return fmt.Errorf("%s has no categories: its cookie says yes or no to all", p.Name)
+	case p.Category != "" && len(categories) == 0 && !p.optional:
+		return fmt.Errorf("%s needs a category, since each site makes its own: %s", p.Name, p.Category)
+	case len(categories) > maxCategories:
+		return fmt.Errorf("%s: %d categories, allowed are %d", p.Name, len(categories), maxCategories)
+	}
+	for i, category := range categories {
+		switch {
+		case category == "" || category == "or" || slices.Contains(categories[:i], category):
+			return fmt.Errorf("%s category %q: it is empty, a word of its own or given twice", p.Name, category)
+		case strings.ContainsAny(category, "*{}"):
+			return fmt.Errorf("%s category %q: no * and no braces, a category is named in full", p.Name, category)
+		}
+	}
+	return nil
+}
+
+// compile returns the rules that the template comes to: one for each category
+// that has a cookie of its own, else one that asks for all of them at once.
+func (t platformRule) compile(cookie string, categories []string) (rules []Rule, err error) {
+	if !strings.Contains(t.cookie+t.lines, categoryMark) {
+		categories = []string{""}
+	}
+	var last *packed
+	ownCookies := strings.Contains(t.cookie, categoryMark)
+	for _, category := range categories {
+		if ownCookies && strings.ContainsAny(category, " \t\r\n") {
+			return nil, fmt.Errorf("category %q: it stands in a cookie's name, which has no white space", category)
+		}
+		rule, err := t.fill(cookie, category).compile()
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", category, err)
+		case last == nil || ownCookies:
+			rules = append(rules, rule)
+			last = rule
+		default:
+			last.questions = append(last.questions, rule.questions...)
+		}
+	}
+	return rules, nil
+}
+
 // fill puts a category and the cookie's name where they stand in the template.
 func (t platformRule) fill(cookie, category string) (rule PackedRule) {
-	names := strings.NewReplacer(categoryMark, category, cookieMark, cookie)
-	rule.Cookie = names.Replace(t.cookie)
+	rule.Cookie = strings.ReplaceAll(t.cookie, categoryMark, category)
+	if strings.Contains(t.cookie, cookieMark) {
+		var names []string
+		for name := range strings.FieldsSeq(cookie) {
+			names = append(names, strings.ReplaceAll(rule.Cookie, cookieMark, name))
+		}
+		rule.Cookie = strings.Join(names, " ")
+	}
 	for line := range strings.Lines(t.lines) {
 		words := strings.Fields(line)
-		if len(words) == 0 {
-			continue
-		}
 		for i, word := range words {
 			if i > 1 && words[i-1] == "json" { // a path
 				word = strings.ReplaceAll(word, categoryMark, escapeKey(category))
 			}
-			words[i] = names.Replace(word)
+			words[i] = strings.ReplaceAll(word, categoryMark, category)
+		}
+		if len(words) == 0 {
+			continue
 		}
 		switch words[0] {
 		case "decode":
@@ -156,21 +179,4 @@ func (t platformRule) fill(cookie, category string) (rule PackedRule) {
 		}
 	}
 	return rule
-}
-
-// unseen are platforms that give the edge nothing to read, and why.
-var unseen = map[string]string{
-	"usercentrics": "it keeps its answer in the browser's storage, which no request shows",
-	"termly":       "it keeps its answer in the browser's storage, which no request shows",
-	"silktide":     "it keeps its answer in the browser's storage, which no request shows",
-	"osano":        "its cookie is encrypted (for the older open-source cookieconsent, write insites)",
-	"sourcepoint":  "its cookie holds nothing but an id; where it keeps a TC string, write tcf",
-	"shopify":      "it sets its consent cookie no longer",
-}
-
-// Unseen says why the edge cannot read the answer of the platform with this
-// name; ok is false if it is not known for that.
-func Unseen(name string) (why string, ok bool) {
-	why, ok = unseen[name]
-	return why, ok
 }

@@ -6,16 +6,30 @@ package consent
 // not been answered; such a category is new to the visitor, or misspelled in
 // the configuration.
 //
+// Where the law lets a site go ahead until the visitor objects, platforms write
+// a yes of their own accord. No such yes counts; a comment says where nothing
+// tells it from a visitor's.
+//
 // Names of cookies and categories are the platforms' defaults.
 var platforms = []Platform{
 	{
+		// interaction 3 is the banner's being closed, which leaves what stood
+		// there before; a visitor who is to be asked again has not answered yet
 		Name: "onetrust", Category: "a group's id, such as C0002", Defaults: []string{"C0002"},
-		rules: []platformRule{{"OptanonConsent", `
+		rules: []platformRule{
+			{"OptanonConsent", `
 			decode form groups
 			decode pairs , :
 			answered cookie OptanonAlertBoxClosed
 			answered pair {category} 0 1
-			granted pair {category} 1`}},
+			granted pair {category} 1`},
+			{"{cookie}", `
+			decode pairs & =
+			answered not pair AwaitingReconsent true
+			answered not pair intType 3
+			granted not pair AwaitingReconsent true`},
+		},
+		also: "OptanonAlertBoxClosed OTAdditionalConsentString",
 	},
 	{
 		// 0 is what it writes of a visitor who refused everything, -1 of one
@@ -25,11 +39,14 @@ var platforms = []Platform{
 			decode percent
 			decode pairs ,{} :
 			answered equals 0 or pair method explicit
+			answered equals 0 or pair {category} true false
 			granted pair {category} true`}},
+		also: "CookieConsentBulkSetting-* CookieConsentBulkTicket",
 	},
 	{
-		// consent:no beside a category's yes is how it writes that someone has
-		// not opted out
+		// Under the laws of the US, consent:yes means "opted out" and consent:no
+		// stands beside a yes to every category. Only a category that a site
+		// exempts from the opting-out there looks as if it had been accepted.
 		Name: "cookieyes", Category: "such as analytics", Defaults: []string{"analytics"},
 		rules: []platformRule{{"cookieyes-consent", `
 			decode percent
@@ -38,6 +55,7 @@ var platforms = []Platform{
 			answered pair {category} no or pair consent yes
 			answered pair {category} no yes
 			granted pair {category} yes`}},
+		also: "cky-consent cky-action cookieyes-*",
 	},
 	{
 		Name: "didomi", Category: "the id of a purpose, such as analytics-x7Kd2",
@@ -46,6 +64,7 @@ var platforms = []Platform{
 			decode base64
 			decode json
 			answered json purposes.enabled contains {category} or json purposes.disabled contains {category}
+			answered not json purposes.enabled contains {category} or not json purposes.disabled contains {category}
 			granted json purposes.enabled contains {category}`}},
 	},
 	{
@@ -55,9 +74,11 @@ var platforms = []Platform{
 		rules: []platformRule{{"_iub_cs-*", `
 			decode percent
 			decode json
+			answered json purposes.{category} equals true false or json purposes missing
 			answered json purposes.{category} equals true false or json consent equals true false
-			granted json purposes.{category} equals true or json consent equals true
-			granted json purposes.{category} equals true or json purposes missing`}},
+			granted json purposes.{category} equals true or json purposes missing
+			granted json purposes.{category} equals true or json consent equals true`}},
+		also: "_iub_cs-*-* _iub_previous_preference_id",
 	},
 	{
 		// dismiss closes a notice; it is no yes
@@ -68,35 +89,49 @@ var platforms = []Platform{
 			granted equals allow`}},
 	},
 	{
+		// Where it does not ask, it still writes what it takes for granted; in
+		// notice_behavior, which lasts for a session, it says where it asks.
 		Name: "trustarc", Category: "the number of a level, such as 2", Defaults: []string{"2"},
 		rules: []platformRule{{"cmapi_cookie_privacy", `
 			decode percent
-			decode list
+			decode list ,_|
+			answered has permit
 			answered cookie notice_gdpr_prefs
+			answered has required or cookie notice_behavior expressed,* expressed|*
 			granted has {category}`}},
+		also: "notice_gdpr_prefs notice_preferences notice_behavior cmapi_gtm_bl TAconsentID",
 	},
 	{
-		// where it asks for no consent it allows all by itself, without the
-		// banner's being dismissed
+		// Where it asks for no consent it allows all by itself, without the
+		// banner's being dismissed. A site that takes statistics for exempt has
+		// them allowed whatever the visitor says, and nothing tells.
 		Name: "complianz", Category: "preferences, statistics or marketing", Defaults: []string{"statistics"},
-		rules: []platformRule{{"cmplz_{category}", `
+		rules: []platformRule{{"cmplz_{category} cmplz_rt_{category}", `
 			answered cookie cmplz_banner-status dismissed or cookie cmplz_rt_banner-status dismissed
 			answered equals allow deny
 			granted equals allow`}},
+		also: "cmplz_banner-status cmplz_policy_id cmplz_consented_services cmplz_saved_categories cmplz_rt_banner-status",
 	},
 	{
+		// what the site's own platform tells this interface, also where that
+		// platform allows all without asking, and nothing tells
 		Name: "wp_consent_api", Category: "such as statistics", Defaults: []string{"statistics"},
 		rules: []platformRule{{"wp_consent_{category}", `
 			answered equals allow deny
 			granted equals allow`}},
+		also: "wp_consent_*-*",
 	},
 	{
+		// under each group's number the services consented to; a site that lets
+		// visitors of some countries in unasked writes the same, and nothing tells
 		Name: "real_cookie_banner", Category: "the number of a service, such as 15",
-		rules: []platformRule{{"real_cookie_banner-v:*_blog:*_path:*", `
+		rules: []platformRule{{"real_cookie_banner-v:*_blog:*_path:* real_cookie_banner-v:*_blog:*_path:*-lang:* real_cookie_banner-v:*_blog:*_path:*-lang:*-*", `
 			decode percent
 			decode from {
 			decode json
+			answered json . non_empty
 			granted json * contains {category}`}},
+		also: "real_cookie_banner-v:*_blog:*_path:*-*",
 	},
 	{
 		Name: "borlabs", Category: "a group's id, such as statistics", Defaults: []string{"statistics"},
@@ -107,6 +142,8 @@ var platforms = []Platform{
 			granted json consents.{category} non_empty or json consents.{category} equals true`}},
 	},
 	{
+		// The cookies of categories are there from the first visit. A refusal
+		// may take them away and leave the other cookie's no.
 		Name: "cookie_law_info", Category: "such as analytics", Defaults: []string{"analytics"},
 		rules: []platformRule{
 			{"cookielawinfo-checkbox-{category}", `
@@ -117,6 +154,7 @@ var platforms = []Platform{
 			answered equals yes no
 			granted equals yes`},
 		},
+		also: "cookielawinfo-checkbox-*-* CookieLawInfoConsent cli_user_preference",
 	},
 	{
 		Name: "moove", Category: "thirdparty or advanced", Defaults: []string{"thirdparty"},
@@ -152,12 +190,17 @@ var platforms = []Platform{
 			granted pair {category} true`}},
 	},
 	{
+		// Categories that were never switched on are left out. With its IAB
+		// module, there are none; a legitimate interest is neither yes nor no.
 		Name: "civic", Category: "the name of a category, such as analytics", Defaults: []string{"analytics"},
 		rules: []platformRule{{"CookieControl", `
 			decode percent
 			decode json
 			answered json interactedWith equals true
+			answered json optionalCookies exists
+			answered json optionalCookies.{category} equals accepted revoked or json optionalCookies.{category} missing
 			granted json optionalCookies.{category} equals accepted`}},
+		also: "CookieControlTC",
 	},
 	{
 		Name: "axeptio", Category: "the name of a vendor, such as kapa",
@@ -167,13 +210,18 @@ var platforms = []Platform{
 			answered json $$completed equals true
 			answered json {category} equals true false
 			granted json {category} equals true`}},
+		also: "axeptio_authorized_vendors axeptio_all_vendors",
 	},
 	{
+		// an acceptance without categories is an older one, of all of them or
+		// of none that are known
 		Name: "cookie_script", Category: "such as performance", Defaults: []string{"performance"},
 		rules: []platformRule{{"CookieScriptConsent", `
 			decode percent
 			decode json
 			answered json action equals accept reject
+			answered json action equals reject or json categories exists
+			granted json action equals accept
 			granted json categories contains {category}`}},
 	},
 	{
@@ -190,22 +238,31 @@ var platforms = []Platform{
 			decode percent
 			decode json
 			answered json consents_approved contains {category} or json consents_denied contains {category}
+			answered not json consents_approved contains {category} or not json consents_denied contains {category}
 			granted json consents_approved contains {category}`}},
 	},
 	{
+		// the purposes consented to, __1_51__ or ____; only with the setting for
+		// the simplified format
 		Name: "consentmanager", Category: "the number of a purpose, such as 51",
 		rules: []platformRule{{"__cmpcpc*", `
+			decode from __
 			decode list _
 			granted has {category}`}},
+		also: "__cmpconsent* __cmpcvc* __cmpccc* __cmpcc",
 	},
 	{
+		// In the other cookie, _ketch_consent_v1_, nothing tells a visitor's yes
+		// from what is granted until someone objects; here the legal basis does.
 		Name: "ketch", Category: "the code of a purpose, such as analytics", Defaults: []string{"analytics"},
-		rules: []platformRule{{"_ketch_consent_v1_", `
+		rules: []platformRule{{"_swb_consent_", `
 			decode percent
 			decode base64
 			decode json
-			answered json {category}.status equals granted denied or json {category} equals granted denied
-			granted json {category}.status equals granted or json {category} equals granted`}},
+			answered json purposes.{category}.allowed equals true false
+			answered json purposes.{category}.allowed equals false or json purposes.{category}.legalBasisCode equals consent_optin
+			granted json purposes.{category}.allowed equals true`}},
+		also: "_ketch_consent_v1_ _swb",
 	},
 	{
 		Name: "transcend", Category: "the name of a purpose, such as Analytics", Defaults: []string{"Analytics"},
@@ -224,6 +281,7 @@ var platforms = []Platform{
 			decode pairs ,_ :
 			answered pair {category} true false
 			granted pair {category} true`}},
+		also: "__hs_opt_out __hs_initial_opt_in",
 	},
 	{
 		Name: "drupal_eucc", Category: "the machine name of a category", optional: true,
@@ -236,6 +294,7 @@ var platforms = []Platform{
 			decode json
 			granted json . contains {category}`},
 		},
+		also: "cookie-agreed-version",
 	},
 	{
 		// purposes 1, to store on and read from the device, and 8, to measure
@@ -245,13 +304,15 @@ var platforms = []Platform{
 			decode percent
 			decode tcf
 			granted purposes {category}`}},
+		also: "addtl_consent",
 	},
 	{
 		Name: "gpp", Category: "the number of a purpose, from 1 to 24", Defaults: []string{"1", "8"},
-		rules: []platformRule{{"__gpp", `
+		rules: []platformRule{{"__gpp IABGPP_HDR_GppString", `
 			decode percent
 			decode gpp
 			decode tcf
 			granted purposes {category}`}},
+		also: "__gpp_sid IABGPP_GppSID",
 	},
 }

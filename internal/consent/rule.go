@@ -3,7 +3,6 @@ package consent
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -14,9 +13,11 @@ import (
 // All lines of Answered must hold, or the visitor has made no choice; without
 // such lines any value that is not empty is a choice. Then all lines of Granted
 // must hold, or the choice was a no. Within a line, the word "or" joins tests
-// one of which is enough.
+// one of which is enough, and "not" turns the test behind it round.
 type PackedRule struct {
-	// Cookie is the cookie's name; a "*" in it stands for letters and digits.
+	// Cookie is the cookie's name; several, between white space, for one that
+	// goes by several names. A "*" in a name stands for any number of letters
+	// and digits.
 	Cookie string
 	// Decode are the steps; see [PackedRule.Compile].
 	Decode [][]string
@@ -37,7 +38,8 @@ type PackedRule struct {
 //
 // and at the end, unless the value is then one word,
 //
-//	list [<separators>]        words; by default between white space and commas
+//	list [<separators>]        words between white space and separators, which
+//	                           are commas by default
 //	pairs <outer> <inner>      keys with values; outer characters separate the
 //	                           pairs, inner ones a key from its value
 //	json
@@ -52,99 +54,124 @@ type PackedRule struct {
 //	json <path> contains <word>...   the path leads to a list with all of them
 //	json <path> non_empty            the path leads to a list, an object or a
 //	                                 string, and there is something in it
-//	json <path> exists|missing       the path leads to anything, or to nothing
+//	json <path> exists|missing       the path leads to anything, or to nothing;
+//	                                 null is nothing
 //	purposes <n>...                  all of these purposes are consented to
 //	publisher_purposes <n>...        the same, in the publisher's own segment
-//	cookie <name> [<word>...]        another cookie has one of the words, or any
-//	                                 value
+//	cookie <name> [<word>...]        another cookie has one of the words, in
+//	                                 which a "*" stands for letters and digits,
+//	                                 or any value
 //
 // A path is keys between dots; \. is a dot within one, a "*" is any key, and "."
 // alone is the whole. A string that itself holds JSON is read on inside.
+//
+// What cannot be read without doubt is Unknown: a value over 8 KiB, or one that
+// the steps do not fit; JSON that nests deeper than 32; copies of the cookie, or
+// keys of pairs, that contradict each other.
 func (r PackedRule) Compile() (Rule, error) {
-	if err := checkName(r.Cookie); err != nil {
+	p, err := r.compile()
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// The most lines that a rule may have, and words in one.
+const (
+	maxLines = 32
+	maxWords = 64
+)
+
+func (r PackedRule) compile() (p *packed, err error) {
+	p = &packed{}
+	if p.names, err = parseNames(r.Cookie); err != nil {
 		return nil, err
 	}
 	if len(r.Granted) == 0 {
 		return nil, errors.New("there is no granted line, so that nothing would ever be a yes")
 	}
-	p := packed{cookie: r.Cookie}
-	for _, words := range r.Decode {
-		if err := p.decoder.add(words); err != nil {
-			return nil, fmt.Errorf("decode %s: %w", strings.Join(words, " "), err)
-		}
-	}
-	for _, lines := range []struct {
+	var q question
+	for _, part := range []struct {
 		name  string
-		words [][]string
-		to    *[]line
+		lines [][]string
+		parse func(words []string) error
 	}{
-		{"answered", r.Answered, &p.answered},
-		{"granted", r.Granted, &p.granted},
+		{"decode", r.Decode, p.decoder.add},
+		{"answered", r.Answered, func(words []string) error { return q.answered.add(words, p.decoder.shape) }},
+		{"granted", r.Granted, func(words []string) error { return q.granted.add(words, p.decoder.shape) }},
 	} {
-		for _, words := range lines.words {
-			l, err := parseLine(words, p.decoder.shape)
-			if err != nil {
-				return nil, fmt.Errorf("%s %s: %w", lines.name, strings.Join(words, " "), err)
+		if len(part.lines) > maxLines {
+			return nil, fmt.Errorf("%d %s lines: allowed are %d", len(part.lines), part.name, maxLines)
+		}
+		for _, words := range part.lines {
+			if len(words) > maxWords {
+				return nil, fmt.Errorf("a %s line of %d words: allowed are %d", part.name, len(words), maxWords)
 			}
-			*lines.to = append(*lines.to, l)
-			p.others = append(p.others, cookiesOf(words)...)
+			if err := part.parse(words); err != nil {
+				return nil, fmt.Errorf("%s %s: %w", part.name, strings.Join(words, " "), err)
+			}
+			q.cookies = append(q.cookies, cookiesOf(words)...)
 		}
 	}
-	return &p, nil
+	p.questions = []question{q}
+	return p, nil
 }
 
-// checkName finds mistakes in the name, or the pattern, of a cookie.
-func checkName(name string) error {
-	switch {
-	case name == "":
-		return errors.New("the cookie's name is empty")
-	case strings.ContainsAny(name, "=; \t\r\n"):
-		return fmt.Errorf("cookie name %q: a cookie's name has no white space, = or ;", name)
-	case !checkPattern(name):
-		return fmt.Errorf("cookie name %q: behind a * there must be neither a letter, a digit nor another *", name)
-	default:
-		return nil
-	}
-}
-
-// packed is a PackedRule that is ready to be asked.
+// packed is a PackedRule that is ready to be asked, or several that differ in
+// their tests alone.
 type packed struct {
-	cookie            string
-	others            []string // cookies that tests are about
-	decoder           decoder
-	answered, granted []line
+	names     patterns
+	decoder   decoder
+	questions []question
+}
+
+// A question is the tests that tell a choice from none, and a yes from a no.
+type question struct {
+	answered, granted lines
+	cookies           patterns // other ones that the tests are about
 }
 
 // Cookies implements Rule.
-func (p *packed) Cookies() (names []string) {
-	names = append(names, nameExpression(p.cookie))
-	for _, name := range p.others {
-		names = append(names, regexp.QuoteMeta(name))
+func (p *packed) Cookies() []string {
+	names := p.names.expressions()
+	for _, q := range p.questions {
+		names = append(names, q.cookies.expressions()...)
 	}
 	return names
 }
 
 // Find implements Rule.
-func (p *packed) Find(lines []string) Finding {
-	return findCookies(lines, p.cookie, matchName, func(value string) Finding { return p.judge(value, lines) })
+func (p *packed) Find(header []string) Finding {
+	return findCookies(header, p.names.matches, func(value string) Finding { return p.judge(value, header) })
 }
 
-func (p *packed) judge(value string, lines []string) Finding {
-	r, ok := p.decoder.decode(value)
+// judge gives the most careful answer to the questions.
+func (p *packed) judge(value string, header []string) Finding {
+	r, doubt := p.decoder.decode(value)
 	switch {
+	case doubt != NoReason:
+		return Finding{Unknown, doubt}
 	case r.text == "":
 		return unanswered
-	case !ok:
-		return malformed
 	}
-	r.lines = lines
-	switch holds, doubt := all(p.answered, &r); {
+	r.header = header
+	most := granted
+	for i := range p.questions {
+		if f := p.questions[i].put(&r); f.Verdict < most.Verdict {
+			most = f
+		}
+	}
+	return most
+}
+
+func (q *question) put(r *reading) Finding {
+	switch holds, doubt := q.answered.hold(r); {
 	case doubt != NoReason:
 		return Finding{Unknown, doubt}
 	case !holds:
 		return unanswered
 	}
-	switch holds, doubt := all(p.granted, &r); {
+	switch holds, doubt := q.granted.hold(r); {
 	case doubt != NoReason:
 		return Finding{Unknown, doubt}
 	case !holds:

@@ -78,7 +78,7 @@ var (
 
 // Rule reads one aspect of consent from the lines of the Cookie header.
 type Rule interface {
-	Find(lines []string) Finding
+	Find(header []string) Finding
 	// Cookies are what the cookies are called that Find reads: regular
 	// expressions, each for whole names.
 	Cookies() []string
@@ -86,13 +86,13 @@ type Rule interface {
 
 // Find combines rules to the most careful verdict: any denied is denied, else
 // any unknown is unknown, else granted. Without rules it is Unknown.
-func Find(rules []Rule, lines []string) Finding {
+func Find(rules []Rule, header []string) Finding {
 	if len(rules) == 0 {
 		return unanswered
 	}
 	most := granted
 	for _, rule := range rules {
-		if f := rule.Find(lines); f.Verdict < most.Verdict {
+		if f := rule.Find(header); f.Verdict < most.Verdict {
 			most = f
 		}
 	}

@@ -87,7 +87,7 @@ func FuzzExtend(f *testing.F) {
 		if got, want := again.Script(e.Script), p.Script(e.Script); !again.unread && got != want {
 			t.Errorf("once it is sent, %+v; before, %+v", got, want)
 		}
-		if got, want := again.Inline(e.Inline), p.Inline(e.Inline); !again.unread && got != want {
+		if got, want := again.Inline(e.Inline[0]), p.Inline(e.Inline[0]); !again.unread && got != want {
 			t.Errorf("once it is sent, %+v; before, %+v", got, want)
 		}
 		again.Extend(e)

@@ -1,0 +1,66 @@
+package consent
+
+import "strings"
+
+// PlatformOf returns the platform to which a cookie of this name belongs, by
+// default: one that holds its answer, or goes with it. No pattern there fits
+// the cookies of two platforms.
+func PlatformOf(cookie string) (Platform, bool) {
+	for _, p := range platforms {
+		for _, names := range p.cookies() {
+			if names.matches(cookie) {
+				return p, true
+			}
+		}
+	}
+	return Platform{}, false
+}
+
+// cookies are the names of all cookies of the platform.
+func (p Platform) cookies() (all []patterns) {
+	marks := strings.NewReplacer(categoryMark, "*", cookieMark, p.rules[0].cookie)
+	for _, rule := range p.rules {
+		all = append(all, newPatterns(strings.Fields(marks.Replace(rule.cookie))))
+	}
+	return append(all, newPatterns(strings.Fields(p.also)))
+}
+
+// An unseenPlatform gives the edge nothing to read.
+type unseenPlatform struct {
+	name    string
+	why     string
+	cookies string // names of those that it sets all the same
+}
+
+const inStorage = "it keeps its answer in the browser's storage, which no request shows"
+
+var unseenPlatforms = []unseenPlatform{
+	{"usercentrics", inStorage, ""},
+	{"termly", inStorage, ""},
+	{"silktide", inStorage, ""},
+	{"osano", "its cookie is encrypted (for the older open-source cookieconsent, write insites)", "osano_consentmanager osano_consentmanager_uuid osano_consentmanager_expdate"},
+	{"sourcepoint", "its cookie holds nothing but an id; where it keeps a TC string, write tcf", "consentUUID consentDate"},
+	{"shopify", "it sets its consent cookie no longer", "_tracking_consent _cmp_a"},
+}
+
+// Unseen says why the edge cannot read the answer of the platform with this
+// name; ok is false if it is not known for that.
+func Unseen(name string) (why string, ok bool) {
+	for _, p := range unseenPlatforms {
+		if p.name == name {
+			return p.why, true
+		}
+	}
+	return "", false
+}
+
+// UnseenOf returns the platform to which a cookie of this name belongs, and why
+// the edge cannot read its answer; ok is false if it is not known for that.
+func UnseenOf(cookie string) (name, why string, ok bool) {
+	for _, p := range unseenPlatforms {
+		if newPatterns(strings.Fields(p.cookies)).matches(cookie) {
+			return p.name, p.why, true
+		}
+	}
+	return "", "", false
+}
