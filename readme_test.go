@@ -455,7 +455,8 @@ func TestTheDocsHaveEveryPlatform(t *testing.T) {
 				t.Errorf("%s: the row does not say that the default is %s: %q", name, want, row)
 			}
 		}
-		cookie := strings.NewReplacer("{category}", cmp.Or(strings.Join(platform.Defaults, ""), "?")).Replace(platform.Cookie())
+		cookie := strings.Fields(platform.Cookie())[0] // the others are variants of it
+		cookie = strings.ReplaceAll(cookie, "{category}", strings.Join(platform.Defaults, ""))
 		if row := tableRow(text, "| `"+name+"` | "); !strings.Contains(row, "| `"+cookie+"`") {
 			t.Errorf("%s: the cookie is %s, the row says %q", name, cookie, row)
 		}
