@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,9 +46,7 @@ func judge[T any](t *testing.T, stdin []string, args ...string) (answers []T) {
 		missing(t, "node", "install Node.js")
 	}
 	for _, library := range []string{"@iabtcf/core", "@iabgpp/cmpapi"} {
-		if _, err := os.Stat(filepath.Join("node_modules", library)); err != nil {
-			missing(t, library, "run npm --prefix e2e ci")
-		}
+		needModule(t, library)
 	}
 	cmd := exec.Command("node", append([]string{"tcf.mjs"}, args...)...)
 	cmd.Stdin = strings.NewReader(strings.Join(stdin, "\n"))
