@@ -21,7 +21,9 @@ type contender struct {
 	program program
 	page    string // the origin's kind of page
 	cookies string
+	ours    bool // it has the directive
 	tagged  bool // what it answers holds the tag
+	newID   bool // and the visitor gets an id
 	coding  string
 	target  func(size int) float64 // the most that its CPU time may be; nil for none
 }
@@ -56,10 +58,10 @@ func newFields(caddyBinary, nginxBinary string, canFilter bool) []field {
 	identity := field{name: "identity", contenders: []contender{
 		{name: "Caddy", program: caddy(caddyBinary, ""), page: "html", cookies: withConsent},
 		{name: "Caddy, once more", program: caddy(caddyBinary, ""), page: "html", cookies: withConsent},
-		{name: "no consent", program: caddy(caddyBinary, deflector()), page: "html", cookies: withoutConsent, target: unchanged},
-		{name: "not HTML", program: caddy(caddyBinary, deflector()), page: "other", cookies: withConsent, target: unchanged},
-		{name: "tag", program: caddy(caddyBinary, deflector()), page: "html", cookies: withConsent, tagged: true, target: inserted},
-		{name: "tag and a new id", program: caddy(caddyBinary, deflector()), page: "html", cookies: firstVisit, tagged: true, target: inserted},
+		{name: "no consent", program: caddy(caddyBinary, deflector()), ours: true, page: "html", cookies: withoutConsent, target: unchanged},
+		{name: "not HTML", program: caddy(caddyBinary, deflector()), ours: true, page: "other", cookies: withConsent, target: unchanged},
+		{name: "tag", program: caddy(caddyBinary, deflector()), ours: true, page: "html", cookies: withConsent, tagged: true, target: inserted},
+		{name: "tag and a new id", program: caddy(caddyBinary, deflector()), ours: true, page: "html", cookies: firstVisit, tagged: true, newID: true, target: inserted},
 	}}
 	if nginxBinary != "" {
 		identity.contenders = append(identity.contenders,
@@ -122,8 +124,8 @@ func (c contender) check(v *visitor, page []byte) error {
 	if !bytes.Equal(got, want) {
 		return fmt.Errorf("a page of %d bytes that is not the one of %d that was expected: %.200q", len(got), len(want), got)
 	}
-	if mints := strings.HasPrefix(header.Get("Set-Cookie"), "kapa_web_id="); mints != (c.cookies == firstVisit && strings.Contains(c.name, "id")) {
-		return fmt.Errorf("an id is set: %v", mints)
+	if mints := strings.HasPrefix(header.Get("Set-Cookie"), "kapa_web_id="); mints != c.newID {
+		return fmt.Errorf("an id is set: %v, want %v", mints, c.newID)
 	}
 	return nil
 }

@@ -60,14 +60,14 @@ const repository = ".."
 
 func main() {
 	short := flag.Bool("short", false, "one round with short pages: whether everything works, no figures to go by")
-	rounds := flag.Int("rounds", 21, "how often each contender has its turn")
+	rounds := flag.Int("rounds", 7, "how often all of it is measured, each time by servers that are started anew")
 	svg := flag.String("svg", "", "write a chart to this file")
 	only := flag.String("field", "", "measure only this field")
 	flag.Parse()
 
-	p := plan{sizes: []int{8 << 10, 64 << 10, 512 << 10, 8 << 20}, rounds: *rounds, slice: 150 * time.Millisecond, connections: 4}
+	p := plan{sizes: []int{8 << 10, 64 << 10, 512 << 10, 8 << 20}, rounds: *rounds, turns: 12, turn: 20 * time.Millisecond, connections: 4}
 	if *short {
-		p.sizes, p.rounds, p.slice = []int{8 << 10, 64 << 10}, 1, 20*time.Millisecond
+		p.sizes, p.rounds, p.turns = []int{8 << 10, 64 << 10}, 1, 1
 	}
 	if err := run(p, *only, *svg); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -102,23 +102,28 @@ func run(p plan, only, svg string) error {
 		return err
 	}
 	defer o.close()
+	if err := splitCores(); err != nil {
+		fmt.Printf("The servers share their cores with what asks them: %v\n", err)
+	}
 	begin := time.Now()
-	var heats []heat
+	var heats []*heat
 	for _, f := range newFields(binary, nginxBinary, canFilter) {
-		if only != "" && f.name != only {
-			continue
-		}
-		for _, size := range p.sizes {
-			h, err := measure(f, size, o, dir, p)
-			if err != nil {
-				return err
+		if only == "" || f.name == only {
+			for _, size := range p.sizes {
+				heats = append(heats, &heat{field: f, size: size, results: make([]result, len(f.contenders))})
 			}
-			heats = append(heats, h)
-			fmt.Fprintf(os.Stderr, "%4.0f s  %s, %s\n", time.Since(begin).Seconds(), f.name, sizeName(size))
 		}
 	}
 	if heats == nil {
 		return fmt.Errorf("there is no field %q", only)
+	}
+	for round := range p.rounds {
+		for _, h := range heats {
+			if err := h.round(o, dir, p); err != nil {
+				return err
+			}
+		}
+		fmt.Fprintf(os.Stderr, "round %d of %d, %.0f s\n", round+1, p.rounds, time.Since(begin).Seconds())
 	}
 	fmt.Println(machine(p, begin))
 	if err := report(os.Stdout, heats); err != nil {
@@ -139,6 +144,6 @@ func machine(p plan, begin time.Time) string {
 			cpu = strings.TrimSpace(strings.TrimLeft(name, "\t :"))
 		}
 	}
-	return fmt.Sprintf("%d cores of %s, %s, %s; %d rounds over %d connections, %.0f s",
+	return fmt.Sprintf("%d cores of %s, %s, %s; %d rounds, %d connections, %.0f s",
 		runtime.NumCPU(), cpu, runtime.GOOS, runtime.Version(), p.rounds, p.connections, time.Since(begin).Seconds())
 }

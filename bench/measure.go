@@ -9,117 +9,151 @@ import (
 // plan bounds what is measured.
 type plan struct {
 	sizes       []int
-	rounds      int
-	slice       time.Duration // how long each contender is loaded in a round
+	rounds      int           // each with servers that are started anew
+	turns       int           // of each contender in a round
+	turn        time.Duration // about how long one takes
 	connections int
-}
-
-// result is what was measured of one contender, a value for each round.
-type result struct {
-	contender
-	cpu       []float64 // microseconds of the server's process per request
-	rate      []float64 // requests per second
-	firstByte []float64 // microseconds, the round's median
-	memory    float64   // the most that was resident, in MB
 }
 
 // heat is a field measured with pages of one size.
 type heat struct {
-	field   string
+	field   field
 	size    int
-	results []result
+	results []result // of each contender
 }
 
-// measure has the contenders of f take turns, in another order each round, so
-// that whatever else the machine does meets all of them.
-func measure(f field, size int, o *origin, dir string, p plan) (heat, error) {
-	h := heat{field: f.name, size: size, results: make([]result, len(f.contenders))}
-	servers := make([]*server, len(f.contenders))
-	visitors := make([]*visitor, len(f.contenders))
+// result is what was measured, a value for each round.
+type result struct {
+	cpu       []float64 // microseconds of the server's process per request
+	rate      []float64 // requests per second
+	firstByte []float64 // microseconds
+	memory    []float64 // the most that was resident, in MB
+}
+
+// entrant is a contender in a round: its server, and who asks it.
+type entrant struct {
+	contender
+	server  *server
+	visitor *visitor
+
+	cpu, rate, firstByte []float64 // of each turn, and of each answer
+}
+
+// round measures all contenders once more. They take turns, each time in
+// another order, so that whatever else the machine does meets all of them, and
+// whatever a process is dealt at its start (where its memory lies, how long
+// its hash tables' chains are) lasts for one round.
+func (h *heat) round(o *origin, dir string, p plan) error {
+	entrants := make([]*entrant, len(h.field.contenders))
 	defer func() {
-		for i := range servers {
-			if visitors[i] != nil {
-				visitors[i].close()
-			}
-			if servers[i] != nil {
-				servers[i].stop()
+		for _, e := range entrants {
+			if e != nil {
+				e.leave()
 			}
 		}
 	}()
-
-	requests := 0 // of a slice: the same for all
-	for i, c := range f.contenders {
-		fail := func(err error) (heat, error) {
-			return h, fmt.Errorf("%s, %s, %s: %w", f.name, sizeName(size), c.name, err)
-		}
-		h.results[i].contender = c
-		var err error
-		if servers[i], err = start(c.program, dir, o.address()); err != nil {
-			return fail(err)
-		}
-		if visitors[i], err = newVisitor(servers[i].listen, path(c.page, size), c.cookies, p.connections); err != nil {
-			return fail(err)
-		}
-		if err := c.check(visitors[i], o.pages[path(c.page, size)]); err != nil {
-			return fail(err)
-		}
-		took, err := visitors[i].load(2 * p.connections)
-		if err != nil {
-			return fail(err)
-		}
-		if requests == 0 { // by Caddy's second go, the first one warms it up
-			if took, err = visitors[i].load(2 * p.connections); err != nil {
-				return fail(err)
-			}
-			requests = max(p.connections, int(p.slice/(took/time.Duration(2*p.connections))))
-		}
-		if _, err := visitors[i].load(requests); err != nil {
-			return fail(err)
+	for i, c := range h.field.contenders {
+		entrants[i] = &entrant{contender: c}
+		if err := entrants[i].enter(o, h.size, dir, p.connections); err != nil {
+			return h.wrap(c, err)
 		}
 	}
-
-	for range p.rounds {
-		for _, i := range rand.Perm(len(f.contenders)) {
-			if err := h.results[i].round(servers[i], visitors[i], requests, p.slice/4); err != nil {
-				return h, fmt.Errorf("%s, %s, %s: %w", f.name, sizeName(size), f.contenders[i].name, err)
+	requests, turns, err := h.pace(entrants, p)
+	if err != nil {
+		return err
+	}
+	for range turns {
+		for _, i := range rand.Perm(len(entrants)) {
+			if err := entrants[i].turn(requests, p.turn/4); err != nil {
+				return h.wrap(entrants[i].contender, err)
 			}
 		}
 	}
-	for i := range h.results {
-		peak, err := peakMemory(servers[i].cmd.Process.Pid)
+	for i, e := range entrants {
+		peak, err := peakMemory(e.server.pid())
 		if err != nil {
-			return h, err
+			return err
 		}
-		h.results[i].memory = float64(peak) / (1 << 20)
+		r := &h.results[i]
+		r.cpu = append(r.cpu, median(e.cpu))
+		r.rate = append(r.rate, median(e.rate))
+		r.firstByte = append(r.firstByte, median(e.firstByte))
+		r.memory = append(r.memory, float64(peak)/(1<<20))
 	}
-	return h, nil
+	return nil
 }
 
-// round loads the contender once, and then asks it alone.
-func (r *result) round(s *server, v *visitor, requests int, alone time.Duration) error {
-	before, err := cpuTime(s.cmd.Process.Pid)
+// pace warms all servers up, and returns how many requests make a turn, the
+// same for all, and how many turns there are: fewer where pages take long.
+func (h *heat) pace(entrants []*entrant, p plan) (requests, turns int, err error) {
+	requests = p.connections
+	for warming := range 3 {
+		var slowest time.Duration
+		for i, e := range entrants {
+			took, err := e.visitor.load(requests)
+			if err != nil {
+				return 0, 0, h.wrap(e.contender, err)
+			}
+			slowest = max(slowest, took)
+			if i == len(entrants)-1 && warming < 2 {
+				// by the slowest, which in the beginning takes longer than later
+				requests = max(p.connections, int(float64(requests)*float64(p.turn)/float64(slowest)))
+			}
+		}
+		turns = max(3, int(min(1, 2*float64(p.turn)/float64(slowest))*float64(p.turns)))
+	}
+	return requests, min(turns, p.turns), nil
+}
+
+func (h *heat) wrap(c contender, err error) error {
+	return fmt.Errorf("%s, %s, %s: %w", h.field.name, sizeName(h.size), c.name, err)
+}
+
+// enter starts the contender's server, and makes sure that it does what it is
+// measured for.
+func (e *entrant) enter(o *origin, size int, dir string, connections int) (err error) {
+	if e.server, err = start(e.program, dir, o.address()); err != nil {
+		return err
+	}
+	if e.visitor, err = newVisitor(e.server.listen, path(e.page, size), e.cookies, connections); err != nil {
+		return err
+	}
+	return e.check(e.visitor, o.pages[path(e.page, size)])
+}
+
+func (e *entrant) leave() {
+	if e.visitor != nil {
+		e.visitor.close()
+	}
+	if e.server != nil {
+		e.server.stop()
+	}
+}
+
+// turn loads the server with so many requests, and then asks one by one, for
+// about as long as alone says.
+func (e *entrant) turn(requests int, alone time.Duration) error {
+	before, err := cpuTime(e.server.pid())
 	if err != nil {
 		return err
 	}
-	took, err := v.load(requests)
+	took, err := e.visitor.load(requests)
 	if err != nil {
 		return err
 	}
-	after, err := cpuTime(s.cmd.Process.Pid)
+	after, err := cpuTime(e.server.pid())
 	if err != nil {
 		return err
 	}
-	firstBytes, err := v.firstBytes(alone)
+	firstBytes, err := e.visitor.firstBytes(alone)
 	if err != nil {
 		return err
 	}
-	r.cpu = append(r.cpu, microseconds(after-before)/float64(requests))
-	r.rate = append(r.rate, float64(requests)/took.Seconds())
-	times := make([]float64, len(firstBytes))
-	for i, t := range firstBytes {
-		times[i] = microseconds(t)
+	e.cpu = append(e.cpu, microseconds(after-before)/float64(requests))
+	e.rate = append(e.rate, float64(requests)/took.Seconds())
+	for _, t := range firstBytes {
+		e.firstByte = append(e.firstByte, microseconds(t))
 	}
-	r.firstByte = append(r.firstByte, median(times))
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -47,6 +48,7 @@ func start(p program, dir, origin string) (*server, error) {
 		return nil, err
 	}
 
+	command = append(slices.Clone(onServerCores), command...)
 	s := &server{cmd: exec.Command(command[0], command[1:]...), listen: at.listen, admin: at.admin, exited: make(chan struct{})}
 	s.cmd.Dir = dir
 	s.cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
@@ -84,6 +86,8 @@ func (s *server) stop() {
 		<-s.exited
 	}
 }
+
+func (s *server) pid() int { return s.cmd.Process.Pid }
 
 func freeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
