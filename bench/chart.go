@@ -41,7 +41,7 @@ func chart(heats []*heat, note string) []byte {
 		columns = max(columns, len(panel))
 		y = drawPanel(&body, y+34, panel)
 	}
-	width, height := 2*chartMargin+labelWidth+columns*columnWidth, y+chartMargin
+	width, height := max(640, 2*chartMargin+labelWidth+columns*columnWidth), y+chartMargin
 
 	var out bytes.Buffer
 	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="CPU time per request">

@@ -52,9 +52,8 @@ func inserted(size int) float64 {
 	}
 }
 
-// newFields are all comparisons. An nginx that is not there, or cannot filter,
-// is missing from them.
-func newFields(caddyBinary, nginxBinary string, canFilter bool) []field {
+// newFields are all comparisons, without nginx if there is none.
+func newFields(caddyBinary, nginxBinary string) []field {
 	identity := field{name: "identity", contenders: []contender{
 		{name: "Caddy", program: caddy(caddyBinary, ""), page: "html", cookies: withConsent},
 		{name: "Caddy, once more", program: caddy(caddyBinary, ""), page: "html", cookies: withConsent},
@@ -64,12 +63,9 @@ func newFields(caddyBinary, nginxBinary string, canFilter bool) []field {
 		{name: "tag and a new id", program: caddy(caddyBinary, deflector()), ours: true, page: "html", cookies: firstVisit, tagged: true, newID: true, target: inserted},
 	}}
 	if nginxBinary != "" {
-		identity.contenders = append(identity.contenders,
-			contender{name: "nginx", program: nginx(nginxBinary, ""), page: "html", cookies: withConsent})
-	}
-	if canFilter {
 		filter := "proxy_set_header Accept-Encoding \"\";\n\t\t\tsub_filter '</head>' '" + tag() + "</head>';"
 		identity.contenders = append(identity.contenders,
+			contender{name: "nginx", program: nginx(nginxBinary, ""), page: "html", cookies: withConsent},
 			contender{name: "nginx sub_filter", program: nginx(nginxBinary, filter), page: "html", cookies: withConsent, tagged: true})
 	}
 
@@ -87,7 +83,7 @@ func newFields(caddyBinary, nginxBinary string, canFilter bool) []field {
 		switch c.name {
 		case "not HTML", "tag and a new id", "nginx", "nginx sub_filter":
 			continue
-		case "tag":
+		case "tag": // more work than the first one's
 			c.target = nil
 		}
 		c.page = "gzip"

@@ -4,6 +4,7 @@
 //	go -C bench run .                    a few minutes
 //	go -C bench run . -svg chart.svg     with a chart of the ratios
 //	go -C bench run . -short             seconds: whether it still works
+//	go -C bench run . -profile /tmp      CPU profiles of each Caddy instead
 //
 // It builds this repository's Caddy, and needs nothing else; nginx is measured
 // beside it where it is installed. Everything listens on loopback. Linux only.
@@ -47,6 +48,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,23 +61,36 @@ import (
 const repository = ".."
 
 func main() {
-	short := flag.Bool("short", false, "one round with short pages: whether everything works, no figures to go by")
-	rounds := flag.Int("rounds", 7, "how often all of it is measured, each time by servers that are started anew")
-	svg := flag.String("svg", "", "write a chart to this file")
-	only := flag.String("field", "", "measure only this field")
+	var o options
+	flag.BoolVar(&o.short, "short", false, "one round with short pages: whether everything works, no figures to go by")
+	flag.IntVar(&o.rounds, "rounds", 7, "how often all of it is measured, each time by servers that are started anew")
+	flag.StringVar(&o.field, "field", "", "only this field")
+	flag.StringVar(&o.svg, "svg", "", "write a chart to this file")
+	flag.StringVar(&o.profiles, "profile", "", "measure nothing, and write CPU profiles of each Caddy into this directory")
 	flag.Parse()
-
-	p := plan{sizes: []int{8 << 10, 64 << 10, 512 << 10, 8 << 20}, rounds: *rounds, turns: 12, turn: 20 * time.Millisecond, connections: 4}
-	if *short {
-		p.sizes, p.rounds, p.turns = []int{8 << 10, 64 << 10}, 1, 1
-	}
-	if err := run(p, *only, *svg); err != nil {
+	if err := run(os.Stdout, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(p plan, only, svg string) error {
+type options struct {
+	short    bool
+	rounds   int
+	field    string
+	svg      string
+	profiles string
+}
+
+func (o options) plan() plan {
+	if o.short {
+		return plan{sizes: []int{8 << 10, 64 << 10}, rounds: 1, turns: 1, turn: 20 * time.Millisecond, connections: 4}
+	}
+	return plan{sizes: []int{8 << 10, 64 << 10, 512 << 10, 8 << 20}, rounds: o.rounds, turns: 12, turn: 20 * time.Millisecond, connections: 4}
+}
+
+func run(out io.Writer, opts options) error {
+	p := opts.plan()
 	if p.rounds < 1 {
 		return errors.New("-rounds: at least 1")
 	}
@@ -84,39 +99,41 @@ func run(p plan, only, svg string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	binary := filepath.Join(dir, "caddy")
-	build := exec.Command("go", "build", "-o", binary, "./cmd/caddy")
-	build.Dir = repository
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building Caddy: %w\n%s", err, out)
-	}
-	nginxBinary, canFilter, err := findNginx()
-	if err != nil {
-		fmt.Printf("SKIPPED, both of nginx: %v\n", err)
-	} else if !canFilter {
-		fmt.Println("SKIPPED, nginx sub_filter: this nginx is built without it: apt-get install nginx-full")
-	}
-
-	o, err := newOrigin(p.sizes)
+	fields, err := findFields(out, dir)
 	if err != nil {
 		return err
 	}
-	defer o.close()
-	if err := splitCores(); err != nil {
-		fmt.Printf("The servers share their cores with what asks them: %v\n", err)
-	}
-	begin := time.Now()
 	var heats []*heat
-	for _, f := range newFields(binary, nginxBinary, canFilter) {
-		if only == "" || f.name == only {
+	for _, f := range fields {
+		if opts.field == "" || f.name == opts.field {
 			for _, size := range p.sizes {
 				heats = append(heats, &heat{field: f, size: size, results: make([]result, len(f.contenders))})
 			}
 		}
 	}
 	if heats == nil {
-		return fmt.Errorf("there is no field %q", only)
+		return fmt.Errorf("-field: there is no %q", opts.field)
 	}
+	if err := splitCores(); err != nil {
+		fmt.Fprintf(out, "The servers share their cores with what asks them: %v\n", err)
+	}
+	o, err := newOrigin(p.sizes)
+	if err != nil {
+		return err
+	}
+	defer o.close()
+
+	if opts.profiles != "" {
+		for _, h := range heats {
+			files, err := h.profile(o, dir, opts.profiles, p)
+			fmt.Fprintln(out, strings.Join(files, "\n"))
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	begin := time.Now()
 	for round := range p.rounds {
 		for _, h := range heats {
 			if err := h.round(o, dir, p); err != nil {
@@ -125,14 +142,34 @@ func run(p plan, only, svg string) error {
 		}
 		fmt.Fprintf(os.Stderr, "round %d of %d, %.0f s\n", round+1, p.rounds, time.Since(begin).Seconds())
 	}
-	fmt.Println(machine(p, begin))
-	if err := report(os.Stdout, heats); err != nil {
+	note := machine(p, begin)
+	fmt.Fprintln(out, note)
+	if err := report(out, heats, !opts.short); err != nil {
 		return err
 	}
-	if svg == "" {
+	if opts.svg == "" {
 		return nil
 	}
-	return os.WriteFile(svg, chart(heats, machine(p, begin)), 0o644)
+	return os.WriteFile(opts.svg, chart(heats, note), 0o644)
+}
+
+// findFields builds Caddy into dir, looks for nginx, and returns what can be
+// compared. What is missing is told, and may not be missing in CI.
+func findFields(out io.Writer, dir string) ([]field, error) {
+	caddyBinary := filepath.Join(dir, "caddy")
+	build := exec.Command("go", "build", "-o", caddyBinary, "./cmd/caddy")
+	build.Dir = repository
+	if text, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("building Caddy: %w\n%s", err, text)
+	}
+	nginxBinary, err := findNginx()
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			return nil, err
+		}
+		fmt.Fprintf(out, "SKIPPED, both contenders of nginx: %v\n", err)
+	}
+	return newFields(caddyBinary, nginxBinary), nil
 }
 
 // machine says where and how the figures came about.

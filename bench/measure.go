@@ -133,7 +133,7 @@ func (e *entrant) leave() {
 // turn loads the server with so many requests, and then asks one by one, for
 // about as long as alone says.
 func (e *entrant) turn(requests int, alone time.Duration) error {
-	before, err := cpuTime(e.server.pid())
+	before, err := idleCPUTime(e.server.pid())
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (e *entrant) turn(requests int, alone time.Duration) error {
 	if err != nil {
 		return err
 	}
-	after, err := cpuTime(e.server.pid())
+	after, err := idleCPUTime(e.server.pid())
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -22,6 +24,24 @@ func cpuTime(pid int) (time.Duration, error) {
 		return 0, fmt.Errorf("the CPU time of process %d: %w", pid, errno)
 	}
 	return time.Duration(t.Nano()), nil
+}
+
+// idleCPUTime is cpuTime once the process has nothing more to do: the kernel
+// adds what a thread has run when it is switched away from, or at the next tick.
+func idleCPUTime(pid int) (time.Duration, error) {
+	last, err := cpuTime(pid)
+	for range 20 {
+		if err != nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+		var now time.Duration
+		if now, err = cpuTime(pid); now == last {
+			break
+		}
+		last = now
+	}
+	return last, err
 }
 
 var highWater = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
@@ -43,4 +63,27 @@ func peakMemory(pid int) (int, error) {
 // endWithUs has the kernel end the command when this program is killed.
 func endWithUs(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+}
+
+// onServerCores begins the command of each server.
+var onServerCores []string
+
+// splitCores leaves the upper half of the machine's cores to the servers and
+// the lower half to this program, so that neither waits for the other's.
+func splitCores() error {
+	n := runtime.NumCPU()
+	if n < 2 {
+		return errors.New("there is only one")
+	}
+	taskset, err := exec.LookPath("taskset")
+	if err != nil {
+		return errors.New("taskset is not installed: apt-get install util-linux")
+	}
+	ours := exec.Command(taskset, "--all-tasks", "--pid", "--cpu-list", fmt.Sprintf("0-%d", n/2-1), strconv.Itoa(os.Getpid()))
+	if out, err := ours.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	runtime.GOMAXPROCS(n / 2)
+	onServerCores = []string{taskset, "--cpu-list", fmt.Sprintf("%d-%d", n/2, n-1)}
+	return nil
 }

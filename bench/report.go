@@ -6,9 +6,9 @@ import (
 	"text/tabwriter"
 )
 
-// report writes what was measured as text: a table for each heat, and each
-// target beside what was measured.
-func report(out io.Writer, heats []*heat) error {
+// report writes what was measured as text: a table for each heat, and if there
+// are enough rounds to go by, each target beside what was measured.
+func report(out io.Writer, heats []*heat, targets bool) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, h := range heats {
 		fmt.Fprintf(t, "\n%s, %s\tCPU us\tratio\tspread\treq/s\tratio\tpeak MB\tratio\tfirst byte us\tratio\t\n", h.field.name, sizeName(h.size))
@@ -20,6 +20,9 @@ func report(out io.Writer, heats []*heat) error {
 				median(r.memory), ratios(r.memory, base.memory).median,
 				median(r.firstByte), ratios(r.firstByte, base.firstByte).median)
 		}
+	}
+	if !targets {
+		return t.Flush()
 	}
 	fmt.Fprint(t, "\ntarget, as a ratio of CPU time\tat most\tmeasured\tspread\t\t\n")
 	for _, h := range heats {

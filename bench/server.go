@@ -193,20 +193,22 @@ http {
 	}
 }
 
-// findNginx returns the nginx that is installed, "" and the reason if there is
-// none that can be measured.
-func findNginx() (binary string, canFilter bool, err error) {
+// findNginx returns the nginx that is installed, if it can insert a tag.
+func findNginx() (binary string, err error) {
 	for _, name := range []string{"nginx", "/usr/sbin/nginx"} { // Debian's place is not in everybody's PATH
 		if binary, err = exec.LookPath(name); err == nil {
 			break
 		}
 	}
 	if err != nil {
-		return "", false, errors.New("nginx is not installed: apt-get install nginx-light")
+		return "", errors.New("nginx is not installed: apt-get install nginx-light")
 	}
-	options, err := exec.Command(binary, "-V").CombinedOutput()
+	built, err := exec.Command(binary, "-V").CombinedOutput()
 	if err != nil {
-		return "", false, fmt.Errorf("nginx -V: %w", err)
+		return "", fmt.Errorf("%s -V: %w", binary, err)
 	}
-	return binary, bytes.Contains(options, []byte("--with-http_sub_module")), nil
+	if !bytes.Contains(built, []byte("--with-http_sub_module")) {
+		return "", fmt.Errorf("%s is built without sub_filter: apt-get install nginx-full", binary)
+	}
+	return binary, nil
 }
