@@ -38,10 +38,11 @@
 //	peak MB        VmHWM at the end
 //	first byte us  median, over one connection while nothing else is asked
 //
-// The contenders take turns, in another order each round. A ratio is the median
-// of the rounds' ratios, with the interval in which that median lies in 95 of
-// 100 cases. CPU time is what targets are set for: it depends least on what
-// else the machine does.
+// In a round, servers are started anew, and take turns of some 20 ms in another
+// order each time; the round's figure is the median of its turns. A ratio is the
+// median of the rounds' ratios, with the interval in which it lies in 95 of 100
+// cases. CPU time is what targets are set for: it depends least on what else the
+// machine does. On a busy machine the intervals are wider than any target.
 package main
 
 import (
@@ -144,7 +145,7 @@ func run(out io.Writer, opts options) error {
 	}
 	note := machine(p, begin)
 	fmt.Fprintln(out, note)
-	if err := report(out, heats, !opts.short); err != nil {
+	if err := report(out, heats); err != nil {
 		return err
 	}
 	if opts.svg == "" {

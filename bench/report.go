@@ -6,9 +6,13 @@ import (
 	"text/tabwriter"
 )
 
+// fewestRounds make an interval: that all of 5 lie on one side of the median
+// has a chance of 6 in 100.
+const fewestRounds = 5
+
 // report writes what was measured as text: a table for each heat, and if there
 // are enough rounds to go by, each target beside what was measured.
-func report(out io.Writer, heats []*heat, targets bool) error {
+func report(out io.Writer, heats []*heat) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, h := range heats {
 		fmt.Fprintf(t, "\n%s, %s\tCPU us\tratio\tspread\treq/s\tratio\tpeak MB\tratio\tfirst byte us\tratio\t\n", h.field.name, sizeName(h.size))
@@ -21,7 +25,8 @@ func report(out io.Writer, heats []*heat, targets bool) error {
 				median(r.firstByte), ratios(r.firstByte, base.firstByte).median)
 		}
 	}
-	if !targets {
+	if n := len(heats[0].results[0].cpu); n < fewestRounds {
+		fmt.Fprintf(t, "\n%d of the %d rounds that it takes to say whether a target is met\n", n, fewestRounds)
 		return t.Flush()
 	}
 	fmt.Fprint(t, "\ntarget, as a ratio of CPU time\tat most\tmeasured\tspread\t\t\n")
