@@ -34,7 +34,7 @@
 // # What is measured
 //
 //	CPU us         user and system time of the server's process for a request, under load
-//	req/s          of a machine whose cores the client and the origin share with the server
+//	req/s          of a server that has half of the machine's cores; client and origin have the others
 //	peak MB        VmHWM at the end
 //	first byte us  median, over one connection while nothing else is asked
 //
