@@ -102,7 +102,10 @@ func drawBar(out *bytes.Buffer, x, middle int, c contender, size int, ratio spre
 	if c.target != nil {
 		line(out, "aim", at(c.target(size)), middle-barHeight/2-2, at(c.target(size)), middle+barHeight/2+2)
 	}
-	value := fmt.Sprintf("%.2f", ratio.median)
+	value := fmt.Sprintf("%.3g", ratio.median)
+	if ratio.median < 10 {
+		value = fmt.Sprintf("%.2f", ratio.median)
+	}
 	if ratio.median > longestRatio {
 		value += " »"
 	}
