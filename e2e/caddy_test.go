@@ -43,14 +43,20 @@ func startCaddy(config, dir string) (c *caddy, err error) {
 }
 
 func tryCaddy(config, dir string) (*caddy, error) {
+	edgePort, sitePort, err := freePorts()
+	if err != nil {
+		return nil, err
+	}
+	return caddyAt(config, dir, edgePort, sitePort)
+}
+
+// caddyAt starts Caddy on these ports.
+func caddyAt(config, dir string, edgePort, sitePort int) (*caddy, error) {
 	c := &caddy{
+		edgePort: edgePort, sitePort: sitePort,
 		cmd:    exec.Command(caddyBinary, "run", "--config", config, "--adapter", "caddyfile"),
 		log:    new(logBuffer),
 		exited: make(chan struct{}),
-	}
-	var err error
-	if c.edgePort, c.sitePort, err = freePorts(); err != nil {
-		return nil, err
 	}
 	c.cmd.Dir = repository
 	c.cmd.Env = append(slices.DeleteFunc(os.Environ(), func(env string) bool { return strings.HasPrefix(env, "KAPA_") }),

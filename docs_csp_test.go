@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 )
 
 // The examples of docs/csp.md are what the plugin does: lines that begin with "-"
@@ -93,27 +91,5 @@ func checkExample(t *testing.T, lines, example string) {
 	}
 	if resp.StatusCode != http.StatusOK {
 		t.Error(resp.Status)
-	}
-}
-
-// The Caddyfiles in README.md and docs are valid, and as caddy fmt writes them.
-func TestDocumentedCaddyfiles(t *testing.T) {
-	found := 0
-	for _, name := range []string{"README.md", "docs/csp.md"} {
-		doc, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := strings.ReplaceAll(string(doc), "\r\n", "\n")
-		for _, m := range regexp.MustCompile("(?ms)^```caddyfile\n(.*?)^```$").FindAllStringSubmatch(text, -1) {
-			found++
-			adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(m[1]), nil)
-			if err != nil || len(warnings) > 0 || len(adapted) == 0 {
-				t.Errorf("%s: %v %v\n%s", name, err, warnings, m[1])
-			}
-		}
-	}
-	if found < 8 {
-		t.Errorf("%d Caddyfiles", found)
 	}
 }

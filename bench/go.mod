@@ -1,0 +1,3 @@
+module github.com/kapadeflector/caddy-kapa-deflector/bench
+
+go 1.26.0

@@ -1,0 +1,348 @@
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// Many machines: the plugin keeps no state between requests, so that any Caddy
+// of a fleet serves any visitor alike, and none of them is missed.
+
+// fleet is a balancer before three edges, which come and go, before an origin.
+type fleet struct {
+	balancer *caddy
+	edges    [3]*fleetEdge
+
+	mu    sync.Mutex
+	kills []*kill
+}
+
+// fleetEdge is a Caddy with the plugin. Its ports outlive its process.
+type fleetEdge struct {
+	*faultyEdge
+	dir         string
+	generations int // of its configuration
+}
+
+// kill is when processes were ended without notice; to is zero while it lasts.
+type kill struct{ from, to time.Time }
+
+// The fleet's sites, and the pages of both: the tag belongs into the forms.
+var (
+	fleetHosts = []string{"a.acme.localhost", "b.acme.localhost"}
+	fleetPages = []string{"/", "/articles/1", "/tickets/new", "/contact"}
+)
+
+func fleetForm(path string) bool { return path == "/tickets/new" || path == "/contact" }
+
+// fleetPage is what the origin has at that place.
+func fleetPage(host, path string) string {
+	return faultyHead + "<meta name=place content=\"" + host + path + "\">" + faultyBody + strings.Repeat("<p>"+host+path+"</p>\n", 500)
+}
+
+// serveFleetPage answers as sites do: some pages in one go, some bit by bit,
+// and with a 304 where the visitor's copy is good.
+func serveFleetPage(w http.ResponseWriter, r *http.Request) {
+	page := fleetPage(r.Host, r.URL.Path)
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Etag", `"`+r.Host+strings.ReplaceAll(r.URL.Path, "/", ".")+`"`)
+	h.Set("Cache-Control", "no-cache")
+	if r.Header.Get("If-None-Match") == h.Get("Etag") {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	if r.URL.Path == "/contact" {
+		head := strings.Index(page, "</head>")
+		_, _ = io.WriteString(w, page[:head])
+		_ = http.NewResponseController(w).Flush()
+		time.Sleep(10 * time.Millisecond)
+		_, _ = io.WriteString(w, page[head:])
+		return
+	}
+	h.Set("Content-Length", strconv.Itoa(len(page)))
+	_, _ = io.WriteString(w, page)
+}
+
+// newFleet starts all of it. TLS ends at the balancer, as it does in clouds:
+// what the edges know of their visitors is what it says in X-Forwarded-*.
+func newFleet(t *testing.T) *fleet {
+	t.Helper()
+	if caddyBinary == "" {
+		missing(t, "browser", browserHelp+"; without one, no Caddy is built for these tests")
+	}
+	origin := httptest.NewServer(http.HandlerFunc(serveFleetPage))
+	t.Cleanup(origin.Close)
+	f := new(fleet)
+	upstreams := ""
+	for i := range f.edges {
+		f.edges[i] = newFleetEdge(t, i, strings.TrimPrefix(origin.URL, "http://"))
+		upstreams += " 127.0.0.1:" + strconv.Itoa(f.edges[i].edgePort)
+	}
+	dir := t.TempDir()
+	config := filepath.Join(dir, "Caddyfile")
+	writeFile(t, config, `
+{
+	admin off
+	persist_config off
+	auto_https disable_redirects
+	skip_install_trust
+	local_certs
+}
+https://`+fleetHosts[0]+`:{$EDGE_PORT}, https://`+fleetHosts[1]+`:{$EDGE_PORT} {
+	reverse_proxy`+upstreams+` {
+		lb_policy random
+		lb_try_duration 5s
+		lb_try_interval 50ms
+		health_uri /healthz
+		health_interval 200ms
+		health_timeout 2s
+	}
+}`)
+	var err error
+	if f.balancer, err = startCaddy(config, dir); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := f.balancer.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+func newFleetEdge(t *testing.T, number int, origin string) *fleetEdge {
+	t.Helper()
+	e := &fleetEdge{dir: t.TempDir(), faultyEdge: &faultyEdge{config: `
+{
+	auto_https off
+	admin 127.0.0.1:{$SITE_PORT}
+	persist_config off
+	grace_period 5s
+	servers {
+		trusted_proxies static 127.0.0.1
+	}
+}
+http://:{$EDGE_PORT} {
+	bind 127.0.0.1
+	header X-Edge ` + strconv.Itoa(number) + `.0
+	respond /healthz 200
+	kapa_deflector {` + required + `
+		pages /tickets/new /contact
+		consent cookie cookie_consent accepted
+	}
+	reverse_proxy ` + origin + `
+}`}}
+	writeFile(t, filepath.Join(e.dir, "Caddyfile"), e.config)
+	var err error
+	if e.caddy, err = startCaddy(filepath.Join(e.dir, "Caddyfile"), e.dir); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+// revive starts an edge that has ended, on the ports that it had.
+func (e *fleetEdge) revive(t *testing.T) {
+	t.Helper()
+	var err error
+	for range 5 { // a connection of somebody else's may have its port for a moment
+		var revived *caddy
+		if revived, err = caddyAt(filepath.Join(e.dir, "Caddyfile"), e.dir, e.edgePort, e.sitePort); err == nil {
+			e.caddy = revived
+			return
+		}
+	}
+	t.Errorf("starting an edge again: %v", err)
+}
+
+// reload gives the edge another configuration while it serves.
+func (e *fleetEdge) reload(t *testing.T) {
+	t.Helper()
+	e.generations++
+	config := strings.NewReplacer(
+		".0\n", "."+strconv.Itoa(e.generations)+"\n",
+		"{$EDGE_PORT}", strconv.Itoa(e.edgePort), "{$SITE_PORT}", strconv.Itoa(e.sitePort)).Replace(e.config)
+	if err := e.load(t.Context(), config); err != nil {
+		t.Errorf("reloading an edge: %v", err)
+	}
+}
+
+// kill ends edges as a power cut does.
+func (f *fleet) kill(t *testing.T, edges ...*fleetEdge) {
+	t.Helper()
+	f.mu.Lock()
+	k := &kill{from: time.Now()} // known before the first visitor notices
+	f.kills = append(f.kills, k)
+	f.mu.Unlock()
+	for _, e := range edges {
+		if err := e.cmd.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, e := range edges {
+		<-e.exited
+		if log := e.log.String(); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic") {
+			t.Errorf("in the log of an edge:\n%s", log)
+		}
+	}
+	f.mu.Lock()
+	k.to = time.Now()
+	f.mu.Unlock()
+}
+
+// wasInFlight reports whether an edge was killed between these times.
+func (f *fleet) wasInFlight(from, to time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, k := range f.kills {
+		if k.from.Before(to) && (k.to.IsZero() || from.Before(k.to)) {
+			return true
+		}
+	}
+	return false
+}
+
+// disturb kills, restarts and reloads edges, so many times around.
+func (f *fleet) disturb(t *testing.T, times int) (kills, restarts, reloads int) {
+	pause := func() { time.Sleep(300 * time.Millisecond) } // for load to meet the state
+	for i := range times {
+		e, next := f.edges[i%3], f.edges[(i+1)%3]
+
+		f.kill(t, e)
+		pause()
+		next.reload(t) // while the fleet is short of one
+		pause()
+		e.revive(t)
+		pause()
+
+		if err := next.stop(); err != nil { // as an update does
+			t.Error(err)
+		}
+		pause()
+		next.revive(t)
+		pause()
+
+		f.kill(t, e, next) // one is left
+		pause()
+		e.revive(t)
+		next.revive(t)
+		pause()
+		e.reload(t)
+		pause()
+		kills, restarts, reloads = kills+3, restarts+1, reloads+2
+	}
+	return kills, restarts, reloads
+}
+
+// TestAFleetServesEveryVisitorAlike sends visitors of every kind through both
+// sites while edges are killed, restarted and reloaded.
+func TestAFleetServesEveryVisitorAlike(t *testing.T) {
+	const (
+		workers  = 24
+		visitors = 400
+	)
+	times := 2
+	if os.Getenv("CI") != "" {
+		times = 3
+	}
+	f := newFleet(t)
+	transport := &http.Transport{
+		DisableCompression: true, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: workers,
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, "127.0.0.1:"+strconv.Itoa(f.balancer.edgePort))
+		},
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	eventually(t, "the balancer has its certificates and its edges", func() bool {
+		for _, host := range fleetHosts {
+			resp, err := (&http.Client{Transport: transport, Timeout: time.Second}).Get("https://" + host + "/")
+			if err != nil {
+				return false
+			}
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusOK {
+				return false
+			}
+		}
+		return true
+	})
+
+	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Second)
+	defer cancel()
+	var (
+		load    sync.WaitGroup
+		arrived atomic.Int64
+		calm    atomic.Bool // the disturbances are over
+		count   fleetCount
+	)
+	for range workers {
+		load.Go(func() {
+			for ctx.Err() == nil && !t.Failed() {
+				n := int(arrived.Add(1))
+				if calm.Load() && n > visitors {
+					arrived.Add(-1)
+					return
+				}
+				newFleetVisitor(t, f, transport, &count, n).live(ctx)
+			}
+		})
+	}
+	kills, restarts, reloads := f.disturb(t, times)
+	calm.Store(true)
+	load.Wait()
+	if ctx.Err() != nil {
+		t.Error("it took too long")
+	}
+	t.Logf("%d visitors of %d kinds; %d edges killed, %d restarted, %d reloaded; %s", arrived.Load(), len(fleetLives), kills, restarts, reloads, &count)
+	count.check(t)
+	if most := workers * len(f.kills); count.inFlight > most {
+		t.Errorf("%d pages were lost, and no more than %d can have been in flight", count.inFlight, most)
+	}
+}
+
+// fleetCount is what all visitors saw together.
+type fleetCount struct {
+	mu                                            sync.Mutex
+	pages, tagged, notModified, minted, forgotten int
+	inFlight                                      int // lost with an edge that was killed
+	edges                                         map[string]int
+	switched                                      int // from one edge to another, from a visitor's page to the next
+}
+
+func (c *fleetCount) String() string {
+	return fmt.Sprintf("%d pages, %d of them tagged, %d by 304, %d times another edge than before; %d ids set, %d deleted; %d lost in flight on a killed edge; by edge and configuration: %v",
+		c.pages, c.tagged, c.notModified, c.switched, c.minted, c.forgotten, c.inFlight, c.edges)
+}
+
+// check fails where what was to be shown did not come up.
+func (c *fleetCount) check(t *testing.T) {
+	if c.tagged == 0 || c.notModified == 0 || c.minted == 0 || c.forgotten == 0 || c.switched < c.pages/3 {
+		t.Error("the visitors did not meet everything that they were sent for")
+	}
+	reloaded := false
+	for edge := range c.edges {
+		reloaded = reloaded || !strings.HasSuffix(edge, ".0")
+	}
+	if len(c.edges) < 4 || !reloaded {
+		t.Errorf("not all edges and configurations were met: %v", c.edges)
+	}
+}
