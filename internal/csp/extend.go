@@ -1,0 +1,189 @@
+package csp
+
+import (
+	"slices"
+	"strings"
+)
+
+// IsSource reports whether text is a source expression that stands for URLs: a
+// host, with or without a scheme, a port and a path, or a scheme.
+func IsSource(text string) bool {
+	_, ok := parseSource(text)
+	return ok && !strings.ContainsFunc(text, notInWord)
+}
+
+func notInWord(r rune) bool { return notInValue(r) || r == ';' || strings.ContainsRune(whitespace, r) }
+
+// NamesHost reports whether such an expression names a host, or a domain whose
+// subdomains it stands for.
+func NamesHost(text string) bool {
+	s, ok := parseSource(text)
+	return ok && s.host != "" && IsSource(text)
+}
+
+// An Extension is what a page is to be allowed besides what it is.
+type Extension struct {
+	Script  Script
+	Inline  string    // the content of an inline script, "" for none
+	Sources []Sources // for what the script loads in turn
+
+	// Nonce makes a nonce that nobody can guess, for a policy in which nothing
+	// else counts. It is called once at most; nil leaves such policies alone.
+	Nonce func() string
+}
+
+// Sources are to be allowed under a directive: script-src or one of those that
+// [Policies.Fetch] knows.
+type Sources struct {
+	Directive string
+	Sources   []string // each an [IsSource]
+}
+
+// Extend adds to the policies of the header, to those that only report as well,
+// what they lack to allow e. It never removes a word, and adds to a list only
+// what widens it by just that:
+//
+//   - No policy gets a directive about something that it is silent on.
+//   - default-src, and child-src for frames, are not widened: a directive for
+//     just this kind gets a copy of their list.
+//   - A list that is empty or 'none' stays so. So does default-src 'none' for
+//     scripts; for what the script loads it is no answer, but a list that nobody
+//     has filled in.
+//   - The script gets in by the nonce that is there; by its exact URL else. Only
+//     where 'strict-dynamic' voids URLs, and 'unsafe-inline' with them, is a
+//     nonce added. In other lists a nonce, or a hash, would void 'unsafe-inline',
+//     by which the site's own scripts may run.
+//   - The inline script gets in by the nonce that is there; by its hash else.
+//     Where it does not get in without, 'unsafe-inline' is void or missing.
+//
+// Whether all of that is enough, [Policies.Script] and the others say.
+func (p *Policies) Extend(e Extension) {
+	if p.unread {
+		return
+	}
+	p.extendScript(e)
+	if e.Inline != "" {
+		p.extendInline(e.Inline)
+	}
+	for _, s := range e.Sources {
+		kind := kindOf(s.Directive)
+		for policy := range p.editable {
+			policy.extendSources(kind, s.Sources, p.page)
+		}
+	}
+}
+
+// editable calls yield with each policy of the header.
+func (p *Policies) editable(yield func(*policy) bool) {
+	for policy := range p.all {
+		if !policy.meta && !yield(policy) {
+			return
+		}
+	}
+}
+
+func (p *Policies) extendScript(e Extension) {
+	allows := func(l list, nonce string) bool { return l.allowsScript(e.Script, nonce, p.page) }
+	nonce := p.bestNonce(scriptElements, allows)
+	exact := e.Script.URL.on(p.page).source()
+	for policy := range p.editable {
+		d := policy.blocks(scriptElements, nonce, allows)
+		switch {
+		case d == nil || d.name == "sandbox" || d.sources.isNone():
+		case !d.sources.strictDynamic():
+			if exact != "" {
+				policy.add(scriptElements, exact)
+			}
+		case e.Script.Unnonceable:
+		default:
+			if nonce == "" && e.Nonce != nil {
+				nonce = e.Nonce()
+			}
+			if nonce != "" {
+				policy.add(scriptElements, "'nonce-"+nonce+"'")
+			}
+		}
+	}
+}
+
+func (p *Policies) extendInline(content string) {
+	allows := func(l list, nonce string) bool { return l.allowsInline(content, nonce) }
+	nonce := p.bestNonce(scriptElements, allows)
+	for policy := range p.editable {
+		d := policy.blocks(scriptElements, nonce, allows)
+		if d != nil && d.name != "sandbox" && !d.sources.isNone() {
+			policy.add(scriptElements, "'sha256-"+sum("sha256", content)+"'")
+		}
+	}
+}
+
+// extendSources adds those of sources that the list in charge of kind does not
+// cover yet.
+func (p *policy) extendSources(kind string, sources []string, page URL) {
+	d := p.governing(kind)
+	if d == nil || d.sources.isNone() && (d.name != "default-src" || kind == scriptElements) ||
+		kind == scriptElements && d.sources.strictDynamic() {
+		return
+	}
+	var missing []string
+	for _, s := range sources {
+		if !d.sources.covers(s, page) && !slices.Contains(missing, s) {
+			missing = append(missing, s)
+		}
+	}
+	if missing != nil {
+		p.add(kind, missing...)
+	}
+}
+
+// about returns a copy of the words of the list that say something about kind.
+func (l list) about(kind string) (words list) {
+	for _, word := range l {
+		_, isSource := parseSource(word)
+		keyword := kind == scriptElements || kind == styleElements || strings.EqualFold(word, "'self'")
+		if (isSource || keyword) && !strings.EqualFold(word, "'none'") { // beside others it says nothing
+			words = append(words, word)
+		}
+	}
+	return words
+}
+
+// covers reports whether the list allows all that the source does. A wildcard is
+// compared as if it was a host.
+func (l list) covers(text string, page URL) bool {
+	s, ok := parseSource(text)
+	if !ok {
+		return false
+	}
+	if s.scheme == "" || s.host == "" || s.anyPort { // no URL is like that
+		return slices.Contains(l, text)
+	}
+	u := URL{Scheme: s.scheme, Host: s.host, Port: s.port, Path: s.path}
+	if s.anyHost {
+		u.Host = "*." + u.Host
+	}
+	return l.allows(u, page)
+}
+
+// add adds words to the list that governs kind: in place, or in a directive for
+// kind alone where the one that governs is about other kinds as well.
+func (p *policy) add(kind string, words ...string) {
+	d := p.governing(kind)
+	added := strings.Join(words, " ")
+	text := p.text
+	if d.name != "default-src" && d.name != "child-src" {
+		text = text[:d.end] + " " + added + text[d.end:]
+	} else {
+		if p.taken(kind) {
+			return // by an invalid one, so that another would not count
+		}
+		narrow := directive{name: kind, sources: append(d.sources.about(kind), words...)}
+		end := len(strings.TrimRight(text, whitespace))
+		separator := "; "
+		if text[end-1] == ';' {
+			separator = " "
+		}
+		text = text[:end] + separator + narrow.String() + text[end:]
+	}
+	*p = parse(text, p.reportOnly, p.meta)
+}

@@ -1,0 +1,143 @@
+// Package csp reads the Content-Security-Policies of a page and says whether a
+// script that the parser inserts may run there, which nonce it has to carry,
+// what stands in its way, and what is the least to add so that it may.
+//
+// It follows Content Security Policy Level 3 (https://www.w3.org/TR/CSP3/); the
+// sections named in comments are its. Where Chromium reads a policy otherwise
+// than the text says, it is Chromium that is followed, and the comment says so:
+// what counts is whether the visitor's browser runs the script.
+package csp
+
+import (
+	"slices"
+	"strings"
+)
+
+// A policy is one serialized policy (2.2): a member of a header field's list,
+// or the content of a meta element.
+type policy struct {
+	text       string // as it was written
+	directives []directive
+	reportOnly bool
+	meta       bool
+}
+
+// A directive is one that counts: of several with the same name, the first.
+type directive struct {
+	name    string // in lower case
+	sources list   // the words of its value
+	end     int    // where its value ends in the policy's text
+	invalid bool   // it has no effect, but its name is taken
+}
+
+// whitespace is ASCII whitespace, which alone separates words.
+const whitespace = "\t\n\f\r "
+
+// parse reads a serialized policy (2.2.1). Its text remains the one to be sent.
+func parse(text string, reportOnly, meta bool) policy {
+	p := policy{text: text, reportOnly: reportOnly, meta: meta}
+	for at := 0; at < len(text); {
+		end := len(text)
+		if i := strings.IndexByte(text[at:], ';'); i >= 0 {
+			end = at + i
+		}
+		p.parseDirective(at, end)
+		at = end + 1
+	}
+	return p
+}
+
+// parseDirective reads the directive at text[from:to].
+//
+// The text ignores a directive that is not ASCII. Chromium ignores a value with
+// anything in it but visible ASCII and white space, and still takes a second
+// directive of that name for a duplicate.
+func (p *policy) parseDirective(from, to int) {
+	token := strings.Trim(p.text[from:to], whitespace)
+	name, value := token, ""
+	if i := strings.IndexAny(token, whitespace); i >= 0 {
+		name, value = token[:i], token[i:]
+	}
+	if name == "" || strings.ContainsFunc(name, notInName) {
+		return
+	}
+	name = strings.ToLower(name)
+	if p.taken(name) {
+		return
+	}
+	d := directive{name: name, end: from + len(strings.TrimRight(p.text[from:to], whitespace))}
+	switch {
+	case strings.ContainsFunc(value, notInValue):
+		d.invalid = true
+	case p.reportOnly && name == "sandbox", // 6.3.2: not monitored
+		p.meta && (name == "sandbox" || name == "report-uri" || name == "frame-ancestors"): // 3.3
+		d.invalid = true
+	default:
+		d.sources = strings.Fields(value)
+	}
+	p.directives = append(p.directives, d)
+}
+
+func notInName(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '-'
+}
+
+func notInValue(r rune) bool {
+	return (r < 0x21 || r > 0x7e) && !strings.ContainsRune(whitespace, r) || r == ','
+}
+
+func (p *policy) taken(name string) bool {
+	return slices.ContainsFunc(p.directives, func(d directive) bool { return d.name == name })
+}
+
+// find returns the directive called name, nil if there is none that has an
+// effect.
+func (p *policy) find(name string) *directive {
+	for i := range p.directives {
+		if d := &p.directives[i]; d.name == name && !d.invalid {
+			return d
+		}
+	}
+	return nil
+}
+
+// What a page may load, by the directive that says so first.
+const (
+	scriptElements = "script-src-elem"
+	styleElements  = "style-src-elem"
+)
+
+// fallbacks are the directives that govern what is loaded, in the order in
+// which they are asked (6.8.3).
+var fallbacks = map[string][]string{
+	scriptElements: {"script-src-elem", "script-src", "default-src"},
+	styleElements:  {"style-src-elem", "style-src", "default-src"},
+	"connect-src":  {"connect-src", "default-src"},
+	"font-src":     {"font-src", "default-src"},
+	"frame-src":    {"frame-src", "child-src", "default-src"},
+	"img-src":      {"img-src", "default-src"},
+	"media-src":    {"media-src", "default-src"},
+}
+
+// governing returns the directive that decides about what is loaded under the
+// name of kind, nil if the policy does not care.
+func (p *policy) governing(kind string) *directive {
+	for _, name := range fallbacks[kind] {
+		if d := p.find(name); d != nil {
+			return d
+		}
+	}
+	return nil
+}
+
+// forbidsScripts reports whether the policy puts the page into a sandbox
+// without scripts (6.3.2).
+func (p *policy) forbidsScripts() bool {
+	d := p.find("sandbox")
+	return d != nil && !d.sources.has("allow-scripts")
+}
+
+// String returns the directive in its normal form.
+func (d *directive) String() string {
+	return strings.Join(append([]string{d.name}, d.sources...), " ")
+}
