@@ -12,7 +12,7 @@ import (
 
 // policiesFor are those that bind the page from its element n on, or all of it
 // if n is nil.
-func (j *judge) policiesFor(n *html.Node) (p *csp.Policies, any bool) {
+func (j *judge) policiesFor(n *html.Node) (p *csp.Policies, found bool) {
 	lines, metas := j.answer.Header["Content-Security-Policy"], j.page.metaPolicies(n)
 	address, err := csp.ParseURL(j.answer.URL)
 	if err != nil || len(lines)+len(metas) == 0 {
@@ -44,9 +44,9 @@ func (p *page) metaPolicies(n *html.Node) (contents []string) {
 // blockedScript is the directive that keeps a script from such a page, "" for
 // none.
 func (j *judge) blockedScript(src string) string {
-	policies, any := j.policiesFor(nil)
+	policies, found := j.policiesFor(nil)
 	u, err := csp.ParseURL(src)
-	if !any || err != nil {
+	if !found || err != nil {
 		return ""
 	}
 	return policies.Script(csp.Script{URL: u}).Directive
@@ -54,8 +54,8 @@ func (j *judge) blockedScript(src string) string {
 
 // checkPolicy judges whether the page lets the script load, and do its work.
 func (j *judge) checkPolicy(t tag) {
-	policies, any := j.policiesFor(t.node)
-	if !any {
+	policies, found := j.policiesFor(t.node)
+	if !found {
 		return
 	}
 	j.report.CSP.Present = true

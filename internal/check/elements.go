@@ -8,11 +8,6 @@ import (
 	"golang.org/x/net/html/atom"
 )
 
-var (
-	form     = []atom.Atom{atom.Form}
-	frameset = []atom.Atom{atom.Frameset}
-)
-
 // checkElements judges the elements that were found against what the deflector
 // does with them. first holds the one of each attribute.
 func (j *judge) checkElements(t tag, first map[string]*html.Node) {

@@ -63,7 +63,7 @@ func (j *judge) whyMissing() (reason, text string) {
 			"pass the banner's cookie, --cookie name=value"
 	}
 	return "no_consent", "the page can get the tag, but the cookies " + strings.Join(j.site.Cookies, ", ") + " were not taken for consent: " +
-		"compare name and value with the consent lines, exactly and as the browser sends them; another matcher or block is the other reason"
+		"compare name and value with the consent lines, exactly and as the browser sends them. Or another block, with another consent line, claims the page"
 }
 
 // whyNoPage finds answers that are no page.

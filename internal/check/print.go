@@ -62,12 +62,9 @@ func (r *Report) conclusion() string {
 type row struct{ about, text string }
 
 func (r *Report) rows() (rows []row) {
-	add := func(about string, parts ...string) {
-		parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
-		rows = append(rows, row{about, strings.Join(parts, ", ")})
-	}
+	add := func(about, text string) { rows = append(rows, row{about, text}) }
 	if w := r.WithoutConsent; w != nil {
-		add(aboutWithout, yesNo(w.Tag, "the tag", "no tag"), yesNo(w.SetsID, "an id", "no id"))
+		add(aboutWithout, yesNo(w.Tag, "the tag", "no tag")+", "+yesNo(w.SetsID, "an id", "no id"))
 	}
 	if !r.Tag.Present {
 		add(aboutTag, "none")
@@ -80,8 +77,7 @@ func (r *Report) rows() (rows []row) {
 	}
 	add(aboutID, r.IDCookie.text())
 	add(aboutPolicy, r.CSP.text())
-	add(aboutCaching, prefixed("Cache-Control: ", short(r.Caching.CacheControl)), prefixed("Vary: ", short(r.Caching.Vary)),
-		yesNo(r.Caching.ETag, "an ETag", "no ETag"), r.Caching.revalidated())
+	add(aboutCaching, r.Caching.text())
 	return rows
 }
 
@@ -117,7 +113,7 @@ func (c IDCookie) text() string {
 	}
 	parts = append(parts, yesNo(c.Secure, "Secure", ""), yesNo(c.HTTPOnly, "HttpOnly", ""), prefixed("SameSite=", c.SameSite),
 		yesNo(c.Kept, "kept by browsers", "dropped by browsers"))
-	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
+	return join(", ", parts...)
 }
 
 func (c CSP) text() string {
@@ -125,21 +121,22 @@ func (c CSP) text() string {
 	case !c.Present:
 		return "none"
 	case len(c.Blocks) > 0:
-		return strings.Join(c.Blocks, " and ") + " in the way"
+		return short(strings.Join(c.Blocks, " and ")) + " in the way"
 	default:
 		return "lets the deflector load and work"
 	}
 }
 
-func (c Caching) revalidated() string {
+func (c Caching) text() string {
+	again := ""
 	switch c.Revalidation {
 	case 0:
-		return ""
 	case 304:
-		return "asked again: still good (304)"
+		again = "asked again: still good (304)"
 	default:
-		return fmt.Sprintf("asked again: sent again (%d)", c.Revalidation)
+		again = fmt.Sprintf("asked again: sent again (%d)", c.Revalidation)
 	}
+	return join("; ", prefixed("Cache-Control: ", short(c.CacheControl)), prefixed("Vary: ", short(c.Vary)), yesNo(c.ETag, "an ETag", "no ETag"), again)
 }
 
 // stateOf is the worst that is said about a row.
@@ -210,6 +207,11 @@ func wrap(s string) (lines []string) {
 		line = strings.TrimSpace(line + " " + word)
 	}
 	return append(lines, line)
+}
+
+// join leaves out what is empty.
+func join(separator string, parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), separator)
 }
 
 func prefixed(prefix, s string) string {

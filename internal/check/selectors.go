@@ -7,6 +7,7 @@ import (
 
 	"github.com/andybalholm/cascadia"
 	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
 )
 
 // What became of a selector.
@@ -82,6 +83,9 @@ func notCSS(selector string) string {
 // beyondLibrary reports whether a selector has something in it that browsers
 // know, and that the library does not, or that no page shows in its source.
 func beyondLibrary(selector string) bool {
+	if s := bare(selector); strings.Count(s, "[") > strings.Count(s, "]") || strings.Count(s, "(") > strings.Count(s, ")") {
+		return true // browsers close at the end what is open
+	}
 	s := brackets.ReplaceAllString(bare(selector), "")
 	for _, m := range pseudo.FindAllStringSubmatch(s, -1) {
 		name := strings.ToLower(m[1])
@@ -93,7 +97,7 @@ func beyondLibrary(selector string) bool {
 }
 
 var (
-	relativeHas = regexp.MustCompile(`(?i):has\([^)]*(?:^|[(,])\s*[>+~]`)
+	relativeHas = regexp.MustCompile(`(?i):has\((?:[^)]*,)?\s*[>+~]`)
 	nthOf       = regexp.MustCompile(`(?i):nth-(?:last-)?child\([^)]*\bof\b`)
 )
 
@@ -118,7 +122,7 @@ func (j *judge) checkSelectors(t tag) {
 			j.note("selector_untried", a.Key, "the selector has what only a browser can tell: %s", try)
 		case selectorNothing:
 			if late != "" {
-				j.note("selector_drawn_by_script", a.Key, "no such element is in the page as it was served, but %s: %s", late, try)
+				j.note("selector_drawn_by_script", a.Key, "not in the page as it was served, but %s; %s", late, try)
 			} else {
 				j.finding("selector_matches_nothing", a.Key, "no element of the page matches %s: %s", short(a.Val), try)
 			}
@@ -129,7 +133,7 @@ func (j *judge) checkSelectors(t tag) {
 		j.report.Selectors = append(j.report.Selectors, s)
 	}
 	j.checkElements(t, first)
-	if f := j.page.frameAddress(); f != "" && len(first) == 0 && j.page.first(form...) == nil {
+	if f := j.page.frameAddress(); f != "" && len(first) == 0 && j.page.first(atom.Form, atom.Frameset) == nil {
 		j.note("form_in_frame", aboutTag, "the page has no form, but a frame: if the form is in there, the tag belongs on that page, %s", short(f))
 	}
 }
@@ -139,10 +143,10 @@ func (j *judge) checkSelectors(t tag) {
 func (j *judge) drawnByScript(t tag) string {
 	switch {
 	case t.attr(attrRender) == "false":
-		return "the tag waits for KapaSFD.render()"
+		return "the tag waits for render()"
 	case j.page.isShell():
 		return "there is next to nothing in it but scripts"
-	case j.page.first(form...) == nil:
+	case j.page.first(atom.Form) == nil:
 		return "there is no form in it at all"
 	default:
 		return ""

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
 )
 
 const (
@@ -56,8 +57,8 @@ func (j *judge) checkTag(t tag) {
 	} else if t.place == "body" {
 		j.note("tag_in_body", aboutTag, "the tag is in the body, where the directive puts none: the page has one of its own")
 	}
-	if f := j.page.frameAddress(); j.page.first(frameset...) != nil {
-		j.finding("frameset", aboutTag, "the page is a frameset, and has no form: the tag belongs on the page in its frame, %s", short(f))
+	if j.page.first(atom.Frameset) != nil {
+		j.finding("frameset", aboutTag, "the page is a frameset, and has no form: the tag belongs on the page in its frame, %s", short(j.page.frameAddress()))
 	}
 
 	src, err := url.Parse(t.src())
