@@ -89,16 +89,33 @@ func (j *judge) checkWith() {
 	t := j.page.tags[0]
 	j.checkTag(t)
 	j.checkAttributes(t)
-	j.checkSelectors(t)
-	j.checkCookie(t)
+	if j.looksLikeLogin() {
+		j.finding("login", aboutTag, "the tag is on a page that asks for a login: pass the cookie of a session too, with another --cookie, to see the form")
+	} else {
+		j.checkSelectors(t)
+	}
 	j.checkPolicy(t)
-	j.checkCaching(t)
+	if !j.isForAll() {
+		j.checkCookie(t)
+		j.checkCaching(t)
+	}
 	if j.answer.Status < 200 || j.answer.Status > 299 {
 		j.note("status", "tag", "the page came with status %d", j.answer.Status)
 	}
 	if j.answer.Cut {
 		j.note("page_cut", "tag", "only the first %d MiB of the page were read", len(j.answer.Body)>>20)
 	}
+}
+
+// isForAll reports whether the tag is the one that a visitor without cookies
+// gets, so that the directive has done nothing for this one. A cache that hands
+// it to all is another matter.
+func (j *judge) isForAll() bool {
+	if j.withoutPage == nil || len(j.withoutPage.tags) == 0 {
+		return false
+	}
+	other := j.withoutPage.tags[0]
+	return other.tracks() && len(j.page.tags) == 1 && j.site.Without.fromCache() == "" || !other.tracks() && !j.page.tags[0].tracks()
 }
 
 // checkWithout judges what a visitor without any cookie gets.

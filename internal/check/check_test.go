@@ -62,10 +62,8 @@ func TestReasonsForAMissingTag(t *testing.T) {
 		{"an address that is not in pages", without(untagged(plainPage), "Vary"), "tag_missing:not_covered", ""},
 		{"a frameset", without(untagged("<!doctype html><head></head><frameset><frame src=/form></frameset>"), "Vary"), "tag_missing:not_covered", ""},
 		{"another value than the one that means yes", untagged(plainPage), "tag_missing:no_consent", ""},
-		{"a login page", func(s *Site) {
-			untagged("<!doctype html><head></head><form><input type=password></form>")(s)
-			s.With.URL, s.With.Redirects = "https://support.acme.com/welcome", 1
-		}, "tag_missing:login", ""},
+		{"a login page", untagged("<!doctype html><head></head><form><input type=password></form>"), "tag_missing:login", ""},
+		{"another value, and a login in the page's header", untagged(strings.Replace(plainPage, "<form", "<form><input type=password></form><form", 1)), "tag_missing:no_consent", ""},
 		{"a login page by its address", func(s *Site) {
 			untagged(plainPage)(s)
 			s.With.URL, s.With.Redirects = "https://support.acme.com/users/sign_in", 1
@@ -104,7 +102,7 @@ func TestWithoutCookies(t *testing.T) {
 func TestWhatVisitorsWithoutConsentGet(t *testing.T) {
 	untracked := strings.Replace(taggedPage, "<script async", `<script async data-user-analytics-cookie-enabled="false"`, 1)
 	for _, p := range []planted{
-		{"the tag in the page's template", func(s *Site) { s.Without.Body = s.With.Body }, "tag_without_consent", ""},
+		{"the tag in the page's template", func(s *Site) { s.With = answerOf(taggedPage); s.Without = s.With }, "tag_without_consent", ""},
 		{"the tag out of a cache", func(s *Site) { s.Without.Body = s.With.Body; s.Without.Header.Set("Age", "12") }, "tag_without_consent", ""},
 		{"an id", func(s *Site) { s.Without.Header.Set("Set-Cookie", theCookie) }, "id_without_consent", ""},
 		{"an id is deleted", func(s *Site) { s.Without.Header.Set("Set-Cookie", "kapa_web_id=; Max-Age=0") }, "", ""},
@@ -135,6 +133,7 @@ func TestTags(t *testing.T) {
 		{"a placeholder that nobody filled in", replace(`data-integration-id="abc"`, `data-integration-id="{env.KAPA_ID}"`), "attribute_placeholder", ""},
 		{"an event in the wrong case", replace("onSubmit", "onsubmit"), "attribute_value", ""},
 		{"an attribute of the website widget", replace("<script async", `<script async data-website-id="x"`), "", "attribute_name"},
+		{"a login page", replace(theForm, "<form><input type=password></form>"), "login", ""},
 		{"status 422", func(s *Site) { s.With.Status = 422 }, "", "status"},
 		{"a page that is longer than was read", func(s *Site) { s.With.Cut = true }, "", "page_cut"},
 	} {

@@ -137,7 +137,9 @@ func whyNotInHead(a *Answer, file string) (reason, text string) {
 
 var loginPath = regexp.MustCompile(`(?i)\b(log|sign)[-_]?(in|on)\b|\b(sso|oauth2?|saml|auth|authenticate|session)\b`)
 
-// looksLikeLogin reports whether the site led to a login instead of the page.
+// looksLikeLogin reports whether the site shows a login instead of the form: a
+// field for a password and none for a description, or an address like one's.
 func (j *judge) looksLikeLogin() bool {
-	return j.answer.Redirects > 0 && (j.page.asksForPassword() || loginPath.MatchString(j.answer.address().Path))
+	return j.page.asksForPassword() && j.page.first(atom.Textarea) == nil ||
+		j.answer.Redirects > 0 && loginPath.MatchString(j.answer.address().Path)
 }

@@ -131,9 +131,15 @@ func (p *page) asksForPassword() bool {
 // "Loading", a spinner's label, a hint that JavaScript is needed.
 const fewWords = 200
 
-// isShell reports whether the body has next to nothing in it but scripts.
+// isShell reports whether the body has next to nothing in it, and there are
+// scripts besides the deflector's to draw it.
 func (p *page) isShell() bool {
-	text := 0
+	scripts, text := -len(p.tags), 0
+	for n := range p.elements() {
+		if n.DataAtom == atom.Script {
+			scripts++
+		}
+	}
 	var count func(*html.Node)
 	count = func(n *html.Node) {
 		switch n.DataAtom {
@@ -148,7 +154,7 @@ func (p *page) isShell() bool {
 		}
 	}
 	count(p.root)
-	return text < fewWords && p.first(atom.Script) != nil
+	return text < fewWords && scripts > 0
 }
 
 func placeOf(n *html.Node) string {
