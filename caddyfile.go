@@ -57,6 +57,10 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	        email            <value>
 //	        metadata <key>   <value>
 //	    }
+//	    csp reuse|extend|off
+//	    csp extend {
+//	        <directive> <source>...|none
+//	    }
 //	}
 //
 // The six data- attributes that are named and at least one consent line are
@@ -76,7 +80,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		parse, ok := h.subdirectives()[name]
 		if !ok {
-			return unrecognized(d, "subdirective", "data-*", "script", "pages", "consent", "without_consent", "cookie", "user")
+			return unrecognized(d, "subdirective", "data-*", "script", "pages", "consent", "without_consent", "cookie", "user", "csp")
 		}
 		if err := parse(d); err != nil {
 			return err
@@ -104,6 +108,7 @@ func (h *Handler) subdirectives() map[string]func(*caddyfile.Dispenser) error {
 		"without_consent": h.parseWithoutConsent,
 		"cookie":          h.parseCookie,
 		"user":            h.parseUser,
+		"csp":             h.parseCSP,
 	}
 }
 
@@ -344,6 +349,48 @@ func (h *Handler) parseUser(d *caddyfile.Dispenser) error {
 	}
 	h.User = u
 	return nil
+}
+
+func (h *Handler) parseCSP(d *caddyfile.Dispenser) error {
+	if h.CSP != nil {
+		return d.Err("csp is given twice")
+	}
+	c := new(CSP)
+	if err := oneArg(d, &c.Mode); err != nil {
+		return err
+	}
+	if err := c.check(true); err != nil {
+		return d.WrapErr(err)
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if c.Sources == nil {
+			c.Sources = make(map[string][]string)
+		}
+		if err := c.parseSources(d); err != nil {
+			return err
+		}
+	}
+	h.CSP = c
+	return nil
+}
+
+func (c *CSP) parseSources(d *caddyfile.Dispenser) error {
+	directive := d.Val()
+	if _, ok := c.Sources[directive]; ok {
+		return d.Errf("csp %s is given twice", directive)
+	}
+	sources := d.RemainingArgs()
+	switch {
+	case len(sources) == 0:
+		return d.Errf("csp %s names no source; to add nothing for it, write %s none", directive, directive)
+	case len(sources) == 1 && sources[0] == "none":
+		sources = []string{}
+	}
+	c.Sources[directive] = sources
+	if err := c.check(true); err != nil {
+		return d.WrapErr(err)
+	}
+	return noBlock(d, directive)
 }
 
 // oneArg reads the one argument that a line has.

@@ -440,6 +440,24 @@ var badConfigs = []struct {
 		"metadata without a name", fields{"user": `{"metadata": {"": "x"}}`},
 		"user metadata has a key without a name",
 	},
+
+	// csp
+	{
+		"csp", fields{"csp": `{"mode": "on"}`},
+		`csp is "on": allowed are reuse, extend, off`,
+	},
+	{
+		"sources that nothing is done with", fields{"csp": `{"sources": {"connect-src": ["https://proxy.kapa.ai"]}}`},
+		"csp sources have no meaning without csp extend: nothing is added to a policy",
+	},
+	{
+		"a source of an {env} that is not set", fields{"csp": `{"mode": "extend", "sources": {"connect-src": ["{env.BAD_UNSET}"]}}`},
+		`csp connect-src "": allowed are hosts and schemes, such as https://proxy.example.com or data:`,
+	},
+	{
+		"a source of {env}", fields{"csp": `{"mode": "extend", "sources": {"connect-src": ["{env.BAD_PAIR}"]}}`},
+		`csp connect-src "a=b;c": allowed are hosts and schemes, such as https://proxy.example.com or data:`,
+	},
 }
 
 // setBadEnv is the environment of badConfigs.
@@ -530,7 +548,7 @@ func TestValuesFromFiles(t *testing.T) {
 func TestUnknownFields(t *testing.T) {
 	for name, f := range map[string]fields{
 		"live_consent": {"live_consent": "true"},
-		"csp":          {"csp": `"reuse"`},
+		"source":       {"csp": `{"mode": "extend", "source": {}}`},
 		"honor_gpc":    {"honor_gpc": "true"},
 		"attribute":    {"attribute": "[]"},
 		"defer":        {"script": `{"defer": true}`},
@@ -567,6 +585,7 @@ func TestLoadingChangesNoSetting(t *testing.T) {
 		"consent": `[{"kind": "cookie", "cookie": "{env.KAPA_TEST_NAME}", "values": ["{env.KAPA_TEST_VALUE}"]},
 			{"kind": "cookie", "cookie": "second"}]`,
 		"user": `{"email": "{http.request.header.X-Mail}"}`,
+		"csp":  `{"mode": "extend", "sources": {"img-src": [], "script-src": ["{env.KAPA_TEST_SCRIPT}"]}}`,
 	})
 	h, err := loadHandler(t, f)
 	if err != nil {
@@ -594,6 +613,9 @@ func TestDefaults(t *testing.T) {
 	}
 	if want := `<script async src="https://widget.kapa.ai/kapa-support-form-deflector.bundle.js"`; h.tracked.open != want {
 		t.Errorf("script: got %s, want %s", h.tracked.open, want)
+	}
+	if h.policy.off || h.policy.extend {
+		t.Errorf("policies: %+v", h.policy)
 	}
 	if h.untracked != nil || len(h.pages) != 0 {
 		t.Errorf("untracked %v, pages %v", h.untracked, h.pages)
@@ -826,7 +848,7 @@ func TestMistakesNeverStart(t *testing.T) {
 		{"sound matcher", matcher(`{"rules": [{"kind": "cookie", "cookie": "cookie_consent"}]}`), ""},
 
 		{"a bad setting", site(":8080", handlerRoute(soundFields.with(fields{"without_consent": `"deny"`}))), "without_consent is"},
-		{"an unknown field", site(":8080", handlerRoute(soundFields.with(fields{"csp": `"reuse"`}))), `unknown field "csp"`},
+		{"an unknown field", site(":8080", handlerRoute(soundFields.with(fields{"live": `true`}))), `unknown field "live"`},
 		{"a wrong type", site(":8080", handlerRoute(soundFields.with(fields{"pages": `"/tickets/new"`}))), "pages"},
 		{"nothing but the name", site(":8080", `{"handle": [{"handler": "kapa_deflector"}]}`), "consent: there is no consent line"},
 		{
@@ -1067,7 +1089,7 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 func docComments(t *testing.T) map[string]string {
 	t.Helper()
 	comments := make(map[string]string)
-	for _, name := range []string{"module.go", "tag.go", "script.go", "cookie.go", "consent.go"} {
+	for _, name := range []string{"module.go", "tag.go", "script.go", "cookie.go", "consent.go", "csp.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -209,6 +210,7 @@ func (c Cookie) domainFor(v visitor) (domain string, covered bool) {
 type visitor struct {
 	host     string
 	hostKind hostKind
+	port     int // 0 for the scheme's default
 	https    bool
 }
 
@@ -227,7 +229,17 @@ func visitorOf(r *http.Request) visitor {
 	}
 	v := visitor{https: https}
 	v.host, v.hostKind = parseHost(host)
+	v.port = parsePort(host, https)
 	return v
+}
+
+// parsePort returns the port of a host, 0 if it has none but the default one.
+func parsePort(s string, https bool) int {
+	port, err := strconv.Atoi(s[strings.LastIndexByte(s, ':')+1:])
+	if err != nil || !strings.Contains(s, ":") || https && port == 443 || !https && port == 80 {
+		return 0
+	}
+	return port
 }
 
 func firstMember(h http.Header, field string) string {

@@ -46,6 +46,8 @@ type responseWriter struct {
 	outcome  outcome
 	html     bool // an HTML document under the configured pages
 	request  variantRequest
+	permit   permit       // to insert, once it was asked for
+	policies sentPolicies // in the header as it left this writer
 
 	gzip    bool     // the page comes compressed all the same
 	decoder *decoder // from its first byte on
@@ -96,7 +98,7 @@ func (rw *responseWriter) decide(contentType string) {
 		// the header that GET would get, without a body or an id
 		rw.outcome = outcomeNoBody
 		rw.stage = through
-		rw.sendHeader(true, false)
+		rw.sendHeader(rw.mayInsert(), false)
 	default:
 		rw.stage = holding
 		rw.scanner.Reset(kapaScriptFile)
@@ -148,11 +150,20 @@ func (rw *responseWriter) sendHeader(changed, exact bool) {
 	}
 	switch {
 	case changed:
-		describeVariant(h, v.insertion.suffix, len(v.insertion.html), exact && !rw.gzip)
+		describeVariant(h, rw.permit.suffix, len(rw.permit.html), exact && !rw.gzip)
+		rw.permit.send(h)
 		rw.personalize(h)
+		v.warnOfEmbedder(h)
+		rw.policies = policiesIn(h)
 	case rw.status == http.StatusNotModified && v.mayBeChanged() && v.request.Header["If-None-Match"] != nil:
 		// the request's tags, cut for this variant, were what it answers to
 		markVariant(h, v.insertion.suffix)
+		// the policies of a 304 replace those that are stored (RFC 9111 section
+		// 3.2); a page with a nonce never gets one
+		if v.handler.policy.extend {
+			p := v.permit(h, nil, true, true, nil)
+			p.send(h)
+		}
 		rw.personalize(h)
 	case rw.gzip: // decoded, and nothing to insert after all
 		describeVariant(h, v.insertion.suffix, 0, false)
@@ -182,7 +193,7 @@ func (rw *responseWriter) personalize(h http.Header) {
 	if lines != nil {
 		h["Set-Cookie"] = append(h["Set-Cookie"], lines...)
 	}
-	if lines != nil || rw.visit.isPrivate() {
+	if lines != nil || rw.visit.isPrivate() || rw.permit.secret {
 		makePrivate(h)
 		rw.private = true
 	}
@@ -252,6 +263,9 @@ func (rw *responseWriter) settle(at int, p []byte) error {
 	if !rw.scanner.Evidence() && rw.visit.asked != askedDocument {
 		return rw.pass(outcomeNotDocument, p)
 	}
+	if !rw.mayInsert() {
+		return rw.pass(outcomeCSPBlocked, p)
+	}
 	rw.outcome = rw.visit.outcome
 	if rw.stage == holding {
 		rw.sendHeader(true, true)
@@ -265,7 +279,15 @@ func (rw *responseWriter) settle(at int, p []byte) error {
 		rw.buf = rw.buf[:at]
 	}
 	k := at - len(rw.buf) // bytes of p before the anchor
-	return rw.finishBuffer(p[:k], rw.visit.insertion.html, after[:n], p[k:])
+	return rw.finishBuffer(p[:k], rw.permit.html, after[:n], p[k:])
+}
+
+// mayInsert reports whether the policies seen so far let the script in. Once the
+// header is sent, it is the policies in there that count.
+func (rw *responseWriter) mayInsert() bool {
+	metas, complete := rw.scanner.Policies()
+	rw.permit = rw.visit.permit(rw.Header(), metas, complete, rw.stage != scanning, newNonce)
+	return rw.permit.html != nil
 }
 
 // refusal is the outcome that what was seen so far of the head leads to,
@@ -299,6 +321,9 @@ func (rw *responseWriter) release(p []byte) error {
 	if rw.stage == holding {
 		if o := rw.refusal(); o != undecided {
 			return rw.pass(o, p)
+		}
+		if !rw.mayInsert() {
+			return rw.pass(outcomeCSPBlocked, p)
 		}
 		rw.sendHeader(true, false)
 		rw.stage = scanning
@@ -460,6 +485,7 @@ func (rw *responseWriter) finish() error {
 			err = rw.pass(outcomeNoAnchor, nil)
 		}
 	}
+	rw.checkPolicies()
 	rw.checkHeader()
 	return err
 }

@@ -59,14 +59,20 @@ type Handler struct {
 	// What the site knows about its visitor, for Kapa. Default: nothing.
 	User *User `json:"user,omitempty"`
 
+	// What becomes of a page's Content-Security-Policy. Default: the nonce that
+	// the page has is used, and the policy stays as it is.
+	CSP *CSP `json:"csp,omitempty"`
+
 	logger    *zap.Logger
 	pages     caddyhttp.MatchPath
 	rules     []consent.Rule // none where consent is not required
 	cookie    Cookie
+	policy    policyRules
 	tracked   *tag
 	untracked *tag // nil with without_consent skip
 
 	warnedUncovered, warnedOverridden *atomic.Bool
+	policyWarned                      *policyWarnings
 }
 
 const (
@@ -87,6 +93,7 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
 	h.warnedUncovered, h.warnedOverridden = new(atomic.Bool), new(atomic.Bool)
+	h.policyWarned = new(policyWarnings)
 
 	script, err := h.provisionScript()
 	if err != nil {
@@ -108,6 +115,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		if err := h.User.check(); err != nil {
 			return err
 		}
+	}
+	if err := h.provisionCSP(script); err != nil {
+		return err
 	}
 	if err := h.provisionTags(script); err != nil {
 		return err

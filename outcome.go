@@ -40,9 +40,10 @@ const (
 	outcomeAMP            // AMP pages allow no such script
 	outcomeAlreadyPresent // the page loads the deflector itself
 	outcomeNoAnchor       // the page ended before its head did
+	outcomeCSPBlocked     // a Content-Security-Policy forbids the script
 	outcomeInjected
 	outcomeUntracked        // injected, without identifiers
-	outcomeHeaderOverridden // for one visitor, but a header directive made it public
+	outcomeHeaderOverridden // a header directive undid what the tag needs
 
 	outcomeError   // a handler behind returned an error
 	outcomeAborted // the response was broken off
@@ -70,6 +71,7 @@ func (o outcome) String() string {
 		outcomeAMP:              "amp",
 		outcomeAlreadyPresent:   "already_present",
 		outcomeNoAnchor:         "no_anchor",
+		outcomeCSPBlocked:       "csp_blocked",
 		outcomeInjected:         "injected",
 		outcomeUntracked:        "untracked",
 		outcomeHeaderOverridden: "header_overridden",

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 )
 
@@ -90,6 +91,9 @@ func checkScriptURL(s string) error {
 	u, err := url.Parse(s)
 	if err != nil {
 		return bad("it cannot be parsed")
+	}
+	if port, err := strconv.Atoi(u.Port()); u.Port() != "" && (err != nil || port < 1 || port > 65535) {
+		return bad("there is no such port")
 	}
 	switch {
 	case strings.HasPrefix(s, "/"):

@@ -110,6 +110,8 @@ type tag struct {
 	attrs []tagAttribute
 	user  []userValue // in the order in which they are written
 	fixed *insertion  // the whole, where no request can change it
+
+	unnonceable bool // by the script's URL; see insertion
 }
 
 type tagAttribute struct {
@@ -134,6 +136,10 @@ type insertion struct {
 	cookies, fingerprint bool
 	// Whether the bytes depend on the request.
 	varies bool
+	// The length of the inline script's element, with which html begins.
+	inline int
+	// Whether an attribute's value voids the nonce of the script's element.
+	unnonceable bool
 }
 
 // newTag builds the tag. untracked is the one for visitors without consent: it
@@ -151,6 +157,7 @@ func newTag(script Script, attrs []Attribute, user *User, untracked bool) *tag {
 		}
 	}
 	t.open = b.String()
+	t.unnonceable = voidsNonce(script.URL)
 
 	if untracked {
 		attrs = withoutIdentifiers(attrs)
@@ -238,12 +245,13 @@ func (t *tag) complete(repl *caddy.Replacer) (insertion, error) {
 
 	// the vendor's defaults: cookie on, fingerprint off; a word that is
 	// neither "true" nor "false" counts for the careful side
-	in := insertion{cookies: true, varies: !t.isStatic()}
+	in := insertion{cookies: true, varies: !t.isStatic(), unnonceable: t.unnonceable}
 
 	var b strings.Builder
 	if err := t.writeUser(&b, repl); err != nil {
 		return insertion{}, err
 	}
+	in.inline = b.Len()
 	b.WriteString(t.open)
 	for _, a := range t.attrs {
 		s := a.value.read(repl)
@@ -257,6 +265,7 @@ func (t *tag) complete(repl *caddy.Replacer) (insertion, error) {
 		case a.name == attrFingerprint:
 			in.fingerprint = s != "false"
 		}
+		in.unnonceable = in.unnonceable || voidsNonce(s)
 		b.WriteString(" " + a.name + `="`)
 		escapeAttribute(&b, s)
 		b.WriteString(`"`)
@@ -297,7 +306,7 @@ func (t *tag) writeUser(b *strings.Builder, repl *caddy.Replacer) error {
 	if object.Len() == 0 && metadata.Len() == 0 {
 		return nil
 	}
-	fmt.Fprintf(b, `<script>(function(w,u,m){`+
+	fmt.Fprintf(b, inlineOpen+`(function(w,u,m){`+
 		`var s=w.kapaSettings=w.kapaSettings||{},p=s.user=s.user||{};`+
 		`Object.assign(p,u);`+
 		`if(m)p.metadata=Object.assign(p.metadata||{},m)`+
@@ -305,6 +314,6 @@ func (t *tag) writeUser(b *strings.Builder, repl *caddy.Replacer) error {
 	if metadata.Len() > 0 {
 		fmt.Fprintf(b, `,{%s}`, metadata.String())
 	}
-	b.WriteString(`)</script>`)
+	b.WriteString(`)` + inlineClose)
 	return nil
 }

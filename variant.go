@@ -24,6 +24,10 @@ const (
 	variantLength = len(variantMark) + 16 + len(`"`)
 )
 
+// A page whose tag depends on what else the origin says in its answer, as on a
+// nonce, has no suffix and no entity tag: that of the origin does not speak for
+// these bytes.
+
 // variantSuffix is what ends the entity tags of pages that get html.
 func variantSuffix(html []byte) string {
 	hash := sha256.Sum256(html)
@@ -156,7 +160,7 @@ func (v *variantRequest) restore(h http.Header) {
 }
 
 // describeVariant edits the header of a page into which added bytes go, whose
-// entity tag ends with suffix. The length is kept exact while all of the body
+// entity tag ends with suffix, "" for one without. The length is kept exact while all of the body
 // is still to be written.
 func describeVariant(h http.Header, suffix string, added int, exact bool) {
 	length, err := strconv.ParseInt(first(h["Content-Length"]), 10, 64)
@@ -176,7 +180,7 @@ func describeVariant(h http.Header, suffix string, added int, exact bool) {
 func markVariant(h http.Header, suffix string) {
 	delete(h, "Last-Modified")
 	tag := strings.TrimSpace(first(h["Etag"]))
-	if len(tag) < 2 || tag[len(tag)-1] != '"' {
+	if suffix == "" || len(tag) < 2 || tag[len(tag)-1] != '"' {
 		delete(h, "Etag")
 		return
 	}

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"golang.org/x/net/html"
 )
 
 // seeds are shapes of policies, for the fuzzers to begin with.
@@ -149,22 +147,4 @@ func isSupersequence(s, text string) bool {
 		}
 	}
 	return text == ""
-}
-
-// References in meta elements are decoded as x/net/html does.
-func FuzzAttribute(f *testing.F) {
-	for _, seed := range []string{"&amp;", "&amp", "&ampx", "&amp=", "&notit;", "&notin;", "&#39;&#x27;&#0;", "&apos", "&semi;", "&;", "&", "a&b;c&lt d"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		if strings.ContainsAny(s, "\"\r\x00") {
-			t.Skip("not the value of such an attribute")
-		}
-		z := html.NewTokenizer(strings.NewReader(`<meta content="` + s + `">`))
-		z.Next()
-		_, want, _ := z.TagAttr()
-		if got := decodeAttribute(s); got != string(want) {
-			t.Errorf("%q: got %q, want %q", s, got, want)
-		}
-	})
 }

@@ -6,8 +6,10 @@ package head
 type attribute uint8
 
 const (
-	attrOther attribute = iota // nothing
-	attrSrc                    // the src of a script; a second one does not count
+	attrOther   attribute = iota // nothing
+	attrSrc                      // the src of a script; a second one does not count
+	attrEquiv                    // the http-equiv of a meta element
+	attrContent                  // the content of one that may be a policy
 )
 
 // attrName is called when the name of an attribute of a watched tag was read.
@@ -21,13 +23,20 @@ func (s *Scanner) attrName() {
 			s.attr = attrSrc
 			s.src = urlFile{}
 		}
+	case tagMeta:
+		s.metaAttrName(s.name.bytes())
 	}
 }
 
 // attrValue is called with the value that follows, piece by piece.
 func (s *Scanner) attrValue(piece []byte) {
-	if s.attr == attrSrc {
+	switch s.attr {
+	case attrSrc:
 		s.src.read(piece, s.script)
+	case attrEquiv:
+		s.meta.readEquiv(piece)
+	case attrContent:
+		s.policies.readContent(piece)
 	}
 }
 

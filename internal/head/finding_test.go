@@ -1,8 +1,11 @@
 package head_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/net/html"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
 )
@@ -224,5 +227,119 @@ func TestTrustEncoding(t *testing.T) {
 				t.Errorf("%q in pieces of %d: anchor %d, unusable %t", test.document, size, got, s.Unusable())
 			}
 		}
+	}
+}
+
+// unread stands for policies that a document has, but the scanner does not keep.
+const unread = "(unread)"
+
+func TestPolicies(t *testing.T) {
+	const csp = `http-equiv="Content-Security-Policy"`
+	for _, test := range []struct {
+		name, document string
+		want           []string
+	}{
+		{"one", `<head><meta ` + csp + ` content="script-src 'self'"></head>`, []string{"script-src 'self'"}},
+		{"upper case", `<META HTTP-EQUIV='CONTENT-SECURITY-POLICY' CONTENT='x'>`, []string{"x"}},
+		{"not quoted", `<meta http-equiv=content-security-policy content=x/>`, []string{"x/"}},
+		{"content first", `<meta content="x" ` + csp + `>`, []string{"x"}},
+		{"attributes in between", `<meta data-a=1 content="x" id=b class ` + csp + ` lang=de>`, []string{"x"}},
+		{"several", `<meta ` + csp + ` content=a><title>t</title><meta content=b ` + csp + `>`, []string{"a", "b"}},
+		{"references stay", `<meta ` + csp + ` content="&#39;none&apos;">`, []string{"&#39;none&apos;"}},
+		{"line breaks", "<meta " + csp + " content=\"a;\r\n\tb\">", []string{"a;\r\n\tb"}},
+		{"before <head>", `<meta ` + csp + ` content=x><head>`, []string{"x"}},
+		{"the first content", `<meta content=a content=b ` + csp + ` content=c>`, []string{"a"}},
+		{"the first http-equiv", `<meta ` + csp + ` http-equiv=refresh content=a>`, []string{"a"}},
+		{"another http-equiv first", `<meta http-equiv=refresh ` + csp + ` content=a>`, nil},
+		{"after another's content", `<meta content="long, long" name=a><meta content=b ` + csp + `>`, []string{"b"}},
+		{"an empty content", `<meta ` + csp + ` content="">`, []string{""}},
+		{"a content without a value", `<meta ` + csp + ` content>`, []string{""}},
+		{"up to 8 KiB", `<meta ` + csp + ` content="` + strings.Repeat("a", 8<<10) + `">`, []string{strings.Repeat("a", 8<<10)}},
+		{"up to 8", strings.Repeat(`<meta `+csp+` content=x>`, 8), []string{"x", "x", "x", "x", "x", "x", "x", "x"}},
+
+		{"more than 8 KiB", `<meta ` + csp + ` content="` + strings.Repeat("a", 8<<10+1) + `">`, []string{unread}},
+		{"more than 8 KiB, and one", `<meta content="` + strings.Repeat("a", 9<<10) + `" ` + csp + `><meta ` + csp + ` content=x>`, []string{"x", unread}},
+		{"more than 8", strings.Repeat(`<meta `+csp+` content=x>`, 9), []string{"x", "x", "x", "x", "x", "x", "x", "x", unread}},
+		{"by two names", `<meta name=a content=x ` + csp + `>`, []string{unread}},
+		{"named before, but known in time", `<meta name=a ` + csp + ` content=x>`, []string{"x"}},
+
+		{"no content", `<meta ` + csp + `>`, nil},
+		{"a long content of another", `<meta content="` + strings.Repeat("a", 9<<10) + `" name=a>`, nil},
+		{"only reported", `<meta http-equiv="Content-Security-Policy-Report-Only" content=x>`, nil},
+		{"a shorter keyword", `<meta http-equiv="Content-Security-Polic" content=x>`, nil},
+		{"space around the keyword", `<meta http-equiv=" Content-Security-Policy " content=x>`, nil},
+		{"another attribute", `<meta name="Content-Security-Policy" content=x>`, nil},
+		{"another element", `<link ` + csp + ` content=x>`, nil},
+		{"the end tag", `</meta ` + csp + ` content=x>`, nil},
+		{"a comment", `<!-- <meta ` + csp + ` content=x> -->`, nil},
+		{"noscript", `<noscript><meta ` + csp + ` content=x></noscript>`, nil},
+		{"a title", `<title><meta ` + csp + ` content=x></title>`, nil},
+		{"a script", `<script>'<meta ` + csp + ` content=x>'</script>`, nil},
+		{"a template", `<template><meta ` + csp + ` content=x></template>`, nil},
+		{"the body", `<body><meta ` + csp + ` content=x>`, nil},
+		{"after the head", `</head><meta ` + csp + ` content=x>`, nil},
+		{"a tag that does not end", `<meta ` + csp + ` content="x"`, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, size := range []int{1, 2, 7, len(test.document)} {
+				var s head.Scanner
+				feed(&s, []byte(test.document), size)
+				got, complete := s.Policies()
+				got = slices.Clone(got)
+				if !complete {
+					got = append(got, unread)
+				}
+				if !slices.Equal(got, test.want) {
+					t.Errorf("pieces of %d: got %.100q", size, got)
+				}
+			}
+			checkPolicies(t, test.document)
+		})
+	}
+}
+
+// checkPolicies lets a real parser look for policies in the head, as far as it
+// has come at the anchor.
+func checkPolicies(t testing.TB, document string) {
+	t.Helper()
+	var s head.Scanner
+	anchor := feed(&s, []byte(document), max(len(document), 1))
+	got, complete := s.Policies()
+	doc, ok := parse(document[:anchor])
+	if !ok || !complete || s.Unusable() {
+		return
+	}
+	var want []string
+	for n := range doc.Descendants() {
+		if n.Type != html.ElementNode || n.Data != "meta" {
+			continue
+		}
+		attrs := make(map[string]string)
+		for _, a := range n.Attr {
+			if _, twice := attrs[a.Key]; !twice {
+				attrs[a.Key] = a.Val
+			}
+		}
+		content, has := attrs["content"]
+		if has && strings.EqualFold(attrs["http-equiv"], "content-security-policy") {
+			want = append(want, content)
+		}
+	}
+	sameText := func(source, text string) bool {
+		return source == text || strings.ContainsAny(source, "&\r\x00") // which a parser changes
+	}
+	if !slices.EqualFunc(got, want, sameText) {
+		t.Errorf("policies %q, to a parser %q", got, want)
+	}
+}
+
+// What is found does not depend on what other documents had.
+func TestPoliciesAreReset(t *testing.T) {
+	var s head.Scanner
+	feed(&s, []byte(strings.Repeat(`<meta http-equiv=content-security-policy content=x>`, 9)), 100)
+	s.Reset("")
+	feed(&s, []byte(`<meta http-equiv=content-security-policy content=y></head>`), 100)
+	if got, complete := s.Policies(); !slices.Equal(got, []string{"y"}) || !complete {
+		t.Errorf("%q, complete: %t", got, complete)
 	}
 }

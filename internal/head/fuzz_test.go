@@ -34,6 +34,7 @@ var vocabulary = []string{
 	"&Tab;", "&NewLine;", "&Tab", "&New", "Line;", "&#", "&#32", "&#32;", "&#9", "&#x", "&#xA", "&#x20;",
 	"&#0000000000", "&#00000000000000000032;", "&amp;", "&nbsp;", "&lt;", "&#60;",
 	" a=b", " a=\"", " b='", "a", "b=", " amp", " =",
+	"<meta http-equiv=Content-Security-Policy content=", " http-equiv='content-security-policy'", " content=\"", " content=x", " name=",
 	"</aaaaaaaaaaaaaaaaaaaaaaaa>", "<aaaaaaaaaaaaaaaaaaaaaaaa>",
 }
 
@@ -152,5 +153,6 @@ func insertAndJudge(t *testing.T, document string) {
 		checkNoAnchor(t, document)
 	default:
 		checkInsertion(t, document, found.anchor)
+		checkPolicies(t, document)
 	}
 }

@@ -53,8 +53,8 @@ package head
 const MaxHeld = 16
 
 // A Scanner reads one document. Its zero value is ready for use; [Scanner.Reset]
-// makes it ready for another. It keeps no reference to its input and never
-// allocates.
+// makes it ready for another. It keeps no reference to its input, and allocates
+// only for what may be a policy.
 type Scanner struct {
 	script string // file name that HasScript is about
 
@@ -72,11 +72,13 @@ type Scanner struct {
 	dashes uint8     // dashes just read in such a script: 0, 1, or 2 for more
 	name   name      // what has been read of a name, a reference or a mark
 	src    urlFile   // how far the src of the tag being read agrees with script
+	meta   metaTag   // the meta element's tag being read
 
 	evidence  bool
 	amp       bool
 	hasScript bool
 	unusable  bool
+	policies  *policies
 }
 
 // Reset makes the scanner ready for a new document. The script is the file

@@ -7,6 +7,7 @@ type tag uint8
 const (
 	tagOther tag = iota // nothing, and as usual; so for all end tags
 	tagHTML
+	tagMeta
 	tagTitle
 	tagStyle
 	tagScript
@@ -34,7 +35,7 @@ func (t tag) rawText() string {
 }
 
 // watched reports whether there are attributes to look for.
-func (t tag) watched() bool { return t == tagHTML || t == tagScript }
+func (t tag) watched() bool { return t == tagHTML || t == tagMeta || t == tagScript }
 
 // readTagOpen is the "tag open state".
 func (s *Scanner) readTagOpen(p []byte, i int) int {
@@ -99,8 +100,11 @@ func (s *Scanner) startTag() {
 	s.hasSrc = false
 	s.state = stateBeforeAttrName
 	switch string(s.name.bytes()) {
-	case "base", "basefont", "bgsound", "link", "meta":
+	case "base", "basefont", "bgsound", "link":
 		s.tag = tagOther
+	case "meta":
+		s.tag = tagMeta
+		s.meta = metaTag{}
 	case "html":
 		s.tag = tagHTML
 		s.evidence = true
@@ -183,8 +187,11 @@ func (s *Scanner) readOtherEndTagName(p []byte, i int) int {
 // tagDone is called at the > of a tag.
 func (s *Scanner) tagDone() {
 	s.attr = attrOther // what follows is no value
-	if s.tag == tagScript && s.hasSrc && s.src.is(s.script) {
+	switch {
+	case s.tag == tagScript && s.hasSrc && s.src.is(s.script):
 		s.hasScript = true
+	case s.tag == tagMeta:
+		s.metaDone()
 	}
 	if s.tag.rawText() == "" {
 		s.state = stateData

@@ -1,0 +1,131 @@
+package head
+
+// What is kept of policies at most; a document with more has some that nobody
+// has read.
+const (
+	maxPolicies     = 8
+	maxPolicyLength = 8 << 10
+)
+
+// A metaTag is what is known of the tag of a meta element being read.
+type metaTag struct {
+	equiv   uint8 // bytes of its http-equiv that agree with policyKeyword, or otherEquiv
+	seen    seen
+	skipped bool // its content was taken for something else than a policy
+}
+
+// seen are attributes that the tag has had. Of two with the same name, the
+// second does not count.
+type seen uint8
+
+const (
+	seenEquiv   seen = 1 << iota
+	seenContent      // and was kept, unless it was skipped
+	seenName         // one by which a meta element says that it is no policy
+)
+
+// policyKeyword is the http-equiv of a policy, in any case. References in it are
+// not decoded: nobody writes it so.
+const policyKeyword = "content-security-policy"
+
+const otherEquiv = 0xFF
+
+// policies are those that were found, and the one being read. A scanner has none
+// before it meets something that may be one, so that most documents do without
+// the memory.
+type policies struct {
+	content  []byte // of the tag being read
+	found    []string
+	unread   bool
+	overlong bool // content
+}
+
+// Policies returns the content attributes of the <meta
+// http-equiv=Content-Security-Policy> elements before the anchor, as they stand
+// in the source, character references and all. They govern what is inserted.
+//
+// complete is false if there are policies that were not kept: more than 8, one of
+// more than 8 KiB, or one whose element calls itself something else as well.
+func (s *Scanner) Policies() (contents []string, complete bool) {
+	if s.policies == nil {
+		return nil, true
+	}
+	return s.policies.found, !s.policies.unread
+}
+
+// metaAttrName is called when the name of an attribute of a meta element was
+// read.
+func (s *Scanner) metaAttrName(name []byte) {
+	m := &s.meta
+	switch string(name) {
+	case "http-equiv":
+		if m.seen&seenEquiv == 0 {
+			m.seen |= seenEquiv
+			s.attr = attrEquiv
+		}
+	case "content":
+		if m.seen&seenContent != 0 {
+			return
+		}
+		m.seen |= seenContent
+		// the order is free, but nearly every other meta element begins with
+		// what it is
+		if m.seen == seenContent || m.isPolicy() {
+			s.attr = attrContent
+			s.keep().content = s.policies.content[:0]
+			s.policies.overlong = false
+		} else {
+			m.skipped = true
+		}
+	case "name", "property", "itemprop", "charset":
+		m.seen |= seenName
+	}
+}
+
+// isPolicy reports whether the element is a policy, as far as has been read.
+func (m *metaTag) isPolicy() bool { return int(m.equiv) == len(policyKeyword) }
+
+// readEquiv compares a piece of the http-equiv.
+func (m *metaTag) readEquiv(piece []byte) {
+	for _, c := range piece {
+		if class[c] == letter {
+			c |= 0x20
+		}
+		if int(m.equiv) >= len(policyKeyword) || policyKeyword[m.equiv] != c {
+			m.equiv = otherEquiv
+			return
+		}
+		m.equiv++
+	}
+}
+
+func (s *Scanner) keep() *policies {
+	if s.policies == nil {
+		s.policies = new(policies)
+	}
+	return s.policies
+}
+
+// readContent keeps a piece of what may be a policy.
+func (p *policies) readContent(piece []byte) {
+	if len(p.content)+len(piece) > maxPolicyLength {
+		p.overlong = true
+		return
+	}
+	p.content = append(p.content, piece...)
+}
+
+// metaDone is called at the > of a meta element. Without a content it is nothing
+// (HTML, "Content security policy state").
+func (s *Scanner) metaDone() {
+	m := &s.meta
+	if !m.isPolicy() || m.seen&seenContent == 0 {
+		return
+	}
+	p := s.keep()
+	if m.skipped || p.overlong || len(p.found) == maxPolicies {
+		p.unread = true
+		return
+	}
+	p.found = append(p.found, string(p.content))
+}

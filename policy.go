@@ -1,0 +1,219 @@
+package kapadeflector
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/csp"
+)
+
+// The header fields that hold policies (CSP3 sections 3.1, 3.2).
+const (
+	cspField       = "Content-Security-Policy"
+	cspReportField = "Content-Security-Policy-Report-Only"
+)
+
+// permit is what a page's policies make of the insertion.
+type permit struct {
+	html   []byte // what goes in; nil if the script is blocked
+	suffix string // of the page's entity tag; "" if the bytes depend on the answer
+	nonce  string // that the deflector's script carries
+	secret bool   // some nonce is in html
+
+	policies *csp.Policies // to be sent with it; nil for those that are there
+}
+
+// permit asks the policies in h, the header of a page or what was sent of it,
+// and those of meta elements in the page's source. edit says that the header is
+// still to be sent; mint makes nonces, nil if there can be none.
+func (v *visit) permit(h http.Header, metas []string, complete, edit bool, mint func() string) permit {
+	rules, in := &v.handler.policy, v.insertion
+	p := permit{html: in.html, suffix: in.suffix}
+	if rules.off || h[cspField] == nil && h[cspReportField] == nil && metas == nil && complete {
+		return p
+	}
+	policies := csp.Read(pageURL(v.request), h[cspField], h[cspReportField])
+	for _, source := range metas {
+		policies.AddMeta(source)
+	}
+	if !complete {
+		policies.AddUnread()
+	}
+	script := rules.script
+	script.Unnonceable = in.unnonceable
+	if edit && rules.extend {
+		policies.Extend(csp.Extension{Script: script, Inline: in.inlineContent(), Sources: rules.sources, Nonce: mint})
+		p.policies = policies
+	}
+
+	verdict := policies.Script(script)
+	if !verdict.Allowed {
+		if c := v.handler.logger.Check(zapcore.DebugLevel, "the page's policy blocks the script"); c != nil {
+			c.Write(zap.String("directive", verdict.Directive), zap.Bool("in_meta", verdict.InMeta))
+		}
+		return permit{}
+	}
+	inline := csp.Verdict{Allowed: true}
+	if in.inline > 0 {
+		inline = policies.Inline(in.inlineContent())
+	}
+	if verdict.Nonce != "" || inline.Nonce != "" || !inline.Allowed {
+		p.html, p.suffix = in.with(verdict.Nonce, inline), ""
+		p.nonce, p.secret = verdict.Nonce, verdict.Nonce != "" || inline.Nonce != ""
+	}
+	v.warnOfPolicies(policies, inline)
+	return p
+}
+
+// send puts the policies into h, in place of those that were read from it.
+func (p *permit) send(h http.Header) {
+	if p.policies == nil {
+		return
+	}
+	enforced, reportOnly := p.policies.Header()
+	if enforced != nil {
+		h[cspField] = enforced
+	}
+	if reportOnly != nil {
+		h[cspReportField] = reportOnly
+	}
+}
+
+// newNonce makes a nonce of 128 random bits (CSP3 section 7.1).
+func newNonce() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.StdEncoding.EncodeToString(b[:])
+}
+
+// pageURL is where the visitor's browser is, as far as policies care.
+func pageURL(r *http.Request) csp.URL {
+	v := visitorOf(r)
+	if v.hostKind == hostInvalid {
+		return csp.URL{}
+	}
+	scheme := "http"
+	if v.https {
+		scheme = "https"
+	}
+	return csp.URL{Scheme: scheme, Host: v.host, Port: v.port, Path: "/"}
+}
+
+// What surrounds the content of the inline script.
+const (
+	inlineOpen  = "<script>"
+	inlineClose = "</script>"
+)
+
+// inlineContent is that of the inline script, "" if there is none.
+func (in *insertion) inlineContent() string {
+	if in.inline == 0 {
+		return ""
+	}
+	return string(in.html[len(inlineOpen) : in.inline-len(inlineClose)])
+}
+
+// with returns the bytes with a nonce for the deflector's script, and with the
+// inline script as far as it may run.
+func (in *insertion) with(nonce string, inline csp.Verdict) []byte {
+	var b bytes.Buffer
+	b.Grow(len(in.html) + 2*len(` nonce=""`) + len(nonce) + len(inline.Nonce))
+	if inline.Allowed {
+		writeWithNonce(&b, in.html[:in.inline], inline.Nonce)
+	}
+	writeWithNonce(&b, in.html[in.inline:], nonce)
+	return b.Bytes()
+}
+
+// writeWithNonce writes a script element with a nonce, "" for none. A nonce that
+// counts is base64, so that there is nothing in it to escape.
+func writeWithNonce(b *bytes.Buffer, element []byte, nonce string) {
+	if rest, ok := bytes.CutPrefix(element, []byte("<script")); ok && nonce != "" {
+		b.WriteString(`<script nonce="` + nonce + `"`)
+		element = rest
+	}
+	b.Write(element)
+}
+
+// voidsNonce reports whether an attribute's value makes browsers ignore the nonce
+// of the element (CSP3 section 6.7.3.1).
+func voidsNonce(value string) bool {
+	if !strings.Contains(value, "<") {
+		return false
+	}
+	value = strings.ToLower(value)
+	return strings.Contains(value, "<script") || strings.Contains(value, "<style")
+}
+
+// policyWarnings remembers what was said, for it is said once.
+type policyWarnings struct {
+	inline, connect, trustedTypes, embedder, overridden atomic.Bool
+}
+
+// warnOfPolicies says what a policy that lets the script in will still block.
+func (v *visit) warnOfPolicies(policies *csp.Policies, inline csp.Verdict) {
+	h := v.handler
+	if !inline.Allowed && h.policyWarned.inline.CompareAndSwap(false, true) {
+		h.logger.Warn("the page's Content-Security-Policy blocks the inline script that hands user over; the tag goes without it; said once",
+			zap.String("directive", inline.Directive))
+	}
+	if h.policy.proxy.Scheme != "" && !h.policyWarned.connect.Load() {
+		if connect := policies.Fetch("connect-src", h.policy.proxy); !connect.Allowed && h.policyWarned.connect.CompareAndSwap(false, true) {
+			h.logger.Warn("the page's Content-Security-Policy does not let the deflector ask its questions; said once",
+				zap.String("host", h.policy.proxy.Host), zap.String("directive", connect.Directive))
+		}
+	}
+	if policies.RequiresTrustedTypes() && h.policyWarned.trustedTypes.CompareAndSwap(false, true) {
+		h.logger.Warn("the page requires Trusted Types, under which the deflector may fail when it writes into the page; said once")
+	}
+}
+
+// warnOfEmbedder says that a page with header h takes scripts of other origins
+// only from servers that say so
+// (https://html.spec.whatwg.org/multipage/browsers.html#coep).
+func (v *visit) warnOfEmbedder(h http.Header) {
+	rules := &v.handler.policy
+	value, _, _ := strings.Cut(first(h["Cross-Origin-Embedder-Policy"]), ";")
+	if strings.TrimSpace(value) != "require-corp" || rules.script.URL.Scheme == "" || rules.crossOrigin ||
+		!v.handler.policyWarned.embedder.CompareAndSwap(false, true) {
+		return
+	}
+	v.handler.logger.Warn("the page has Cross-Origin-Embedder-Policy: require-corp: " +
+		"browsers block the script unless its server sends Cross-Origin-Resource-Policy: cross-origin, " +
+		"or sends Access-Control-Allow-Origin and script has crossorigin anonymous; said once")
+}
+
+// sentPolicies are the lines of both fields, as this writer left them.
+type sentPolicies [2][]string
+
+func policiesIn(h http.Header) sentPolicies {
+	return sentPolicies{h[cspField], h[cspReportField]}
+}
+
+// checkPolicies finds out whether a handler further out has replaced the policies
+// by others, under which the inserted script does not run.
+func (rw *responseWriter) checkPolicies() {
+	h, v := rw.Header(), &rw.visit
+	now := policiesIn(h)
+	if rw.permit.html == nil || rw.outcome != v.outcome || v.handler.policy.off ||
+		slices.Equal(now[0], rw.policies[0]) && slices.Equal(now[1], rw.policies[1]) {
+		return
+	}
+	metas, complete := rw.scanner.Policies()
+	if p := v.permit(h, metas, complete, false, nil); p.html != nil && (p.nonce == "" || p.nonce == rw.permit.nonce) {
+		return
+	}
+	rw.outcome = outcomeHeaderOverridden
+	if v.handler.policyWarned.overridden.CompareAndSwap(false, true) {
+		v.handler.logger.Error("a header directive replaced the Content-Security-Policy of a page with the tag by one that blocks it; " +
+			"put its deletions, which defer the whole block, into a header block of their own; said once")
+	}
+}

@@ -1,0 +1,529 @@
+package kapadeflector
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+const (
+	kapaSource = "https://widget.kapa.ai/kapa-support-form-deflector.bundle.js"
+	someNonce  = "R2xvYmFs"
+	cspMeta    = `<meta http-equiv="Content-Security-Policy" content="`
+)
+
+// tagWith is staticTag with a nonce.
+func tagWith(nonce string) string {
+	return strings.Replace(staticTag, "<script", `<script nonce="`+nonce+`"`, 1)
+}
+
+// pageWith is page with more in its head.
+func pageWith(inHead string) string { return strings.Replace(page, "</head>", inHead+"</head>", 1) }
+
+// withPolicy answers with a page whose header has the policies, those that begin
+// with "report: " in the field that only reports, and validators.
+func withPolicy(body string, policies ...string) caddyhttp.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		h := w.Header()
+		for _, policy := range policies {
+			if text, ok := strings.CutPrefix(policy, "report: "); ok {
+				h.Add(cspReportField, text)
+			} else {
+				h.Add(cspField, policy)
+			}
+		}
+		h.Set("Content-Type", "text/html")
+		h.Set("Content-Length", itoa(len(body)))
+		h.Set("Etag", `"v1"`)
+		h.Set("Last-Modified", "Mon, 02 Nov 2026 10:00:00 GMT")
+		_, err := io.WriteString(w, body)
+		return err
+	}
+}
+
+// policiesOf are the policies that an answer has, as withPolicy takes them.
+func policiesOf(resp *http.Response) (policies []string) {
+	policies = slices.Clone(resp.Header[cspField])
+	for _, text := range resp.Header[cspReportField] {
+		policies = append(policies, "report: "+text)
+	}
+	return policies
+}
+
+// What a policy makes of a page, in each mode.
+func TestPolicies(t *testing.T) {
+	body := pageWith("")
+	for _, tc := range []struct {
+		name     string
+		lines    string // of the block
+		body     string // of the page; default: page
+		policies []string
+
+		outcome outcome
+		tag     string   // that is in the page
+		sent    []string // the policies; default: those of the page
+	}{
+		{name: "no policy", outcome: outcomeInjected, tag: staticTag},
+		{name: "one that allows it", policies: []string{"script-src https:"}, outcome: outcomeInjected, tag: staticTag},
+		{name: "one that blocks it", policies: []string{"script-src 'self'"}, outcome: outcomeCSPBlocked},
+		{name: "a nonce", policies: []string{"script-src 'nonce-" + someNonce + "'"}, outcome: outcomeInjected, tag: tagWith(someNonce)},
+		{name: "a nonce in upper case", policies: []string{"SCRIPT-SRC 'NONCE-aA+/-_=='"}, outcome: outcomeInjected, tag: tagWith("aA+/-_==")},
+		{name: "a nonce that could end the attribute", policies: []string{`script-src 'nonce-"><script>'`}, outcome: outcomeCSPBlocked},
+		{name: "a list, one of which blocks it", policies: []string{"img-src *, script-src 'none'"}, outcome: outcomeCSPBlocked},
+		{name: "only reported", policies: []string{"report: script-src 'none'"}, outcome: outcomeInjected, tag: staticTag},
+		{name: "a sandbox", policies: []string{"sandbox"}, outcome: outcomeCSPBlocked},
+		{name: "in a meta element", body: pageWith(cspMeta + `script-src &#39;self&#39;">`), outcome: outcomeCSPBlocked},
+		{name: "a nonce in a meta element", body: pageWith(cspMeta + `script-src 'nonce-` + someNonce + `'">`), outcome: outcomeInjected, tag: tagWith(someNonce)},
+		{name: "too much in meta elements", body: pageWith(strings.Repeat(cspMeta+`img-src *">`, 9)), outcome: outcomeCSPBlocked},
+		{name: "in a meta element of the body", body: strings.Replace(page, "<body>", "<body>"+cspMeta+`script-src 'none'">`, 1), outcome: outcomeInjected, tag: staticTag},
+		{
+			name: "without consent", lines: "consent cookie second yes", policies: []string{"script-src 'nonce-" + someNonce + "'"},
+			outcome: outcomeNoConsent,
+		},
+		{
+			name: "the untracked tag", lines: "consent cookie second yes\nwithout_consent untracked", policies: []string{"script-src 'nonce-" + someNonce + "'"},
+			outcome: outcomeUntracked,
+			tag:     strings.Replace(tagWith(someNonce), "></script>", ` data-user-analytics-cookie-enabled="false" data-user-analytics-fingerprint-enabled="false"></script>`, 1),
+		},
+		{
+			name: "the untracked tag is blocked", lines: "consent cookie second yes\nwithout_consent untracked", policies: []string{"script-src 'self'"},
+			outcome: outcomeCSPBlocked,
+		},
+		{
+			name: "an attribute that voids the nonce", lines: `data-pre-submit-info-text "See <SCRIPT>"`, policies: []string{"script-src 'nonce-" + someNonce + "'"},
+			outcome: outcomeCSPBlocked,
+		},
+
+		{name: "off, and blocked", lines: "csp off", policies: []string{"script-src 'self'"}, outcome: outcomeInjected, tag: staticTag},
+		{name: "off, and a nonce", lines: "csp off", policies: []string{"script-src 'nonce-a'"}, body: pageWith(cspMeta + `script-src 'none'">`), outcome: outcomeInjected, tag: staticTag},
+
+		{
+			name: "extend", lines: "csp extend", policies: []string{"script-src 'self'", "report: script-src 'self'"},
+			outcome: outcomeInjected, tag: staticTag,
+			sent: []string{"script-src 'self' " + kapaSource, "report: script-src 'self' " + kapaSource},
+		},
+		{name: "extend, and none is there", lines: "csp extend", outcome: outcomeInjected, tag: staticTag},
+		{
+			name: "extend, with a nonce", lines: "csp extend", policies: []string{"script-src 'self' 'nonce-" + someNonce + "'"},
+			outcome: outcomeInjected, tag: tagWith(someNonce),
+		},
+		{name: "extend, and 'none'", lines: "csp extend", policies: []string{"script-src 'none'; connect-src 'self'"}, outcome: outcomeCSPBlocked},
+		{
+			name: "extend, and a meta element blocks it", lines: "csp extend", policies: []string{"script-src 'self'"}, body: pageWith(cspMeta + `script-src 'self'">`),
+			outcome: outcomeCSPBlocked,
+		},
+		{
+			name: "extend, with sources of one's own", lines: "csp extend {\nscript-src https://www.google.com/recaptcha/\nconnect-src https://proxy.kapa.ai\nframe-src none\n}",
+			policies: []string{"default-src 'self'; script-src 'self'; frame-src 'self'; style-src 'self'; img-src https:"},
+			outcome:  outcomeInjected, tag: staticTag,
+			sent: []string{"default-src 'self'; script-src 'self' " + kapaSource + " https://www.google.com/recaptcha/; frame-src 'self'; " +
+				"style-src 'self' https://hcaptcha.com https://*.hcaptcha.com; img-src https:; connect-src 'self' https://proxy.kapa.ai"},
+		},
+		{
+			name: "extend, for a script on the site itself", lines: "script /kapa-support-form-deflector.bundle.js\ncsp extend", policies: []string{"script-src https://cdn.acme.com"},
+			outcome: outcomeInjected, tag: strings.Replace(staticTag, kapaScriptURL, "/kapa-support-form-deflector.bundle.js", 1),
+			sent: []string{"script-src https://cdn.acme.com http://support.acme.com:8080/kapa-support-form-deflector.bundle.js"},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := newHandler(t, consentLine+tc.lines)
+			if tc.body == "" {
+				tc.body = body
+			}
+			r := newRequest(t, "GET", "/", "Host: support.acme.com:8080", "Cookie: "+granted)
+			resp := serve(t, h, r, withPolicy(tc.body, tc.policies...))
+			if got, _ := outcomeOf(r); got != tc.outcome {
+				t.Errorf("outcome %s, want %s", got, tc.outcome)
+			}
+			want := strings.Replace(tc.body, "</head>", tc.tag+"</head>", 1)
+			if got := bodyOf(t, resp); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+			if got := resp.Header.Get("Content-Length"); got != itoa(len(want)) {
+				t.Errorf("Content-Length %s for %d bytes", got, len(want))
+			}
+			sent := tc.sent
+			if sent == nil {
+				sent = tc.policies
+			}
+			if got := policiesOf(resp); !slices.Equal(got, sent) {
+				t.Errorf("policies %q\nwant     %q", got, sent)
+			}
+			if tagged := tc.tag != "" && tc.outcome == outcomeInjected; (idLines(resp) != nil) != tagged {
+				t.Errorf("Set-Cookie: %q", resp.Header["Set-Cookie"])
+			}
+		})
+	}
+}
+
+// A page that depends on a nonce has no validator, and no shared cache keeps it.
+func TestValidatorsUnderPolicies(t *testing.T) {
+	const free = "cookie off\ndata-user-analytics-cookie-enabled \"false\"\nconsent not_required"
+	for _, tc := range []struct {
+		name, lines, policy string
+		suffix              bool // of a page whose bytes are known
+		private             bool
+	}{
+		{"no policy", free, "", true, false},
+		{"allowed", free, "script-src https:", true, false},
+		{"extended", free + "\ncsp extend", "script-src 'self'", true, false},
+		{"a nonce", free, "script-src 'nonce-a'", false, true},
+		{"a nonce of its own", free + "\ncsp extend", "script-src 'strict-dynamic'", false, true},
+		{"a nonce that only reports want", free, "report: script-src 'nonce-a'", false, true},
+		{"without its inline script", free + "\nuser {\nemail a@b.com\n}", "script-src https:", false, false},
+		{"an inline script by its hash", free + "\nuser {\nemail a@b.com\n}\ncsp extend", "script-src https:", true, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := newHandler(t, tc.lines)
+			var policies []string
+			if tc.policy != "" {
+				policies = []string{tc.policy}
+			}
+			for _, method := range []string{"GET", "HEAD"} {
+				next := withPolicy(page, policies...)
+				if method == "HEAD" {
+					next = withPolicy("", policies...)
+				}
+				r := newRequest(t, method, "/")
+				resp := serve(t, h, r, func(w http.ResponseWriter, r *http.Request) error {
+					w.Header().Set("Cache-Control", "public, max-age=60")
+					return next(w, r)
+				})
+				etag := resp.Header.Get("Etag")
+				if want := regexp.MustCompile(`^"v1-kapa-[0-9a-f]{16}"$`); tc.suffix != want.MatchString(etag) || !tc.suffix && etag != "" {
+					t.Errorf("%s: Etag %s", method, etag)
+				}
+				if got := resp.Header.Get("Last-Modified"); got != "" {
+					t.Errorf("%s: Last-Modified %s", method, got)
+				}
+				if got := resp.Header.Get("Cache-Control"); tc.private != (got == "private, no-cache") || !tc.private && got != "public, max-age=60" {
+					t.Errorf("%s: Cache-Control %s", method, got)
+				}
+			}
+		})
+	}
+}
+
+// Where there is no nonce to reuse, each answer has its own.
+func TestFreshNonces(t *testing.T) {
+	h := newHandler(t, consentLine+"csp extend")
+	seen := make(map[string]bool)
+	for range 50 {
+		resp := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), withPolicy(page, "script-src 'strict-dynamic' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"))
+		found := regexp.MustCompile(`<script nonce="([A-Za-z0-9+/]{22}==)"`).FindStringSubmatch(bodyOf(t, resp))
+		if found == nil || !strings.HasSuffix(resp.Header.Get(cspField), " 'nonce-"+found[1]+"'") {
+			t.Fatalf("%q with %s", found, resp.Header.Get(cspField))
+		}
+		if seen[found[1]] {
+			t.Fatalf("%s again", found[1])
+		}
+		seen[found[1]] = true
+	}
+}
+
+// A 304 for a page with the tag has the policies that the page would have: they
+// replace those of the copy (RFC 9111 section 3.2).
+func TestPoliciesOfNotModified(t *testing.T) {
+	for lines, want := range map[string]string{
+		"":           "script-src https:; connect-src 'self'",
+		"csp off":    "script-src https:; connect-src 'self'",
+		"csp extend": "script-src https:; connect-src 'self' https://proxy.kapa.ai https://kapa-widget-proxy-la7dkmplpq-uc.a.run.app https://metrics.kapa.ai https://www.google.com/recaptcha/ https://hcaptcha.com https://*.hcaptcha.com",
+	} {
+		h := newHandler(t, consentLine+lines)
+		const policy = "script-src https:; connect-src 'self'"
+		page := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), withPolicy(page, policy))
+		etag := page.Header.Get("Etag")
+		notModified := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted, "If-None-Match: "+etag), func(w http.ResponseWriter, r *http.Request) error {
+			if got := r.Header.Get("If-None-Match"); got != `"v1"` {
+				return fmt.Errorf("the origin is asked about %s", got)
+			}
+			w.Header().Set(cspField, policy)
+			w.Header().Set("Etag", `"v1"`)
+			w.WriteHeader(304)
+			return nil
+		})
+		for status, resp := range map[int]*http.Response{200: page, 304: notModified} {
+			if got := resp.Header[cspField]; resp.StatusCode != status || len(got) != 1 || got[0] != want {
+				t.Errorf("%s: %d has %q", lines, resp.StatusCode, got)
+			}
+		}
+		if got := notModified.Header.Get("Etag"); got != etag {
+			t.Errorf("%s: Etag %s, was %s", lines, got, etag)
+		}
+	}
+	// one that would need a nonce, which the copy cannot have
+	h := newHandler(t, consentLine+"csp extend")
+	etag := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), pageHandlerWithTag).Header.Get("Etag")
+	const strict = "script-src 'strict-dynamic'; connect-src 'self'"
+	resp := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted, "If-None-Match: "+etag), func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set(cspField, strict)
+		w.WriteHeader(304)
+		return nil
+	})
+	if got := resp.Header[cspField]; len(got) != 1 || got[0] != strict {
+		t.Errorf("became %q", got)
+	}
+}
+
+func pageHandlerWithTag(w http.ResponseWriter, r *http.Request) error {
+	return withPolicy(page)(w, r)
+}
+
+// What is known of the visitor goes in an inline script, which policies judge by
+// itself.
+func TestInlineScriptUnderPolicies(t *testing.T) {
+	const user = "user {\nemail a@b.com\n}\n"
+	plain := serve(t, newHandler(t, consentLine+user), newRequest(t, "GET", "/", "Cookie: "+granted), pageHandler)
+	inline := regexp.MustCompile(`<script>.*?</script>`).FindString(bodyOf(t, plain))
+	withNonce := strings.Replace(inline, "<script", `<script nonce="a"`, 1)
+	h := sha256Of(strings.TrimSuffix(strings.TrimPrefix(inline, "<script>"), "</script>"))
+
+	for _, tc := range []struct{ name, mode, policy, inserted, sent string }{
+		{"'unsafe-inline'", "reuse", "script-src https: 'unsafe-inline'", inline + staticTag, ""},
+		{"a nonce for both", "reuse", "script-src 'nonce-a'", withNonce + tagWith("a"), ""},
+		{"a nonce for it alone", "reuse", "script-src https: 'nonce-a'", withNonce + staticTag, ""},
+		{"blocked", "reuse", "script-src https:", staticTag, ""},
+		{"both blocked", "reuse", "script-src 'self'", "", ""},
+		{"extended", "extend", "script-src https:", inline + staticTag, "script-src https: '" + h + "'"},
+		{"both extended", "extend", "script-src 'self'", inline + staticTag, "script-src 'self' " + kapaSource + " '" + h + "'"},
+		{"the URL alone", "extend", "script-src 'self' 'unsafe-inline'", inline + staticTag, "script-src 'self' 'unsafe-inline' " + kapaSource},
+		{"extend with a nonce", "extend", "script-src 'nonce-a'", withNonce + tagWith("a"), ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := newHandler(t, consentLine+user+"csp "+tc.mode)
+			core, logs := observer.New(zapcore.WarnLevel)
+			h.logger = zap.New(core)
+			for range 2 {
+				resp := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), withPolicy(page, tc.policy))
+				want := strings.Replace(page, "</head>", tc.inserted+"</head>", 1)
+				if got := bodyOf(t, resp); got != want {
+					t.Errorf("got  %s\nwant %s", got, want)
+				}
+				if tc.sent == "" {
+					tc.sent = tc.policy
+				}
+				if got := resp.Header.Get(cspField); got != tc.sent {
+					t.Errorf("policy %s\nwant   %s", got, tc.sent)
+				}
+			}
+			left := logs.FilterMessageSnippet("the tag goes without it").Len()
+			if want := map[bool]int{true: 1}[tc.name == "blocked"]; left != want {
+				t.Errorf("said %d times that it was left out", left)
+			}
+		})
+	}
+}
+
+// A page that has to go before its head is over goes by what is known then. A
+// policy that turns up later still counts.
+func TestPoliciesOfReleasedPages(t *testing.T) {
+	type step func(w http.ResponseWriter)
+	write := func(s string) step { return func(w http.ResponseWriter) { _, _ = io.WriteString(w, s) } }
+	flush := func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() }
+	const before, after = "<!doctype html><html><head><title>t</title>", "</head><body>b"
+	for _, tc := range []struct {
+		name, lines, policy string
+		steps               []step
+		outcome             outcome
+		tag, sent           string
+	}{
+		{"allowed", "", "script-src https:", []step{write(before), flush, write(after)}, outcomeInjected, staticTag, ""},
+		{"blocked by the header", "", "script-src 'self'", []step{write(before), flush, write(after)}, outcomeCSPBlocked, "", ""},
+		{"a nonce", "", "script-src 'nonce-a'", []step{write(before), flush, write(after)}, outcomeInjected, tagWith("a"), ""},
+		{"a meta element after the flush", "", "script-src https:", []step{write(before), flush, write(cspMeta + `script-src 'self'">`), write(after)}, outcomeCSPBlocked, "", ""},
+		{"a meta element before the flush", "", "", []step{write(before + cspMeta + `script-src 'self'">`), flush, write(after)}, outcomeCSPBlocked, "", ""},
+		{"a nonce in a meta element after the flush", "", "", []step{write(before), flush, write(cspMeta + `script-src 'nonce-m'">`), write(after)}, outcomeInjected, tagWith("m"), ""},
+		{"extended", "csp extend", "script-src 'self'", []step{write(before), flush, write(after)}, outcomeInjected, staticTag, "script-src 'self' " + kapaSource},
+		{
+			"extended in vain", "csp extend", "script-src 'self'", []step{write(before), flush, write(cspMeta + `script-src 'self'">`), write(after)},
+			outcomeCSPBlocked, "", "script-src 'self' " + kapaSource,
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := newHandler(t, consentLine+tc.lines)
+			r := newRequest(t, "GET", "/", "Cookie: "+granted)
+			var sent strings.Builder
+			resp := serve(t, h, r, func(w http.ResponseWriter, _ *http.Request) error {
+				w.Header().Set("Content-Type", "text/html")
+				w.Header().Set("Etag", `"v1"`)
+				if tc.policy != "" {
+					w.Header().Set(cspField, tc.policy)
+				}
+				for _, step := range tc.steps {
+					step(w)
+				}
+				return nil
+			})
+			for _, step := range tc.steps {
+				rec := httptest.NewRecorder()
+				step(rec)
+				sent.WriteString(rec.Body.String())
+			}
+			if got, _ := outcomeOf(r); got != tc.outcome {
+				t.Errorf("outcome %s, want %s", got, tc.outcome)
+			}
+			if got, want := bodyOf(t, resp), strings.Replace(sent.String(), "</head>", tc.tag+"</head>", 1); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+			if tc.sent == "" {
+				tc.sent = tc.policy
+			}
+			if got := resp.Header.Get(cspField); got != tc.sent {
+				t.Errorf("policy %s, want %s", got, tc.sent)
+			}
+			if strings.Contains(tc.policy, "nonce") && resp.Header.Get("Etag") != "" {
+				t.Errorf("Etag %s of a page with a nonce", resp.Header.Get("Etag"))
+			}
+		})
+	}
+}
+
+// A fresh nonce that has left with the header is the one in the tag, even if the
+// anchor comes later.
+func TestFreshNonceOfReleasedPage(t *testing.T) {
+	h := newHandler(t, consentLine+"csp extend")
+	resp := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", "text/html")
+		w.Header().Set(cspField, "script-src 'strict-dynamic'")
+		_, _ = io.WriteString(w, "<!doctype html><head>")
+		_ = http.NewResponseController(w).Flush()
+		_, err := io.WriteString(w, "</head>")
+		return err
+	})
+	_, nonce, _ := strings.Cut(strings.TrimSuffix(resp.Header.Get(cspField), "'"), "'nonce-")
+	if got := bodyOf(t, resp); nonce == "" || got != "<!doctype html><head>"+tagWith(nonce)+"</head>" {
+		t.Errorf("%s under %s", got, resp.Header.Get(cspField))
+	}
+}
+
+// What is said of policies, and to whom: the directive that blocks in the debug
+// log, for it is the site's own; the rest once.
+func TestPolicyLog(t *testing.T) {
+	const directive = "script-src 'self'"
+	for _, tc := range []struct {
+		name, lines string
+		fields      []string // of the answer
+		level       zapcore.Level
+		want        string
+		times       int // of two answers
+	}{
+		{"blocked", "", []string{cspField + ": " + directive}, zapcore.DebugLevel, "the page's policy blocks the script", 2},
+		{"connections are blocked", "", []string{cspField + ": script-src https:; connect-src 'self'"}, zapcore.WarnLevel, "does not let the deflector ask its questions", 1},
+		{"connections are extended", "csp extend", []string{cspField + ": script-src https:; connect-src 'self'"}, zapcore.WarnLevel, "ask its questions", 0},
+		{"Trusted Types", "", []string{cspField + ": require-trusted-types-for 'script'"}, zapcore.WarnLevel, "Trusted Types", 1},
+		{"COEP", "", []string{"Cross-Origin-Embedder-Policy: require-corp; report-to=x"}, zapcore.WarnLevel, "Cross-Origin-Resource-Policy", 1},
+		{"COEP without credentials", "", []string{"Cross-Origin-Embedder-Policy: credentialless"}, zapcore.WarnLevel, "Cross-Origin-Resource-Policy", 0},
+		{"COEP, with crossorigin", "script https://widget.kapa.ai/kapa-support-form-deflector.bundle.js {\ncrossorigin anonymous\n}", []string{"Cross-Origin-Embedder-Policy: require-corp"}, zapcore.WarnLevel, "Cross-Origin-Resource-Policy", 0},
+		{"COEP, on the site itself", "script /kapa-support-form-deflector.bundle.js", []string{"Cross-Origin-Embedder-Policy: require-corp"}, zapcore.WarnLevel, "Cross-Origin-Resource-Policy", 0},
+		{"off", "csp off", []string{cspField + ": " + directive + "; connect-src 'none'; require-trusted-types-for 'script'"}, zapcore.DebugLevel, "polic", 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := newHandler(t, consentLine+tc.lines)
+			core, logs := observer.New(zapcore.DebugLevel)
+			h.logger = zap.New(core)
+			for range 2 {
+				serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), func(w http.ResponseWriter, r *http.Request) error {
+					for _, field := range tc.fields {
+						name, value, _ := strings.Cut(field, ": ")
+						w.Header().Set(name, value)
+					}
+					return pageHandler(w, r)
+				})
+			}
+			found := logs.FilterMessageSnippet(tc.want).All()
+			if len(found) != tc.times {
+				t.Fatalf("%d lines: %v", len(found), logs.All())
+			}
+			for _, line := range found {
+				if line.Level != tc.level {
+					t.Errorf("level %s", line.Level)
+				}
+				if tc.name == "blocked" && (line.ContextMap()["directive"] != directive || line.ContextMap()["in_meta"] != false) {
+					t.Errorf("%v", line.ContextMap())
+				}
+			}
+		})
+	}
+}
+
+// A handler further out that replaces the policy when the header leaves has the
+// last word. It is told apart whether the tag still runs.
+func TestPolicyOverridden(t *testing.T) {
+	for _, tc := range []struct {
+		name, lines, origin, outer string
+		want                       outcome
+		errors                     int // of two answers
+	}{
+		{"by one that blocks the tag", "", "", "script-src 'self'", outcomeHeaderOverridden, 1},
+		{"by one that allows it", "", "script-src https:", "script-src widget.kapa.ai", outcomeInjected, 0},
+		{"by the same", "", "script-src https:", "script-src https:", outcomeInjected, 0},
+		{"by one without the nonce", "", "script-src 'nonce-a'", "script-src 'nonce-b'", outcomeHeaderOverridden, 1},
+		{"by one with the nonce", "", "script-src 'nonce-a'", "script-src 'nonce-a' 'strict-dynamic'", outcomeInjected, 0},
+		{"an extended one", "csp extend", "script-src 'self'", "script-src 'self'", outcomeHeaderOverridden, 1},
+		{"and nobody cares", "csp off", "", "script-src 'self'", outcomeInjected, 0},
+		{"of a page that is blocked anyway", "", "script-src 'none'", "script-src 'self'", outcomeCSPBlocked, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := newHandler(t, consentLine+tc.lines)
+			core, logs := observer.New(zapcore.ErrorLevel)
+			h.logger = zap.New(core)
+			for range 2 {
+				r := newRequest(t, "GET", "/", "Cookie: "+granted)
+				w := &deferring{ResponseWriter: httptest.NewRecorder(), policy: tc.outer}
+				err := h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+					if tc.origin == "" {
+						return pageHandler(w, r)
+					}
+					return withPolicy(page, tc.origin)(w, r)
+				}))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, _ := outcomeOf(r); got != tc.want {
+					t.Errorf("outcome %s, want %s", got, tc.want)
+				}
+			}
+			if logs.Len() != tc.errors {
+				t.Errorf("%d lines: %v", logs.Len(), logs.All())
+			}
+		})
+	}
+}
+
+// deferring sets the policy when the header leaves, as Caddy's deferred header
+// directive does.
+type deferring struct {
+	http.ResponseWriter
+	policy string
+	wrote  bool
+}
+
+func (d *deferring) WriteHeader(status int) {
+	d.wrote = true
+	d.Header().Set(cspField, d.policy)
+	d.ResponseWriter.WriteHeader(status)
+}
+
+func (d *deferring) Write(p []byte) (int, error) {
+	if !d.wrote {
+		d.WriteHeader(200)
+	}
+	return d.ResponseWriter.Write(p)
+}
+
+func sha256Of(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
