@@ -168,6 +168,19 @@ func (p program) testSample(t *testing.T) {
 		})
 	}
 
+	t.Run("the README's transcripts", func(t *testing.T) {
+		readme, err := os.ReadFile("README.md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for value, begin := range map[string]string{"accepted": "http://support.", "yes": "wrong  tag: "} {
+			got := p.kapaCheck(t, "--cookie", "cookie_consent="+value, site+"/tickets/new").stdout
+			got = strings.ReplaceAll(got[strings.Index(got, begin):], port, "8080")
+			if !strings.Contains(string(readme), "```text\n"+got+"```\n") {
+				t.Errorf("not in the README:\n%s", got)
+			}
+		}
+	})
 	t.Run("as JSON", func(t *testing.T) {
 		got := p.kapaCheck(t, "--json", "--cookie", "cookie_consent=accepted", site+"/tickets/new")
 		decoder := json.NewDecoder(strings.NewReader(got.stdout))

@@ -124,6 +124,14 @@ var faultySites = []faultySite{
 			}
 			answerPage(w, r, checkedForm)
 		}},
+	{fault: "none, and a login without the session's cookie", cookies: granted + "; session=1", notes: "other_page",
+		swap: []string{consentLine, consentLine + "pages /tickets/new\n"}, origin: func(w http.ResponseWriter, r *http.Request) {
+			if _, err := r.Cookie("session"); err != nil && r.URL.Path == "/tickets/new" {
+				http.Redirect(w, r, "/login", http.StatusFound)
+				return
+			}
+			answerPage(w, r, checkedForm)
+		}},
 	{fault: "a visitor who has to be signed in", findings: "tag_missing:login", origin: func(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "who are you?", http.StatusUnauthorized)
 	}},

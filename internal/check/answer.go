@@ -85,7 +85,7 @@ func (a *Answer) fromCache() string {
 	for _, field := range cacheFields {
 		for _, line := range a.Header[field] {
 			for word := range strings.FieldsFuncSeq(strings.ToLower(line), func(r rune) bool { return !isWord(r) }) {
-				if word == "hit" || word == "stale" || strings.HasSuffix(word, "_hit") {
+				if word == "stale" || word == "updating" || word == "revalidated" || strings.HasSuffix(word, "hit") {
 					return field + ": " + line
 				}
 			}

@@ -17,7 +17,7 @@ func (j *judge) checkCaching(t tag) {
 			j.finding("tag_from_cache", aboutCaching, "the page with the tag came out of a cache that visitors share (%s)", short(from))
 		}
 	}
-	if w := j.site.Without; w != nil && w.Gzip && !a.Gzip {
+	if w := j.site.Without; w != nil && j.isThePage(w) && w.Gzip && !a.Gzip {
 		j.finding("not_compressed", aboutCaching, "the page without the tag comes compressed, the one with it does not: the origin compresses, "+
 			"and is asked not to where the page is changed. Put encode into the site's block")
 	}
@@ -48,7 +48,7 @@ func (j *judge) checkPrivate(a *Answer, what string) {
 // checkValidators judges the conditional requests.
 func (j *judge) checkValidators(private bool) {
 	with, without := j.site.With, j.site.Without
-	if with.etag() != "" && without != nil && without.etag() == with.etag() {
+	if with.etag() != "" && without != nil && j.isThePage(without) && without.etag() == with.etag() {
 		j.finding("etag_shared", aboutCaching, "the page has the same ETag with the tag and without it: caches and browsers take the one for the other")
 		return
 	}

@@ -124,9 +124,19 @@ func (j *judge) checkWithout() {
 	if len(j.withoutPage.tags) > 0 {
 		j.checkTagWithout(j.withoutPage.tags[0])
 	}
+	if j.report.Tag.Present && !j.isThePage(a) {
+		j.note("other_page", aboutWithout, "without cookies the site shows another page (%s, %s), so that the form's own was not seen without consent",
+			withoutQuery(a.URL), status(a))
+	}
 	if j.idOf(a) != "" {
 		j.finding("id_without_consent", aboutWithout, "a visitor without any cookie is given a %s", j.deflector.Cookie)
 	}
+}
+
+// isThePage reports whether an answer is the one that is judged, or its other
+// variant: without cookies a site may show a login instead.
+func (j *judge) isThePage(a *Answer) bool {
+	return a.URL == j.answer.URL && a.Status == j.answer.Status && !a.isRedirect()
 }
 
 // checkVary finds pages that a cache may take for everybody's. Where nothing at
@@ -137,7 +147,7 @@ func (j *judge) checkVary() {
 		answer *Answer
 		how    string
 	}{{j.site.With, "with consent"}, {j.site.Without, "without consent"}} {
-		if a := asked.answer; a != nil && a.isHTML() && !a.isRedirect() && !a.variesByCookie() {
+		if a := asked.answer; a != nil && j.isThePage(a) && a.isHTML() && !a.variesByCookie() {
 			lacking = append(lacking, asked.how)
 		}
 	}

@@ -105,6 +105,11 @@ func TestWhatVisitorsWithoutConsentGet(t *testing.T) {
 		{"the tag in the page's template", func(s *Site) { s.With = answerOf(taggedPage); s.Without = s.With }, "tag_without_consent", ""},
 		{"the tag out of a cache", func(s *Site) { s.Without.Body = s.With.Body; s.Without.Header.Set("Age", "12") }, "tag_without_consent", ""},
 		{"an id", func(s *Site) { s.Without.Header.Set("Set-Cookie", theCookie) }, "id_without_consent", ""},
+		{"a login, as cookies are missing", func(s *Site) {
+			s.Without = answerOf(plainPage, "Vary: Accept-Encoding", `Etag: "v1-kapa-0123456789abcdef"`)
+			s.Without.URL, s.Without.Redirects = "https://support.acme.com/login", 1
+		}, "", "other_page"},
+		{"401, as cookies are missing", func(s *Site) { s.Without = answerOf("", "Vary: Accept-Encoding"); s.Without.Status = 401 }, "", "other_page"},
 		{"an id is deleted", func(s *Site) { s.Without.Header.Set("Set-Cookie", "kapa_web_id=; Max-Age=0") }, "", ""},
 		{"without_consent untracked", func(s *Site) { s.Without.Body = []byte(untracked) }, "", "untracked_tag"},
 		{"without_consent untracked, and a consent that is not understood", func(s *Site) {
@@ -134,7 +139,7 @@ func TestTags(t *testing.T) {
 		{"an event in the wrong case", replace("onSubmit", "onsubmit"), "attribute_value", ""},
 		{"an attribute of the website widget", replace("<script async", `<script async data-website-id="x"`), "", "attribute_name"},
 		{"a login page", replace(theForm, "<form><input type=password></form>"), "login", ""},
-		{"status 422", func(s *Site) { s.With.Status = 422 }, "", "status"},
+		{"status 422", func(s *Site) { s.With.Status, s.Without.Status = 422, 422 }, "", "status"},
 		{"a page that is longer than was read", func(s *Site) { s.With.Cut = true }, "", "page_cut"},
 	} {
 		p.run(t)
@@ -241,6 +246,8 @@ func TestCaching(t *testing.T) {
 		{"the tag out of a cache", header("X-Cache", "TCP_HIT from edge"), "tag_from_cache", ""},
 		{"the tag out of a cache, by its age", header("Age", "3"), "tag_from_cache", ""},
 		{"the tag out of a cache, by RFC 9211", header("Cache-Status", "ExampleCache; hit; ttl=30"), "tag_from_cache", ""},
+		{"the tag out of CloudFront", header("X-Cache", "RefreshHit from cloudfront"), "tag_from_cache", ""},
+		{"past Cloudflare", header("Cf-Cache-Status", "DYNAMIC"), "", ""},
 		{"past a cache", header("X-Cache", "MISS, MISS"), "", ""},
 		{"the page without the tag out of a cache", func(s *Site) { s.Without.Header.Set("X-Cache", "HIT"); s.Without.Header.Set("Age", "9") }, "", ""},
 		{"the same ETag", header("Etag", `W/"v1"`), "etag_shared", ""},
