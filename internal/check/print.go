@@ -35,7 +35,7 @@ func (r *Report) Print(w io.Writer, color bool) error {
 		width = max(width, len(row.about))
 	}
 	for _, row := range rows {
-		p.line("  %s  %-*s  %s", p.mark(r.stateOf(row.about)), width, row.about, row.text)
+		p.line("  %s  %s", p.mark(r.stateOf(row.about)), clean(fmt.Sprintf("%-*s  %s", width, row.about, row.text)))
 	}
 	p.list(wrong, r.Findings)
 	p.list(noted, r.Notes)
@@ -182,7 +182,7 @@ func (p *printer) answer(who string, a *AnswerSummary) {
 	if a.Redirects > 0 {
 		what += fmt.Sprintf(", redirected to %s", a.URL)
 	}
-	p.line("%-*s  %s", len(aboutWithout), who, what)
+	p.line("%s", clean(fmt.Sprintf("%-*s  %s", len(aboutWithout), who, what)))
 }
 
 func (p *printer) list(s state, findings []Finding) {
@@ -190,7 +190,7 @@ func (p *printer) list(s state, findings []Finding) {
 		p.line("%s", "")
 	}
 	for _, f := range findings {
-		p.line("%s  %s", p.mark(s), strings.Join(wrap(f.About+": "+f.Text), "\n       "))
+		p.line("%s  %s", p.mark(s), strings.Join(wrap(clean(f.About+": "+f.Text)), "\n       "))
 	}
 }
 

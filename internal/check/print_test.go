@@ -80,6 +80,7 @@ func TestTextFromOutsideIsHarmless(t *testing.T) {
 	setAttribute(s, "data-integration-id", "a\x1b[2Jb\u202ec\u0007")
 	setAttribute(s, attrInput, "#\x1b]0;title\x07"+strings.Repeat("x", 500))
 	s.With.Header.Set("Cache-Control", "public\x1b[31m")
+	replace("<script async", "<script async data-a\x1b[2j-query-selector=#message")(s)
 	got := printed(t, Judge(*s, product), false)
 	if strings.ContainsAny(got, "\x1b\x07\u202e") || !strings.Contains(got, `a\u{1B}[2Jb\u{202E}c\u{7}`) {
 		t.Errorf("%q", got)

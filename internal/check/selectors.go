@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/andybalholm/cascadia"
 	"golang.org/x/net/html"
@@ -18,8 +19,11 @@ const (
 	selectorUntried = "untried" // browsers may know it, the library does not
 )
 
-// longestSelector bounds the work that a page can make.
-const longestSelector = 1024
+// What a page can make of work.
+const (
+	longestSelector = 1024
+	matchTime       = 5 * time.Second
+)
 
 // query finds the elements that document.querySelectorAll would. what says what
 // is wrong with an invalid selector.
@@ -35,15 +39,38 @@ func (p *page) query(selector string) (found []*html.Node, state, what string) {
 	case err != nil:
 		return nil, selectorInvalid, err.Error()
 	}
-	for n := range p.elements() {
-		if group.Match(n) {
-			found = append(found, n)
-		}
-	}
-	if found == nil {
+	found, done := p.match(group)
+	switch {
+	case !done:
+		return nil, selectorUntried, ""
+	case found == nil:
 		return nil, selectorNothing, ""
+	default:
+		return found, selectorMatches, ""
 	}
-	return found, selectorMatches, ""
+}
+
+// match finds the elements that a selector matches. done is false if that would
+// take too long: the library tries combinations, and a page can be made so that
+// there are more than anybody can wait for. What is begun then goes on until the
+// program ends.
+func (p *page) match(group cascadia.SelectorGroup) (found []*html.Node, done bool) {
+	result := make(chan []*html.Node, 1)
+	go func() {
+		var found []*html.Node
+		for n := range p.elements() {
+			if group.Match(n) {
+				found = append(found, n)
+			}
+		}
+		result <- found
+	}()
+	select {
+	case found := <-result:
+		return found, true
+	case <-time.After(matchTime):
+		return nil, false
+	}
 }
 
 // bare is a selector without what stands in strings and escapes, in which the

@@ -64,7 +64,7 @@ func (j *judge) checkTag(t tag) {
 	src, err := url.Parse(t.src())
 	switch {
 	case err != nil || t.src() == "":
-		j.finding("script_source", aboutScript, "the tag's src %q is no address", short(t.src()))
+		j.finding("script_source", aboutScript, "the tag's src \"%s\" is no address", short(t.src()))
 	case !t.named:
 		j.finding("script_file", aboutScript, "the script's file is not called %s: Kapa's bundle may look for its own tag by that name", j.deflector.ScriptFile)
 	}
@@ -72,7 +72,7 @@ func (j *judge) checkTag(t tag) {
 		j.finding("script_mixed_content", aboutScript, "the script is loaded by http on a page of https: browsers block it")
 	}
 	if kind := t.attr("type"); !isScriptType(kind) {
-		j.finding("script_type", aboutScript, "the tag has type=%q, and browsers do not run it: a CDN (such as Cloudflare's Rocket Loader) "+
+		j.finding("script_type", aboutScript, "the tag has type=\"%s\", and browsers do not run it: a CDN (such as Cloudflare's Rocket Loader) "+
 			"or a consent tool in front of Caddy has rewritten it", short(kind))
 	}
 }
@@ -103,7 +103,7 @@ func (j *judge) checkAttributes(t tag) {
 		case placeholder.MatchString(a.Val):
 			j.finding("attribute_placeholder", a.Key, "%s was not filled in: the placeholder is misspelt or unknown to Caddy", short(a.Val))
 		case words != nil && !slices.Contains(words, a.Val):
-			j.finding("attribute_value", a.Key, "it is %q; Kapa knows %s", short(a.Val), strings.Join(words, " and "))
+			j.finding("attribute_value", a.Key, "it is \"%s\"; Kapa knows %s", short(a.Val), strings.Join(words, " and "))
 		}
 		if hint := j.deflector.Hint(a.Key); hint != "" {
 			j.note("attribute_name", a.Key, "%s", hint)
