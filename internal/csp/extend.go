@@ -51,8 +51,8 @@ type Sources struct {
 //     has filled in.
 //   - The script gets in by the nonce that is there; by its exact URL else. Only
 //     where 'strict-dynamic' voids URLs, and 'unsafe-inline' with them, is a
-//     nonce added. In other lists a nonce, or a hash, would void 'unsafe-inline',
-//     by which the site's own scripts may run.
+//     nonce added, a fresh one. In other lists a nonce, or a hash, would void
+//     'unsafe-inline', by which the site's own scripts may run.
 //   - The inline script gets in by the nonce that is there; by its hash else.
 //     Where it does not get in without, 'unsafe-inline' is void or missing.
 //
@@ -84,34 +84,60 @@ func (p *Policies) editable(yield func(*policy) bool) {
 
 func (p *Policies) extendScript(e Extension) {
 	allows := func(l list, nonce string) bool { return l.allowsScript(e.Script, nonce, p.page) }
-	nonce := p.bestNonce(scriptElements, allows)
+	nonce, serves := p.servingNonce(allows)
+	fresh := !serves && e.Nonce != nil && !e.Script.Unnonceable
+	if fresh {
+		// the nonce of another policy would let in all that carries it
+		nonce = e.Nonce()
+	}
 	exact := e.Script.URL.on(p.page).source()
 	for policy := range p.editable {
-		d := policy.blocks(scriptElements, nonce, allows)
-		switch {
-		case d == nil || d.name == "sandbox" || d.sources.isNone():
-		case !d.sources.strictDynamic():
-			if exact != "" {
-				policy.add(scriptElements, exact)
-			}
-		case e.Script.Unnonceable:
-		default:
-			if nonce == "" && e.Nonce != nil {
-				nonce = e.Nonce()
-			}
-			if nonce != "" {
-				policy.add(scriptElements, "'nonce-"+nonce+"'")
-			}
+		switch d := policy.missing(nonce, allows); {
+		case d == nil:
+		case !d.sources.strictDynamic() && exact != "":
+			policy.add(scriptElements, exact)
+		case d.sources.strictDynamic() && fresh:
+			policy.add(scriptElements, "'nonce-"+nonce+"'")
 		}
 	}
+}
+
+// missing returns the directive that may get what it lacks to let a script in,
+// nil for a policy that lacks nothing, or is left as it is.
+func (p *policy) missing(nonce string, allows func(l list, nonce string) bool) *directive {
+	d := p.blocks(scriptElements, nonce, allows)
+	if d == nil || d.name == "sandbox" || d.sources.isNone() {
+		return nil
+	}
+	return d
+}
+
+// servingNonce returns the nonce with which the most policies allow, of those that
+// serve where nothing else does: in meta elements, and with 'strict-dynamic'.
+// serves is false if there is none.
+func (p *Policies) servingNonce(allows func(l list, nonce string) bool) (nonce string, serves bool) {
+	best := p.bestNonce(scriptElements, allows)
+	for _, nonce := range append([]string{best}, p.nonces(scriptElements)...) {
+		serves := true
+		for policy := range p.all {
+			if policy.meta {
+				serves = serves && policy.blocks(scriptElements, nonce, allows) == nil
+			} else if d := policy.missing(nonce, allows); d != nil && d.sources.strictDynamic() {
+				serves = false
+			}
+		}
+		if serves {
+			return nonce, true
+		}
+	}
+	return best, false
 }
 
 func (p *Policies) extendInline(content string) {
 	allows := func(l list, nonce string) bool { return l.allowsInline(content, nonce) }
 	nonce := p.bestNonce(scriptElements, allows)
 	for policy := range p.editable {
-		d := policy.blocks(scriptElements, nonce, allows)
-		if d != nil && d.name != "sandbox" && !d.sources.isNone() {
+		if policy.missing(nonce, allows) != nil {
 			policy.add(scriptElements, "'sha256-"+sum("sha256", content)+"'")
 		}
 	}

@@ -100,7 +100,17 @@ func TestExtendScript(t *testing.T) {
 		{
 			"two nonces, both with 'strict-dynamic'",
 			[]string{"script-src 'strict-dynamic' 'nonce-a'", "script-src 'strict-dynamic' 'nonce-b'"},
-			[]string{"script-src 'strict-dynamic' 'nonce-a'", "script-src 'strict-dynamic' 'nonce-b' 'nonce-a'"}, "yes, nonce a",
+			[]string{"script-src 'strict-dynamic' 'nonce-a' 'nonce-fresh'", "script-src 'strict-dynamic' 'nonce-b' 'nonce-fresh'"}, "yes, nonce fresh",
+		},
+		{
+			"two nonces, one with 'strict-dynamic'",
+			[]string{"script-src 'nonce-a'", "script-src 'strict-dynamic' 'nonce-b'"},
+			[]string{"script-src 'nonce-a' " + bundle, "script-src 'strict-dynamic' 'nonce-b'"}, "yes, nonce b",
+		},
+		{
+			"'strict-dynamic', and a meta element wants another nonce",
+			[]string{"script-src 'strict-dynamic' 'nonce-a'", "meta: script-src 'nonce-m'"},
+			[]string{"script-src 'strict-dynamic' 'nonce-a' 'nonce-fresh'"}, "no: script-src 'strict-dynamic' 'nonce-a' 'nonce-fresh'",
 		},
 
 		{

@@ -14,6 +14,7 @@ var seeds = []string{
 	"script-src 'nonce-abc' 'strict-dynamic' https: http: 'unsafe-inline'; object-src 'none'; base-uri 'none'",
 	"script-src 'strict-dynamic' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
 	"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'none'",
+	"script-src 'nonce-a' 'strict-dynamic', script-src 'nonce-b' 'strict-dynamic', script-src 'nonce-c' 'unsafe-inline'",
 	"script-src-elem 'self', script-src *.kapa.ai:* http://widget.kapa.ai/%6b/;;sandbox allow-scripts",
 	"child-src 'self'; SCRIPT-SRC 'NONE'; script-src ü; script-src-elem é",
 }
@@ -56,12 +57,17 @@ func FuzzExtend(f *testing.F) {
 				}
 			}
 		}
-		for _, u := range probes {
-			if was, is := before.plainScript(u), p.plainScript(u); was != is {
-				t.Errorf("a script from %v: was %t, is %t", u, was, is)
+		for _, nonce := range append(before.nonces(scriptElements), "") {
+			for _, u := range probes {
+				if was, is := before.otherScript(u, nonce), p.otherScript(u, nonce); was != is {
+					t.Errorf("a script from %v with nonce %q: was %t, is %t", u, nonce, was, is)
+				}
+			}
+			if was, is := before.otherInline(nonce), p.otherInline(nonce); was != is {
+				t.Errorf("an inline script with nonce %q: was %t, is %t", nonce, was, is)
 			}
 		}
-		for what, allows := range map[string]func(*Policies) bool{"inline": (*Policies).plainInline, "an event handler": (*Policies).handler, "eval": (*Policies).eval} {
+		for what, allows := range map[string]func(*Policies) bool{"an event handler": (*Policies).handler, "eval": (*Policies).eval} {
 			if was, is := allows(before), allows(p); was != is {
 				t.Errorf("%s: was %t, is %t", what, was, is)
 			}
@@ -108,14 +114,15 @@ var probes = []URL{
 	{Scheme: "blob", Path: "/x"},
 }
 
-// plainScript reports whether a script may load whose element has no nonce.
-func (p *Policies) plainScript(u URL) bool {
-	return p.allow(scriptElements, func(l list) bool { return l.allowsScript(Script{URL: u}, "", p.page) })
+// otherScript reports whether a script may load whose element has this nonce, or
+// none.
+func (p *Policies) otherScript(u URL, nonce string) bool {
+	return p.allow(scriptElements, func(l list) bool { return l.allowsScript(Script{URL: u}, nonce, p.page) })
 }
 
-// plainInline is the same for an inline script.
-func (p *Policies) plainInline() bool {
-	return p.allow(scriptElements, func(l list) bool { return l.allowsInline("alert(1)", "") })
+// otherInline is the same for an inline script.
+func (p *Policies) otherInline(nonce string) bool {
+	return p.allow(scriptElements, func(l list) bool { return l.allowsInline("alert(1)", nonce) })
 }
 
 // handler reports whether event handlers in attributes run.
