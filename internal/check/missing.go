@@ -44,7 +44,7 @@ func (j *judge) whyMissing() (reason, text string) {
 		return reason, text
 	}
 	if blocked := j.blockedScript(j.deflector.Script); blocked != "" {
-		return "csp_blocked", "the page's Content-Security-Policy blocks the script by its " + blocked + ", and the directive does not loosen it"
+		return "csp_blocked", "the page's Content-Security-Policy blocks the script by its " + blocked + ", and the directive loosens none unless it says csp extend"
 	}
 	if from := a.fromCache(); from != "" && j.site.With != nil {
 		return "cached", "the page came out of a cache (" + from + ") that hands visitors with consent the page of those without: " +
