@@ -1,0 +1,192 @@
+package kapadeflector
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/check"
+)
+
+func init() {
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name:  "kapa-check",
+		Usage: "[--cookie <name>=<value>]... [--consent-not-required] [--json] [--insecure] <url>",
+		Short: "Asks a running site for a page, and says whether Kapa's deflector works there",
+		Long: `
+Asks a running site for a page as a browser does that opens it: once without
+any cookie, and once with the given ones, which are those that your consent
+banner sets when a visitor accepts. Then asks again, with the ETag of what
+came, as a browser does that has the page.
+
+Prints what a visitor gets, with consent and without: the tag, or the
+likeliest reason why there is none; what each selector finds in the page as
+it was served; whether browsers keep the id; what the page's
+Content-Security-Policy blocks; and whether caches can mix visitors up.
+Values of cookies and ids are never printed.
+
+Several --cookie are sent as one Cookie header, exactly as they are written.
+A URL without a scheme is asked by https, or by http on localhost.
+
+--consent-not-required is for a directive that says consent not_required.
+Visitors without cookies are then expected to get the tag.
+
+--json prints one JSON object instead, with what was found in "findings" and
+"notes". The fields are explained in the README.
+
+--insecure accepts any certificate, as for a staging site with one of Caddy's
+internal CA.
+
+Exits with 0 if nothing is wrong, with 1 if there are findings, and with 2 if
+the site could not be asked.
+`,
+		CobraFunc: func(cmd *cobra.Command) {
+			// no slice: it would split values at their commas
+			cmd.Flags().StringArrayP("cookie", "c", nil, "A cookie of a visitor who has consented, as name=value; may be repeated")
+			cmd.Flags().Bool("consent-not-required", false, "Expect the tag without any cookie")
+			cmd.Flags().Bool("json", false, "Print JSON")
+			cmd.Flags().Bool("insecure", false, "Accept any certificate")
+			cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return couldNotAsk(cmd, err) })
+			cmd.Args = func(cmd *cobra.Command, args []string) error {
+				if len(args) != 1 {
+					return couldNotAsk(cmd, errors.New("one URL is needed, and --cookie in front of each cookie"))
+				}
+				return nil
+			}
+			cmd.RunE = func(cmd *cobra.Command, args []string) error {
+				return caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
+					return kapaCheck(cmd.Context(), cmd.OutOrStdout(), fl)
+				})(cmd, args)
+			}
+		},
+	})
+}
+
+// Exit codes of kapa-check. Caddy's wrapper has an error exit with 1 by itself,
+// and makes no error of a 1 without one.
+const (
+	exitFindings    = 1
+	exitCouldNotAsk = 2
+)
+
+// couldNotAsk has a mistake in the command line exit with 2: 1 says that the
+// site is at fault.
+func couldNotAsk(cmd *cobra.Command, err error) error {
+	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return exitCouldNotAsk, err })(cmd, nil)
+}
+
+// kapaCheck runs the command and returns its exit code.
+func kapaCheck(ctx context.Context, out io.Writer, fl caddycmd.Flags) (int, error) {
+	address, err := parseAddress(fl.Arg(0))
+	if err != nil {
+		return exitCouldNotAsk, err
+	}
+	typed, err := fl.GetStringArray("cookie")
+	if err != nil {
+		return exitCouldNotAsk, err
+	}
+	cookies, err := cookieHeader(typed)
+	if err != nil {
+		return exitCouldNotAsk, err
+	}
+	site, err := newSurvey(fl.Bool("insecure")).ask(ctx, address, cookies, fl.Bool("consent-not-required"))
+	if err != nil {
+		return exitCouldNotAsk, fmt.Errorf("could not ask %s: %w", address.Host, err)
+	}
+	report := check.Judge(site, deflector)
+	if err := printReport(out, report, fl.Bool("json")); err != nil {
+		return exitCouldNotAsk, err
+	}
+	if n := len(report.Findings); n > 0 {
+		return exitFindings, fmt.Errorf("findings: %d", n)
+	}
+	return caddy.ExitCodeSuccess, nil
+}
+
+func printReport(out io.Writer, report *check.Report, asJSON bool) error {
+	if !asJSON {
+		return report.Print(out, wantsColor(out))
+	}
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(report)
+}
+
+// wantsColor reports whether out is a terminal of somebody who has not said no
+// (https://no-color.org).
+func wantsColor(out io.Writer) bool {
+	if os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return false
+	}
+	file, ok := out.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// deflector is what the checks have to know of Kapa's product.
+var deflector = check.Deflector{
+	Script:     kapaScriptURL,
+	ScriptFile: kapaScriptFile,
+	Cookie:     idCookie,
+	Required:   requiredAttributes,
+	Words:      attributeValues,
+	// https://docs.kapa.ai/integrations/understanding-csp-cors
+	Connects: []string{"https://proxy.kapa.ai/"},
+	Hint: func(attribute string) string {
+		if meant, ok := likelyMeant(attribute); ok {
+			return "Kapa does not document this name; did you mean " + meant + "?"
+		}
+		if isWidgetAttribute(attribute) {
+			return "this is of Kapa's website widget; the deflector does not read it"
+		}
+		return ""
+	},
+}
+
+// parseAddress reads the URL of a page, for which a scheme may be left out.
+func parseAddress(s string) (*url.URL, error) {
+	if !strings.Contains(s, "://") {
+		s = "https://" + s
+		if u, err := url.Parse(s); err == nil && isLoopback(u.Hostname()) {
+			u.Scheme = "http"
+			s = u.String()
+		}
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return nil, errors.New("the URL cannot be parsed") // the error would repeat all of it
+	}
+	if u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" {
+		return nil, fmt.Errorf("the URL %q: allowed are http and https, with a host", u.Redacted())
+	}
+	u.Fragment = ""
+	return u, nil
+}
+
+// cookieHeader joins cookies as a browser sends them. What they hold is not
+// looked at beyond what a header field can carry.
+func cookieHeader(typed []string) (string, error) {
+	for i, c := range typed {
+		name, _, ok := strings.Cut(c, "=")
+		if !ok || strings.TrimSpace(name) == "" {
+			return "", fmt.Errorf("--cookie number %d is no name=value", i+1)
+		}
+		if strings.ContainsFunc(c, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return "", fmt.Errorf("--cookie number %d holds a control character", i+1)
+		}
+	}
+	return strings.Join(typed, "; "), nil
+}

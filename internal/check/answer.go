@@ -1,0 +1,102 @@
+package check
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// Answer is what a site answered to one request for the page.
+type Answer struct {
+	URL       string // of the page that answered, after redirects
+	Redirects int    // how many were followed to it
+	Status    int
+	Header    http.Header
+	Body      []byte // as it was before compression
+	Gzip      bool   // it came compressed
+	Cut       bool   // the body goes on, and was not read to its end
+}
+
+// address is the answer's URL. One that cannot be parsed was never asked.
+func (a *Answer) address() *url.URL {
+	u, err := url.Parse(a.URL)
+	if err != nil {
+		return new(url.URL)
+	}
+	return u
+}
+
+func (a *Answer) secure() bool { return a.address().Scheme == "https" }
+
+func (a *Answer) mediaType() string {
+	t, _, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
+	return strings.ToLower(strings.TrimSpace(t))
+}
+
+func (a *Answer) isHTML() bool { return a.mediaType() == "text/html" }
+
+// isRedirect reports whether the answer leads on to a place that was not asked.
+func (a *Answer) isRedirect() bool {
+	return 300 <= a.Status && a.Status <= 399 && a.Status != http.StatusNotModified
+}
+
+// charset is the charset parameter of the Content-Type, "" if there is none.
+func (a *Answer) charset() string {
+	_, params, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
+	for param := range strings.SplitSeq(params, ";") {
+		name, value, _ := strings.Cut(param, "=")
+		if strings.EqualFold(strings.TrimSpace(name), "charset") {
+			return strings.ToLower(strings.Trim(strings.TrimSpace(value), `"`))
+		}
+	}
+	return ""
+}
+
+// has reports whether a field that is a list has one of these members.
+func (a *Answer) has(field string, members ...string) bool {
+	for _, member := range members {
+		if httpguts.HeaderValuesContainsToken(a.Header[field], member) {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *Answer) variesByCookie() bool { return a.has("Vary", "Cookie", "*") }
+
+// etag is the entity tag without the mark of a weak one, which compares alike
+// in If-None-Match (RFC 9110 section 8.8.3.2).
+func (a *Answer) etag() string { return strings.TrimPrefix(a.Header.Get("Etag"), "W/") }
+
+// list joins the lines of a field as if they were one.
+func (a *Answer) list(field string) string { return strings.Join(a.Header[field], ", ") }
+
+// cacheFields are those in which caches say that an answer was theirs.
+var cacheFields = []string{
+	"Cf-Cache-Status", "X-Cache", "X-Cache-Status", "X-Proxy-Cache", "X-Vercel-Cache", "X-Nc", "Cdn-Cache", "Cache-Status", "Server-Timing",
+}
+
+// fromCache is the field by which the answer shows that it came out of a shared
+// cache, "" if it does not.
+func (a *Answer) fromCache() string {
+	for _, field := range cacheFields {
+		for _, line := range a.Header[field] {
+			for word := range strings.FieldsFuncSeq(strings.ToLower(line), func(r rune) bool { return !isWord(r) }) {
+				if word == "stale" || word == "updating" || word == "revalidated" || strings.HasSuffix(word, "hit") {
+					return field + ": " + line
+				}
+			}
+		}
+	}
+	if age, err := strconv.Atoi(a.Header.Get("Age")); err == nil && age > 0 {
+		return "Age: " + strconv.Itoa(age) // RFC 9111 section 5.1
+	}
+	return ""
+}
+
+func isWord(r rune) bool {
+	return 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '_' || r == '-'
+}

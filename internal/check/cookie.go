@@ -1,0 +1,150 @@
+package check
+
+import (
+	"net/http"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/net/publicsuffix"
+)
+
+// idCookies are the Set-Cookie lines for the visitor's id.
+func idCookies(a *Answer, name string) (found []*http.Cookie) {
+	for _, line := range a.Header["Set-Cookie"] {
+		if c, err := http.ParseSetCookie(line); err == nil && c.Name == name {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+// isSet reports whether a Set-Cookie line stores something.
+func isSet(c *http.Cookie) bool {
+	return c.MaxAge >= 0 && (c.MaxAge > 0 || c.RawExpires == "" || c.Expires.After(time.Unix(0, 0).AddDate(1, 0, 0)))
+}
+
+// checkCookie judges the visitor's id, and whether a browser would keep it.
+func (j *judge) checkCookie(t tag) {
+	name := j.deflector.Cookie
+	all := idCookies(j.answer, name)
+	set := slices.DeleteFunc(slices.Clone(all), func(c *http.Cookie) bool { return !isSet(c) })
+	switch {
+	case len(set) == 0:
+		j.checkNoCookie(t, len(all) > 0)
+		return
+	case len(set) > 1:
+		j.finding("id_twice", aboutID, "%s is set %d times in one answer: the origin sets one too, or another handler does", name, len(set))
+	}
+
+	c, host := set[0], j.answer.address().Hostname()
+	found := len(j.report.Findings)
+	j.checkKept(c, host)
+	j.report.IDCookie = idCookie(c, len(j.report.Findings) == found)
+	j.checkUse(c, host)
+}
+
+// checkNoCookie judges a tag that comes without an id.
+func (j *judge) checkNoCookie(t tag, deleted bool) {
+	name := j.deflector.Cookie
+	switch {
+	case deleted:
+		j.finding("id_deleted", aboutID, "the answer deletes %s, as for a visitor who has refused", name)
+	case !t.usesCookie():
+		j.report.IDCookie.Why = "none, as the tag does not use it"
+	case slices.Contains(j.site.Cookies, name):
+		j.report.IDCookie.Why = "the visitor's own is kept"
+	default:
+		j.finding("id_missing", aboutID, "the tag uses %s, and none is set: cookie { domain ... } does not cover %s, or a CDN drops Set-Cookie. "+
+			"If the directive says cookie off, pass --cookie %[1]s=<a UUID> as well", name, j.answer.address().Hostname())
+	}
+}
+
+// longestCookie bounds name and value together, longestAge the life of a cookie
+// (RFC 6265bis sections 5.6 and 5.5).
+const (
+	longestCookie = 4096
+	longestAge    = 400 * 24 * 3600
+)
+
+var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+// checkKept finds what makes browsers drop the cookie (RFC 6265bis section 5.7).
+func (j *judge) checkKept(c *http.Cookie, host string) {
+	domain := cookieDomain(c)
+	suffix, _ := publicsuffix.PublicSuffix(domain)
+	switch {
+	case len(c.Name)+len(c.Value) > longestCookie:
+		j.finding("id_dropped", aboutID, "browsers drop it: it is longer than %d bytes", longestCookie)
+	case c.Secure && !j.answer.secure() && !isLoopback(host):
+		j.finding("id_dropped", aboutID, "browsers drop it: it is Secure, and the page came by http. Serve the page by https, or let Caddy know that "+
+			"this visitor has none (X-Forwarded-Proto of the proxy in front)")
+	case c.SameSite == http.SameSiteNoneMode && !c.Secure:
+		j.finding("id_dropped", aboutID, "browsers drop it: SameSite=None needs Secure")
+	case domain != "" && domain != host && !covers(domain, host):
+		j.finding("id_dropped", aboutID, "browsers drop it: Domain=%s does not cover %s", short(domain), host)
+	case domain != "" && domain != host && suffix == domain:
+		j.finding("id_dropped", aboutID, "browsers drop it: Domain=%s is a public suffix", short(domain))
+	}
+}
+
+// checkUse finds what makes a cookie that is kept of little use.
+func (j *judge) checkUse(c *http.Cookie, host string) {
+	if !uuid.MatchString(c.Value) {
+		j.finding("id_value", aboutID, "its value is no UUID: something else than the directive sets it")
+	}
+	if c.HttpOnly {
+		j.finding("id_http_only", aboutID, "it is HttpOnly, so that Kapa's script cannot read it, and makes an id of its own")
+	}
+	if j.answer.secure() && !c.Secure {
+		j.finding("id_not_secure", aboutID, "the page came by https, and the cookie is not Secure: Caddy does not know of the https, "+
+			"because the proxy that ends it is not in trusted_proxies")
+	}
+	if c.Path != "" && c.Path != "/" {
+		j.finding("id_path", aboutID, "Path=%s: other pages do not see the id", short(c.Path))
+	}
+	switch {
+	case c.MaxAge > longestAge:
+		j.finding("id_max_age", aboutID, "Max-Age is %d days, and browsers keep it for 400 at most", c.MaxAge/(24*3600))
+	case c.MaxAge == 0 && c.RawExpires == "":
+		j.finding("id_max_age", aboutID, "it has no Max-Age, so that it ends with the browser's session")
+	}
+	if cookieDomain(c) == "" {
+		if registrable, err := publicsuffix.EffectiveTLDPlusOne(host); err == nil && !isAddress(host) {
+			j.note("id_host_only", aboutID, "it is for %s alone, so that visitors have another id on other hosts of %s", host, registrable)
+		}
+	}
+}
+
+// cookieDomain is the Domain attribute without the dot that browsers ignore.
+func cookieDomain(c *http.Cookie) string { return strings.ToLower(strings.TrimPrefix(c.Domain, ".")) }
+
+// covers reports whether host is below domain (RFC 6265bis section 5.1.3).
+func covers(domain, host string) bool {
+	return !isAddress(host) && strings.HasSuffix(host, "."+domain)
+}
+
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
+}
+
+// isLoopback reports whether browsers trust the host without https
+// (https://w3c.github.io/webappsec-secure-contexts/#is-origin-trustworthy).
+func isLoopback(host string) bool {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.IsLoopback()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// idCookie is what may be shown of the id.
+func idCookie(c *http.Cookie, kept bool) IDCookie {
+	sameSite := map[http.SameSite]string{http.SameSiteLaxMode: "Lax", http.SameSiteStrictMode: "Strict", http.SameSiteNoneMode: "None"}
+	return IDCookie{
+		Set: true, Kept: kept, Domain: cookieDomain(c), Path: c.Path, MaxAge: c.MaxAge,
+		Secure: c.Secure, HTTPOnly: c.HttpOnly, SameSite: sameSite[c.SameSite], Valid: uuid.MatchString(c.Value),
+	}
+}

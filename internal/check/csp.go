@@ -1,0 +1,113 @@
+package check
+
+import (
+	"slices"
+	"strings"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/csp"
+)
+
+// policiesFor are those that bind the page from its element n on, or all of it
+// if n is nil.
+func (j *judge) policiesFor(n *html.Node) (p *csp.Policies, found bool) {
+	lines, metas := j.answer.Header["Content-Security-Policy"], j.page.metaPolicies(n)
+	address, err := csp.ParseURL(j.answer.URL)
+	if err != nil || len(lines)+len(metas) == 0 {
+		return nil, false
+	}
+	p = csp.Read(address, lines, nil)
+	for _, content := range metas {
+		p.AddMeta(html.EscapeString(content))
+	}
+	return p, true
+}
+
+// metaPolicies are the policies of the page's own meta elements, those ahead of
+// n if it is not nil.
+func (p *page) metaPolicies(n *html.Node) (contents []string) {
+	for e := range p.elements() {
+		if e == n {
+			return contents
+		}
+		name, _ := attribute(e.Attr, "http-equiv")
+		content, ok := attribute(e.Attr, "content")
+		if ok && e.DataAtom == atom.Meta && placeOf(e) == "head" && strings.EqualFold(strings.TrimSpace(name), "content-security-policy") {
+			contents = append(contents, content)
+		}
+	}
+	return contents
+}
+
+// blockedScript is the directive that keeps a script from such a page, "" for
+// none.
+func (j *judge) blockedScript(src string) string {
+	policies, found := j.policiesFor(nil)
+	u, err := csp.ParseURL(src)
+	if !found || err != nil {
+		return ""
+	}
+	return policies.Script(csp.Script{URL: u}).Directive
+}
+
+// checkPolicy judges whether the page lets the script load, and do its work.
+func (j *judge) checkPolicy(t tag) {
+	policies, found := j.policiesFor(t.node)
+	if !found {
+		return
+	}
+	j.report.CSP.Present = true
+	blocks := func(code, directive, format string, args ...any) {
+		j.report.CSP.Blocks = append(j.report.CSP.Blocks, directive)
+		j.finding(code, aboutPolicy, "%s "+format, append([]any{short(directive)}, args...)...)
+	}
+
+	src, err := j.answer.address().Parse(t.src())
+	if err != nil {
+		return // which has been said
+	}
+	u, err := csp.ParseURL(src.String())
+	if err != nil {
+		return
+	}
+	nonce := t.attr("nonce")
+	switch v := policies.Script(csp.Script{URL: u, Integrity: t.attr("integrity")}); {
+	case !v.Allowed:
+		blocks("csp_script", v.Directive, "blocks the script: the deflector does not start")
+		return
+	case v.Nonce != "" && !slices.ContainsFunc(j.answer.Header["Content-Security-Policy"], func(line string) bool {
+		return nonce != "" && strings.Contains(line, "'nonce-"+nonce+"'")
+	}):
+		blocks("csp_script", "a nonce", "is needed, and the tag has not the page's own: the deflector does not start")
+		return
+	}
+	for _, to := range j.deflector.Connects {
+		if u, err := csp.ParseURL(to); err == nil {
+			if v := policies.Fetch("connect-src", u); !v.Allowed {
+				blocks("csp_connection", v.Directive, "blocks what the deflector asks of %s: it gets no answers. Add the hosts that Kapa lists", u.Host)
+				return
+			}
+		}
+	}
+	if settings := settingsBefore(t.node); settings != "" {
+		if v := policies.Inline(settings); !v.Allowed {
+			blocks("csp_user", v.Directive, "blocks the inline script with what the user block says about the visitor")
+		}
+	}
+	if policies.RequiresTrustedTypes() {
+		j.note("csp_trusted_types", aboutPolicy, "the page requires Trusted Types, and it is not known whether Kapa's script does without what they forbid: "+
+			"look into the browser's console")
+	}
+}
+
+// settingsBefore is the inline script in front of the tag that says what the
+// site knows about its visitor, "" if there is none.
+func settingsBefore(n *html.Node) string {
+	n = n.PrevSibling
+	if n == nil || n.DataAtom != atom.Script || n.FirstChild == nil || !strings.Contains(n.FirstChild.Data, "kapaSettings") {
+		return ""
+	}
+	return n.FirstChild.Data
+}

@@ -1,0 +1,105 @@
+package check
+
+import (
+	"slices"
+	"strings"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+)
+
+// checkElements judges the elements that were found against what the deflector
+// does with them. first holds the one of each attribute.
+func (j *judge) checkElements(t tag, first map[string]*html.Node) {
+	if n := first[attrInput]; n != nil && !takesText(n) {
+		j.finding("input_element", attrInput, "%s takes no text: name the field for the description itself", describe(n))
+	}
+	submit, button := first[attrSubmit], first[attrButton]
+	if submit != nil {
+		switch kind := t.attr(attrEventType); {
+		case kind == "onSubmit" && submit.DataAtom != atom.Form:
+			j.finding("event_type", attrEventType, "onSubmit is an event of forms, and %s names %s: name the form, or use onClick", attrSubmit, describe(submit))
+		case kind == "onClick" && !isClickable(submit):
+			j.finding("event_type", attrEventType, "onClick is for a button, and %s names %s: name the button, or use onSubmit with the form", attrSubmit, describe(submit))
+		}
+	}
+	if button != nil && !isButton(button) {
+		j.finding("button_element", attrButton, "%s cannot be disabled: name the button itself", describe(button))
+	}
+	if submit != nil && submit.DataAtom == atom.Form {
+		if button != nil && isButton(button) && j.page.formOf(button) != submit {
+			j.finding("button_outside_form", attrButton, "the first match, %s, is not in the form %s: make the selector narrower", describe(button), describe(submit))
+		}
+		if n := first[attrInput]; n != nil && takesText(n) && j.page.formOf(n) != submit {
+			j.note("input_outside_form", attrInput, "the first match, %s, is not in the form %s", describe(n), describe(submit))
+		}
+	}
+}
+
+// formOf is the form that a control belongs to, nil for none. A form attribute
+// outranks the tree (https://html.spec.whatwg.org/#form-owner).
+func (p *page) formOf(n *html.Node) *html.Node {
+	id, named := attribute(n.Attr, "form")
+	if !named {
+		return ancestor(n, atom.Form)
+	}
+	for e := range p.elements() {
+		if own, ok := attribute(e.Attr, "id"); ok && own == id && id != "" {
+			if e.DataAtom != atom.Form {
+				return nil
+			}
+			return e
+		}
+	}
+	return nil
+}
+
+// takesText reports whether a visitor can describe a problem in n.
+func takesText(n *html.Node) bool {
+	switch n.DataAtom {
+	case atom.Textarea:
+		return true
+	case atom.Input:
+		switch inputType(n) {
+		case "button", "checkbox", "color", "date", "file", "image", "radio", "range", "reset", "submit":
+			return false
+		}
+		return true
+	}
+	editable, ok := attribute(n.Attr, "contenteditable")
+	return ok && !strings.EqualFold(editable, "false") || isCustom(n)
+}
+
+// isButton reports whether n can be disabled as a button is.
+func isButton(n *html.Node) bool {
+	return n.DataAtom == atom.Button || isCustom(n) ||
+		n.DataAtom == atom.Input && slices.Contains([]string{"submit", "button", "image", "reset"}, inputType(n))
+}
+
+// isClickable reports whether n is there to be clicked.
+func isClickable(n *html.Node) bool {
+	role, _ := attribute(n.Attr, "role")
+	return isButton(n) || n.DataAtom == atom.A || strings.EqualFold(role, "button")
+}
+
+// isCustom reports whether n is an element that only its script knows.
+func isCustom(n *html.Node) bool { return strings.Contains(n.Data, "-") }
+
+func inputType(n *html.Node) string {
+	kind, _ := attribute(n.Attr, "type")
+	return strings.ToLower(strings.TrimSpace(kind))
+}
+
+// describe shows an element by its name and what tells it from others.
+func describe(n *html.Node) string {
+	s := "<" + n.Data
+	for _, name := range []string{"id", "name", "type", "class"} {
+		if value, ok := attribute(n.Attr, name); ok && value != "" {
+			s += " " + name + `="` + short(value) + `"`
+			if name == "id" {
+				break
+			}
+		}
+	}
+	return s + ">"
+}

@@ -1,0 +1,203 @@
+package check
+
+import (
+	"bytes"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+)
+
+// page is an answer's body as a browser with scripting on would read it.
+type page struct {
+	root    *html.Node
+	tags    []tag
+	tooDeep bool // it could not be parsed, and root is empty
+}
+
+// tag is a script element of the deflector.
+type tag struct {
+	node   *html.Node
+	named  bool   // its file has the deflector's name
+	place  string // "head" or "body"
+	line   int    // 1 for the first; 0 if the place in the source is not known
+	offset int    // bytes before it
+}
+
+// readPage parses a body and finds the deflector's tags in it: those that load
+// a file of its name, and those that carry its selectors.
+func readPage(body []byte, d Deflector) *page {
+	root, err := html.Parse(bytes.NewReader(body))
+	if err != nil { // the parser gives up on elements nested 512 deep
+		return &page{root: &html.Node{Type: html.DocumentNode}, tooDeep: true}
+	}
+	p := &page{root: root}
+	for n := range p.elements() {
+		if n.DataAtom == atom.Script && d.isTag(n.Attr) {
+			src, _ := attribute(n.Attr, "src")
+			p.tags = append(p.tags, tag{node: n, named: d.isFile(src), place: placeOf(n)})
+		}
+	}
+	p.locate(body, d)
+	return p
+}
+
+// locate finds the tags in the source.
+func (p *page) locate(body []byte, d Deflector) {
+	var offsets []int
+	z := html.NewTokenizer(bytes.NewReader(body))
+	offset, templates := 0, 0
+	for kind := z.Next(); kind != html.ErrorToken; kind = z.Next() {
+		start := offset
+		offset += len(z.Raw())
+		if kind != html.StartTagToken && kind != html.EndTagToken {
+			continue
+		}
+		switch token := z.Token(); {
+		case token.DataAtom == atom.Template && kind == html.StartTagToken:
+			templates++
+		case token.DataAtom == atom.Template:
+			templates = max(templates-1, 0)
+		case token.DataAtom == atom.Script && kind == html.StartTagToken && templates == 0 && d.isTag(token.Attr):
+			offsets = append(offsets, start)
+		}
+	}
+	if len(offsets) != len(p.tags) {
+		return // the tree has moved or dropped some: better no place than a wrong one
+	}
+	for i, offset := range offsets {
+		p.tags[i].offset = offset
+		p.tags[i].line = 1 + bytes.Count(body[:offset], []byte("\n"))
+	}
+}
+
+// elements are the elements that document.querySelector can find, in order:
+// not those in templates.
+func (p *page) elements() func(yield func(*html.Node) bool) {
+	var walk func(*html.Node, func(*html.Node) bool) bool
+	walk = func(n *html.Node, yield func(*html.Node) bool) bool {
+		if n.Type == html.ElementNode && !yield(n) {
+			return false
+		}
+		if n.DataAtom == atom.Template {
+			return true
+		}
+		for child := n.FirstChild; child != nil; child = child.NextSibling {
+			if !walk(child, yield) {
+				return false
+			}
+		}
+		return true
+	}
+	return func(yield func(*html.Node) bool) { walk(p.root, yield) }
+}
+
+// first is the first element of one of these names, nil if there is none.
+func (p *page) first(names ...atom.Atom) *html.Node {
+	for n := range p.elements() {
+		if slices.Contains(names, n.DataAtom) {
+			return n
+		}
+	}
+	return nil
+}
+
+// frameAddress is the address of the page's first frame, "" if it has none.
+func (p *page) frameAddress() string {
+	for n := range p.elements() {
+		if n.DataAtom == atom.Iframe || n.DataAtom == atom.Frame {
+			if src, _ := attribute(n.Attr, "src"); src != "" && src != "about:blank" {
+				return src
+			}
+		}
+	}
+	return ""
+}
+
+// asksForPassword reports whether the page has a field for one.
+func (p *page) asksForPassword() bool {
+	for n := range p.elements() {
+		if kind, _ := attribute(n.Attr, "type"); n.DataAtom == atom.Input && strings.EqualFold(kind, "password") {
+			return true
+		}
+	}
+	return false
+}
+
+// fewWords is how many bytes of text a body may have to be called almost empty:
+// "Loading", a spinner's label, a hint that JavaScript is needed.
+const fewWords = 200
+
+// isShell reports whether the body has next to nothing in it, and there are
+// scripts besides the deflector's to draw it.
+func (p *page) isShell() bool {
+	scripts, text := -len(p.tags), 0
+	for n := range p.elements() {
+		if n.DataAtom == atom.Script {
+			scripts++
+		}
+	}
+	var count func(*html.Node)
+	count = func(n *html.Node) {
+		switch n.DataAtom {
+		case atom.Head, atom.Script, atom.Style, atom.Noscript, atom.Template:
+			return
+		}
+		if n.Type == html.TextNode {
+			text += len(strings.Join(strings.Fields(n.Data), " "))
+		}
+		for child := n.FirstChild; child != nil; child = child.NextSibling {
+			count(child)
+		}
+	}
+	count(p.root)
+	return text < fewWords && scripts > 0
+}
+
+func placeOf(n *html.Node) string {
+	if ancestor(n, atom.Head) != nil {
+		return "head"
+	}
+	return "body"
+}
+
+// ancestor is the nearest element of this name around n, nil if there is none.
+func ancestor(n *html.Node, name atom.Atom) *html.Node {
+	for n = n.Parent; n != nil; n = n.Parent {
+		if n.DataAtom == name {
+			return n
+		}
+	}
+	return nil
+}
+
+func attribute(attrs []html.Attribute, name string) (value string, ok bool) {
+	for _, a := range attrs {
+		if a.Key == name && a.Namespace == "" {
+			return a.Val, true
+		}
+	}
+	return "", false
+}
+
+// isTag reports whether a script element with these attributes is the
+// deflector's.
+func (d Deflector) isTag(attrs []html.Attribute) bool {
+	src, ok := attribute(attrs, "src")
+	return ok && d.isFile(src) || slices.ContainsFunc(attrs, func(a html.Attribute) bool {
+		return isSelectorName(a.Key) && slices.Contains(d.Required, a.Key)
+	})
+}
+
+// isFile reports whether a script's address ends in the deflector's file name.
+func (d Deflector) isFile(src string) bool {
+	u, err := url.Parse(strings.TrimSpace(src))
+	return err == nil && path.Base(u.Path) == d.ScriptFile
+}
+
+func isSelectorName(attribute string) bool {
+	return strings.HasPrefix(attribute, "data-") && strings.HasSuffix(attribute, "-query-selector")
+}

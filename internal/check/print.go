@@ -1,0 +1,229 @@
+package check
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// state is what a row of the table comes to.
+type state struct{ word, color string }
+
+var (
+	fine  = state{"ok", "\x1b[32m"}
+	noted = state{"note", "\x1b[33m"}
+	wrong = state{"wrong", "\x1b[31m"}
+)
+
+// plain ends a color.
+const plain = "\x1b[0m"
+
+// Print writes the report as a table, and below it what is wrong. color says
+// whether to use colors.
+func (r *Report) Print(w io.Writer, color bool) error {
+	p := printer{Writer: w, color: color}
+	p.line("%s", r.URL)
+	p.line("%s", "")
+	p.answer("with consent", r.WithConsent)
+	p.answer("without consent", r.WithoutConsent)
+	p.line("%s", "")
+	rows := r.rows()
+	width := 0
+	for _, row := range rows {
+		width = max(width, len(row.about))
+	}
+	for _, row := range rows {
+		p.line("  %s  %s", p.mark(r.stateOf(row.about)), clean(fmt.Sprintf("%-*s  %s", width, row.about, row.text)))
+	}
+	p.list(wrong, r.Findings)
+	p.list(noted, r.Notes)
+	p.line("%s", "")
+	p.line("%s", r.conclusion())
+	return p.err
+}
+
+// conclusion says how it ended.
+func (r *Report) conclusion() string {
+	switch n := len(r.Findings); {
+	case n == 1:
+		return "1 finding"
+	case n > 1:
+		return strconv.Itoa(n) + " findings"
+	case r.WithConsent == nil:
+		return "nothing is wrong, as far as a visitor without consent can see"
+	default:
+		return "nothing is wrong"
+	}
+}
+
+// row is one of the table.
+type row struct{ about, text string }
+
+func (r *Report) rows() (rows []row) {
+	add := func(about, text string) { rows = append(rows, row{about, text}) }
+	if w := r.WithoutConsent; w != nil {
+		add(aboutWithout, yesNo(w.Tag, "the tag", "no tag")+", "+yesNo(w.SetsID, "an id", "no id"))
+	}
+	if !r.Tag.Present {
+		add(aboutTag, "none")
+		return rows
+	}
+	add(aboutTag, tag{place: r.Tag.Place, line: r.Tag.Line, offset: r.Tag.Offset}.where())
+	add(aboutScript, short(r.Tag.Source))
+	for _, a := range r.Attributes {
+		add(a.Name, short(a.Value)+r.found(a.Name))
+	}
+	add(aboutID, r.IDCookie.text())
+	add(aboutPolicy, r.CSP.text())
+	add(aboutCaching, r.Caching.text())
+	return rows
+}
+
+// found says what an attribute's selector has found, if it is one.
+func (r *Report) found(attribute string) string {
+	for _, s := range r.Selectors {
+		if s.Attribute != attribute {
+			continue
+		}
+		switch {
+		case s.State == selectorInvalid:
+			return "  -> not a selector"
+		case s.State == selectorUntried:
+			return "  -> not tried"
+		case s.Matches == 0:
+			return "  -> nothing"
+		case s.Matches == 1:
+			return "  -> " + clean(s.First)
+		default:
+			return fmt.Sprintf("  -> %s, the first of %d", clean(s.First), s.Matches)
+		}
+	}
+	return ""
+}
+
+func (c IDCookie) text() string {
+	if !c.Set {
+		return either(c.Why, "none")
+	}
+	parts := []string{yesNo(c.Valid, "a valid UUID", "not a UUID"), prefixed("Domain=", short(c.Domain)), prefixed("Path=", short(c.Path))}
+	if c.MaxAge > 0 {
+		parts = append(parts, fmt.Sprintf("Max-Age=%d (%d days)", c.MaxAge, c.MaxAge/(24*3600)))
+	}
+	parts = append(parts, yesNo(c.Secure, "Secure", ""), yesNo(c.HTTPOnly, "HttpOnly", ""), prefixed("SameSite=", c.SameSite),
+		yesNo(c.Kept, "kept by browsers", "dropped by browsers"))
+	return join(", ", parts...)
+}
+
+func (c CSP) text() string {
+	switch {
+	case !c.Present:
+		return "none"
+	case len(c.Blocks) > 0:
+		return short(strings.Join(c.Blocks, " and ")) + " in the way"
+	default:
+		return "lets the deflector load and work"
+	}
+}
+
+func (c Caching) text() string {
+	again := ""
+	switch c.Revalidation {
+	case 0:
+	case 304:
+		again = "asked again: still good (304)"
+	default:
+		again = fmt.Sprintf("asked again: sent again (%d)", c.Revalidation)
+	}
+	return join("; ", prefixed("Cache-Control: ", short(c.CacheControl)), prefixed("Vary: ", short(c.Vary)), yesNo(c.ETag, "an ETag", "no ETag"), again)
+}
+
+// stateOf is the worst that is said about a row.
+func (r *Report) stateOf(about string) state {
+	isAbout := func(f Finding) bool { return f.About == about }
+	switch {
+	case slices.ContainsFunc(r.Findings, isAbout):
+		return wrong
+	case slices.ContainsFunc(r.Notes, isAbout):
+		return noted
+	default:
+		return fine
+	}
+}
+
+// printer remembers the first error of a writer.
+type printer struct {
+	io.Writer
+	color bool
+	err   error
+}
+
+func (p *printer) line(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintln(p.Writer, strings.TrimRight(fmt.Sprintf(format, args...), " "))
+	}
+}
+
+// mark is a state's word, in a column of its own.
+func (p *printer) mark(s state) string {
+	padded := fmt.Sprintf("%-5s", s.word)
+	if p.color {
+		return s.color + padded + plain
+	}
+	return padded
+}
+
+func (p *printer) answer(who string, a *AnswerSummary) {
+	if a == nil {
+		return
+	}
+	what := fmt.Sprintf("%d, %s%s", a.Status, either(short(a.ContentType), "no Content-Type"), yesNo(a.Compressed, ", gzip", ""))
+	if a.Redirects > 0 {
+		what += fmt.Sprintf(", redirected to %s", a.URL)
+	}
+	p.line("%s", clean(fmt.Sprintf("%-*s  %s", len(aboutWithout), who, what)))
+}
+
+func (p *printer) list(s state, findings []Finding) {
+	if len(findings) > 0 {
+		p.line("%s", "")
+	}
+	for _, f := range findings {
+		p.line("%s  %s", p.mark(s), strings.Join(wrap(clean(f.About+": "+f.Text)), "\n       "))
+	}
+}
+
+// columns is how wide text is set.
+const columns = 100
+
+// wrap breaks s between words.
+func wrap(s string) (lines []string) {
+	line := ""
+	for word := range strings.FieldsSeq(s) {
+		if line != "" && len(line)+1+len(word) > columns {
+			lines, line = append(lines, line), ""
+		}
+		line = strings.TrimSpace(line + " " + word)
+	}
+	return append(lines, line)
+}
+
+// join leaves out what is empty.
+func join(separator string, parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), separator)
+}
+
+func prefixed(prefix, s string) string {
+	if s == "" {
+		return ""
+	}
+	return prefix + s
+}
+
+func yesNo(is bool, yes, no string) string {
+	if is {
+		return yes
+	}
+	return no
+}

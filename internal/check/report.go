@@ -1,0 +1,138 @@
+package check
+
+import "slices"
+
+// What a finding is about, where that is no attribute: a row of the table.
+const (
+	aboutTag     = "tag"
+	aboutScript  = "script"
+	aboutID      = "id cookie"
+	aboutPolicy  = "CSP"
+	aboutCaching = "caching"
+	aboutWithout = "without consent"
+)
+
+// Results.
+const (
+	ResultFine     = "fine"
+	ResultFindings = "findings"
+)
+
+// Report is what was found. It is what --json prints; its names stay.
+type Report struct {
+	// The address asked for.
+	URL string `json:"url"`
+	// "fine", or "findings" if there are any.
+	Result string `json:"result"`
+	// What a visitor got who has consented, and one without any cookie; null
+	// for one that was not asked for.
+	WithConsent    *AnswerSummary `json:"with_consent"`
+	WithoutConsent *AnswerSummary `json:"without_consent"`
+	// The tag that the first of the two got.
+	Tag Tag `json:"tag"`
+	// Its data attributes, and those of them that are selectors.
+	Attributes []Attribute `json:"attributes"`
+	Selectors  []Selector  `json:"selectors"`
+	// The id that came with the tag.
+	IDCookie IDCookie `json:"id_cookie"`
+	CSP      CSP      `json:"csp"`
+	Caching  Caching  `json:"caching"`
+	// What is wrong, and what may be.
+	Findings []Finding `json:"findings"`
+	Notes    []Finding `json:"notes"`
+}
+
+// AnswerSummary is an answer in short.
+type AnswerSummary struct {
+	URL         string `json:"url"` // after redirects, without its query
+	Redirects   int    `json:"redirects"`
+	Status      int    `json:"status"`
+	ContentType string `json:"content_type"`
+	Compressed  bool   `json:"compressed"`
+	Tag         bool   `json:"tag"`
+	SetsID      bool   `json:"sets_id"`
+}
+
+// Tag is the script element.
+type Tag struct {
+	Present bool   `json:"present"`
+	Place   string `json:"place,omitempty"`  // "head" or "body"
+	Line    int    `json:"line,omitempty"`   // 1 for the first
+	Offset  int    `json:"offset,omitempty"` // in bytes
+	Source  string `json:"src,omitempty"`
+	Reason  string `json:"reason,omitempty"` // the likeliest why there is none
+}
+
+// Attribute is one of the tag.
+type Attribute struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Selector is an attribute that names elements.
+type Selector struct {
+	Attribute string `json:"attribute"`
+	Selector  string `json:"selector"`
+	State     string `json:"state"` // "matches", "nothing", "invalid" or "untried"
+	Matches   int    `json:"matches"`
+	First     string `json:"first,omitempty"` // the element that is taken
+}
+
+// IDCookie is the visitor's id, but for its value.
+type IDCookie struct {
+	Set      bool   `json:"set"`
+	Kept     bool   `json:"kept"` // by browsers
+	Domain   string `json:"domain,omitempty"`
+	Path     string `json:"path,omitempty"`
+	MaxAge   int    `json:"max_age,omitempty"` // in seconds
+	Secure   bool   `json:"secure"`
+	HTTPOnly bool   `json:"http_only"`
+	SameSite string `json:"same_site,omitempty"`
+	Valid    bool   `json:"valid"`         // it is a UUID
+	Why      string `json:"why,omitempty"` // it is not set, where that is right
+}
+
+// CSP is what the Content-Security-Policy says about the tag.
+type CSP struct {
+	Present bool     `json:"present"`
+	Blocks  []string `json:"blocks"` // the directives that do
+}
+
+// Caching is how the page with the tag may be kept.
+type Caching struct {
+	CacheControl string `json:"cache_control"`
+	Vary         string `json:"vary"`
+	ETag         bool   `json:"etag"`
+	Revalidation int    `json:"revalidation,omitempty"` // the status when it was asked for again
+	Cache        string `json:"cache,omitempty"`        // the field that shows a shared cache
+}
+
+// Finding is one thing that is wrong, or a note. Codes stay, texts may change.
+type Finding struct {
+	Code  string `json:"code"`
+	About string `json:"about"` // an attribute, or a row of the table
+	Text  string `json:"text"`
+}
+
+// newReport returns a report that finds nothing. Its lists are empty, not null.
+func newReport(s Site) *Report {
+	return &Report{
+		URL: withoutQuery(s.URL), Result: ResultFine, Attributes: []Attribute{}, Selectors: []Selector{},
+		CSP: CSP{Blocks: []string{}}, Findings: []Finding{}, Notes: []Finding{},
+	}
+}
+
+func (r *Report) has(code string) bool {
+	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Code == code })
+}
+
+// summarize returns an answer in short.
+func (j *judge) summarize(a *Answer, p *page) *AnswerSummary {
+	if a == nil {
+		return nil
+	}
+	return &AnswerSummary{
+		URL: withoutQuery(a.URL), Redirects: a.Redirects, Status: a.Status, ContentType: a.Header.Get("Content-Type"),
+		Compressed: a.Gzip, Tag: len(p.tags) > 0, SetsID: j.idOf(a) != "",
+	}
+}

@@ -1,0 +1,154 @@
+package check
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+)
+
+const selectorPage = `<!doctype html><body>
+<form id="form" class="ticket new"><input name="ticket[subject]" id="a.b"><textarea id="1st" name="description"></textarea>
+<button type="submit" disabled>Send</button></form><template><p id="hidden"></p></template><svg><circle id="dot"/></svg>`
+
+// What is not untried is as Chromium has it: the number of elements that
+// document.querySelectorAll finds in this page, or that it throws.
+var selectors = []struct {
+	selector string
+	want     string
+}{
+	{`#form`, "matches 1"},
+	{` #form `, "matches 1"},
+	{`form.ticket.new > textarea`, "matches 1"},
+	{`#form button[type=submit]`, "matches 1"},
+	{`#form button[type="submit"]`, "matches 1"},
+	{`input[name="ticket[subject]"]`, "matches 1"},
+	{`[name^='ticket' i]`, "matches 1"},
+	{`#a\.b`, "matches 1"},
+	{`[id="1st"]`, "matches 1"},
+	{`#\31 st`, "matches 1"},
+	{`input, textarea`, "matches 2"},
+	{`form :nth-child(2)`, "matches 1"},
+	{`input:not([type]) ~ button`, "matches 1"},
+	{`form:has(textarea)`, "matches 1"},
+	{`button:disabled`, "matches 1"},
+	{`#dot`, "matches 1"},
+	{`#hidden`, "nothing"},
+	{`#description`, "nothing"},
+	{`#Form`, "nothing"},
+	{`a.b`, "nothing"},
+
+	{`#1st`, "invalid"},
+	{`##form`, "invalid"},
+	{`#`, "invalid"},
+	{`form >`, "invalid"},
+	{`form,`, "invalid"},
+	{`input[name=ticket[subject]]`, "invalid"},
+	{`[maxlength=10]`, "invalid"},
+	{`button:contains("Send")`, "invalid"},
+	{`button:first`, "invalid"},
+	{`:input`, "invalid"},
+	{`:submit`, "invalid"},
+	{`[type!=submit]`, "invalid"},
+	{`button:eq(0)`, "invalid"},
+	{`//form`, "invalid"},
+	{`$('#form')`, "invalid"},
+	{`.1a`, "invalid"},
+	{`form:nosuch`, "invalid"},
+	{`[name="a:contains(b)"]`, "nothing"},
+	{`[name="a#1"]`, "nothing"},
+	{`[name="a!=b"]`, "nothing"},
+
+	// what browsers know and the library does not, or no source shows
+	{`:is(#form, p) textarea`, "untried"},
+	{`button[type=submit`, "untried"},
+	{`:where(form) button`, "untried"},
+	{`textarea:required`, "untried"},
+	{`form:has(> textarea)`, "untried"},
+	{`:nth-child(1 of form)`, "untried"},
+	{`input:focus`, "untried"},
+	{`form::before`, "untried"},
+	{`svg|circle`, "untried"},
+	{strings.Repeat("form ", 300), "untried"},
+}
+
+func TestSelectors(t *testing.T) {
+	p := readPage([]byte(selectorPage), product)
+	for _, test := range selectors {
+		found, state, what := p.query(test.selector)
+		got := state
+		if state == selectorMatches {
+			got += fmt.Sprint(" ", len(found))
+		}
+		if got != test.want {
+			t.Errorf("%.60s: %s (%s), want %s", test.selector, got, what, test.want)
+		}
+	}
+}
+
+// What the tag names, and what the deflector does with it.
+func TestElements(t *testing.T) {
+	name := func(attribute, selector string) func(*Site) {
+		return func(s *Site) { setAttribute(s, attribute, selector) }
+	}
+	event := func(submit, eventType string, more ...func(*Site)) func(*Site) {
+		return func(s *Site) {
+			setAttribute(s, attrSubmit, submit)
+			setAttribute(s, attrEventType, eventType)
+			for _, plant := range more {
+				plant(s)
+			}
+		}
+	}
+	body := func(old, with string) func(*Site) { return replace(old, with) }
+	const button = "<button>Send</button>"
+	for _, p := range []planted{
+		{"a selector that matches nothing", name(attrInput, "#message"), "selector_matches_nothing", ""},
+		{"no selector at all", name(attrInput, "#1st"), "selector_invalid", ""},
+		{"a selector that only a browser can try", name(attrInput, ":is(#description)"), "", "selector_untried"},
+		{"a selector of a new attribute", body("<script async", `<script async data-ticket-query-selector="#nowhere"`), "selector_matches_nothing", ""},
+		{"a form that waits for render", func(s *Site) {
+			name(attrInput, "#message")(s)
+			replace("<script async", `<script async data-render-on-load="false"`)(s)
+		}, "", "selector_drawn_by_script"},
+		{"a page that scripts draw", body(theForm, "<div id=app>Loading</div><script src=app.js></script>"), "",
+			"selector_drawn_by_script selector_drawn_by_script selector_drawn_by_script selector_drawn_by_script"},
+		{"a form in a frame", body(theForm, "<iframe src=https://forms.example.com/new></iframe>"), "",
+			"selector_drawn_by_script selector_drawn_by_script selector_drawn_by_script selector_drawn_by_script form_in_frame"},
+
+		{"onSubmit on a button", event("#form button", "onSubmit"), "event_type", ""},
+		{"onClick on a form", event("#form", "onClick"), "event_type", ""},
+		{"onClick on a button", event("#form button", "onClick"), "", ""},
+		{"onClick on a link", event("a", "onClick", body(button, button+"<a href=#>Send</a>")), "", ""},
+		{"onClick on an element with a button's role", event("[role]", "onClick", body(button, button+"<div role=button>Send</div>")), "", ""},
+		{"onClick on an input that sends", event("[type=submit]", "onClick", body(button, button+"<input type=submit>")), "", ""},
+		{"onClick on a text field", event("input", "onClick"), "event_type", ""},
+		{"onClick on an element of the site's own", event("acme-button", "onClick", body(button, button+"<acme-button></acme-button>")), "", ""},
+
+		{"a button outside of the form", event("#form", "onSubmit", name(attrButton, "body > button"), body(theForm, button+theForm)), "button_outside_form", ""},
+		{"a button that names its form", event("#form", "onSubmit", name(attrButton, "body > button"), body(theForm, "<button form=form>Send</button>"+theForm)), "", ""},
+		{"a button that names another form", event("#form", "onSubmit", body("<button>", "<button form=search>")), "button_outside_form", ""},
+		{"a button that is none", name(attrButton, "#form"), "button_element", ""},
+		{"the search field of the header", event("#form", "onSubmit", name(attrInput, "input"), body(theForm, "<form><input></form>"+theForm)), "", "input_outside_form"},
+		{"a label instead of the field", event("#form", "onSubmit", name(attrInput, "label"), body("<textarea", "<label>What happened?</label><textarea")), "input_element", ""},
+		{"a check box instead of the field", event("#form", "onSubmit", name(attrInput, "[type=checkbox]"), body("<textarea", "<input type=checkbox><textarea")), "input_element", ""},
+		{"a field that is drawn", event("#form", "onSubmit", name(attrInput, "[contenteditable]"), body("<textarea", "<div contenteditable></div><textarea")), "", ""},
+	} {
+		p.run(t)
+	}
+}
+
+func setAttribute(s *Site, name, value string) {
+	for _, a := range []*Answer{s.With, s.GrantedAgain} {
+		page := readPage(a.Body, product)
+		old := page.tags[0].attr(name)
+		a.Body = []byte(strings.Replace(string(a.Body), name+`="`+old+`"`, name+`="`+html.EscapeString(value)+`"`, 1))
+	}
+}
+
+func TestConsoleLine(t *testing.T) {
+	if got := console("a[b='c\\d']\n"); got != `document.querySelector('a[b=\'c\\d\']\n')` {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,126 @@
+package check
+
+import (
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+)
+
+const (
+	attrCookies     = "data-user-analytics-cookie-enabled"
+	attrFingerprint = "data-user-analytics-fingerprint-enabled"
+	attrRender      = "data-render-on-load"
+	attrEventType   = "data-submit-element-event-type"
+	attrInput       = "data-main-input-query-selector"
+	attrSubmit      = "data-submit-element-query-selector"
+	attrButton      = "data-submit-button-query-selector"
+)
+
+func (t tag) attr(name string) string {
+	value, _ := attribute(t.node.Attr, name)
+	return value
+}
+
+func (t tag) src() string { return strings.TrimSpace(t.attr("src")) }
+
+// usesCookie reports whether the deflector knows its visitor by the id.
+func (t tag) usesCookie() bool { return t.attr(attrCookies) != "false" && !t.usesFingerprint() }
+
+func (t tag) usesFingerprint() bool { return t.attr(attrFingerprint) == "true" }
+
+// tracks reports whether the deflector recognises its visitor at all.
+func (t tag) tracks() bool { return t.usesCookie() || t.usesFingerprint() }
+
+// where says where the tag is, in words.
+func (t tag) where() string {
+	where := "in the " + t.place
+	if t.line > 0 {
+		where += ", line " + strconv.Itoa(t.line) + ", byte " + strconv.Itoa(t.offset)
+	}
+	return where
+}
+
+// checkTag judges the script element itself.
+func (j *judge) checkTag(t tag) {
+	j.report.Tag = Tag{Present: true, Place: t.place, Line: t.line, Offset: t.offset, Source: t.src()}
+	if n := len(j.page.tags); n > 1 {
+		places := []string{}
+		for _, t := range j.page.tags {
+			places = append(places, t.where())
+		}
+		j.finding("tag_twice", aboutTag, "the page has %d tags of the deflector (%s): take one away, in the page's template or here", n, strings.Join(places, "; "))
+	} else if t.place == "body" {
+		j.note("tag_in_body", aboutTag, "the tag is in the body, where the directive puts none: the page has one of its own")
+	}
+	if j.page.first(atom.Frameset) != nil {
+		j.finding("frameset", aboutTag, "the page is a frameset, and has no form: the tag belongs on the page in its frame, %s", short(j.page.frameAddress()))
+	}
+
+	src, err := url.Parse(t.src())
+	switch {
+	case err != nil || t.src() == "":
+		j.finding("script_source", aboutScript, "the tag's src \"%s\" is no address", short(t.src()))
+	case !t.named:
+		j.finding("script_file", aboutScript, "the script's file is not called %s: Kapa's bundle may look for its own tag by that name", j.deflector.ScriptFile)
+	}
+	if err == nil && src.Scheme == "http" && j.answer.secure() {
+		j.finding("script_mixed_content", aboutScript, "the script is loaded by http on a page of https: browsers block it")
+	}
+	if kind := t.attr("type"); !isScriptType(kind) {
+		j.finding("script_type", aboutScript, "the tag has type=\"%s\", and browsers do not run it: a CDN (such as Cloudflare's Rocket Loader) "+
+			"or a consent tool in front of Caddy has rewritten it", short(kind))
+	}
+}
+
+// isScriptType reports whether browsers run a script of this type
+// (https://html.spec.whatwg.org/#prepare-the-script-element).
+func isScriptType(kind string) bool {
+	switch strings.ToLower(strings.TrimSpace(kind)) {
+	case "", "module", "text/javascript", "application/javascript", "application/x-javascript", "text/ecmascript", "application/ecmascript":
+		return true
+	default:
+		return false
+	}
+}
+
+// placeholder is Caddy's syntax for a value that should have been filled in.
+var placeholder = regexp.MustCompile(`\{(\$|(env|file|system|http|header|cookie|query|vars|time|remote)\b)[^{}\s]*\}`)
+
+// checkAttributes judges what the deflector is configured with.
+func (j *judge) checkAttributes(t tag) {
+	for _, a := range t.node.Attr {
+		if !strings.HasPrefix(a.Key, "data-") {
+			continue
+		}
+		j.report.Attributes = append(j.report.Attributes, Attribute{Name: a.Key, Value: a.Val})
+		words := j.deflector.Words[a.Key]
+		switch {
+		case placeholder.MatchString(a.Val):
+			j.finding("attribute_placeholder", a.Key, "%s was not filled in: the placeholder is misspelt or unknown to Caddy", short(a.Val))
+		case words != nil && !slices.Contains(words, a.Val):
+			j.finding("attribute_value", a.Key, "it is \"%s\"; Kapa knows %s", short(a.Val), strings.Join(words, " and "))
+		}
+		if hint := j.deflector.Hint(a.Key); hint != "" {
+			j.note("attribute_name", a.Key, "%s", hint)
+		}
+	}
+	missing := slices.DeleteFunc(slices.Clone(j.deflector.Required), func(name string) bool {
+		return strings.TrimSpace(t.attr(name)) != ""
+	})
+	if len(missing) > 0 {
+		j.finding("attribute_missing", aboutTag, "required attributes are missing or empty, and the deflector does not start without them: %s",
+			strings.Join(missing, ", "))
+	}
+}
+
+// selectorsOf are the tag's attributes that name elements.
+func selectorsOf(t tag) []html.Attribute {
+	return slices.DeleteFunc(slices.Clone(t.node.Attr), func(a html.Attribute) bool {
+		return !isSelectorName(a.Key) || strings.TrimSpace(a.Val) == "" || placeholder.MatchString(a.Val)
+	})
+}

@@ -1,0 +1,253 @@
+package kapadeflector
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/net/publicsuffix"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/check"
+)
+
+// What one request may cost.
+const (
+	surveyTime      = 30 * time.Second
+	surveyBody      = 16 << 20
+	surveyHeader    = 1 << 20
+	surveyRedirects = 10
+)
+
+// surveyFields are those of a browser that opens a page whose address was
+// typed (https://www.w3.org/TR/fetch-metadata/). The transport asks for gzip.
+var surveyFields = map[string]string{
+	"User-Agent":                "Mozilla/5.0 (compatible; caddy-kapa-check)",
+	"Accept":                    "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+	"Accept-Language":           "en",
+	"Sec-Fetch-Dest":            "document",
+	"Sec-Fetch-Mode":            "navigate",
+	"Sec-Fetch-Site":            "none",
+	"Sec-Fetch-User":            "?1",
+	"Upgrade-Insecure-Requests": "1",
+}
+
+// A survey asks a running site for a page, as visitors.
+type survey struct{ transport http.RoundTripper }
+
+func newSurvey(insecure bool) survey {
+	dialer := &net.Dialer{Timeout: 10 * time.Second}
+	return survey{&http.Transport{
+		Proxy: func(r *http.Request) (*url.URL, error) {
+			if isLoopback(r.URL.Hostname()) {
+				return nil, nil
+			}
+			return http.ProxyFromEnvironment(r)
+		},
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if host, port, err := net.SplitHostPort(addr); err == nil && strings.HasSuffix(host, ".localhost") {
+				addr = net.JoinHostPort("localhost", port) // RFC 6761 section 6.3, as browsers do
+			}
+			return dialer.DialContext(ctx, network, addr)
+		},
+		TLSClientConfig:        &tls.Config{InsecureSkipVerify: insecure},
+		ForceAttemptHTTP2:      true,
+		MaxResponseHeaderBytes: surveyHeader,
+	}}
+}
+
+// ask asks for the page, without and with the cookies of a visitor who has
+// consented, and then whether what came is still good.
+func (s survey) ask(ctx context.Context, address *url.URL, cookies string, notRequired bool) (check.Site, error) {
+	site := check.Site{URL: address.String(), Cookies: cookieNames(cookies), NotRequired: notRequired}
+	stranger, consented := newGuest(s, ""), newGuest(s, cookies)
+
+	var err error
+	if !notRequired {
+		if site.Without, err = stranger.visit(ctx, address); err != nil {
+			return site, fmt.Errorf("without cookies: %w", err)
+		}
+	}
+	if notRequired || cookies != "" {
+		if site.With, err = consented.visit(ctx, address); err != nil {
+			return site, fmt.Errorf("as a visitor with consent: %w", err)
+		}
+		err = s.askAgain(ctx, &site, stranger, consented)
+	}
+	return site, err
+}
+
+// askAgain asks for the page as those do who have a copy.
+func (s survey) askAgain(ctx context.Context, site *check.Site, stranger, consented *guest) (err error) {
+	with := site.With.Header.Get("Etag")
+	if site.Again, err = consented.revisit(ctx, site.With.URL, with); err != nil || site.Without == nil {
+		return err
+	}
+	if with != "" {
+		if site.WithdrawnAgain, err = stranger.revisit(ctx, site.With.URL, with); err != nil {
+			return err
+		}
+	}
+	if without := site.Without.Header.Get("Etag"); without != "" && site.Without.URL == site.With.URL {
+		site.GrantedAgain, err = consented.revisit(ctx, site.Without.URL, without)
+	}
+	return err
+}
+
+// A guest is a visitor with cookies: those given, and those that redirects set
+// on the way. What the page itself sets is not kept, so that each visit is a
+// first one.
+type guest struct {
+	survey  survey
+	cookies string
+	jar     http.CookieJar
+}
+
+func newGuest(s survey, cookies string) *guest {
+	jar, _ := cookiejar.New(&cookiejar.Options{PublicSuffixList: publicsuffix.List}) // it has no error to return
+	return &guest{survey: s, cookies: cookies, jar: jar}
+}
+
+// visit opens a page and follows redirects, as long as they stay on the site
+// and do not leave https.
+func (g *guest) visit(ctx context.Context, address *url.URL) (*check.Answer, error) {
+	for n := 0; ; n++ {
+		answer, err := g.request(ctx, address, "")
+		if err != nil {
+			return nil, err
+		}
+		answer.Redirects = n
+		next := redirect(address, answer)
+		if next == nil || n == surveyRedirects || !isSameSite(address, next) || address.Scheme == "https" && next.Scheme != "https" {
+			return answer, nil
+		}
+		g.jar.SetCookies(address, (&http.Response{Header: answer.Header}).Cookies())
+		if next.User == nil && next.Host == address.Host {
+			next.User = address.User
+		}
+		address = next
+	}
+}
+
+// revisit asks for a page that the guest has a copy of, with this entity tag.
+func (g *guest) revisit(ctx context.Context, address, etag string) (*check.Answer, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := g.request(ctx, u, etag)
+	if err != nil {
+		return nil, fmt.Errorf("asking again: %w", err)
+	}
+	return answer, nil
+}
+
+func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*check.Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, surveyTime)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range surveyFields {
+		r.Header.Set(name, value)
+	}
+	if cookies := g.cookieHeader(address); cookies != "" {
+		r.Header["Cookie"] = []string{cookies}
+	}
+	if etag != "" {
+		r.Header.Set("If-None-Match", etag)
+	}
+	if address.User != nil {
+		password, _ := address.User.Password()
+		r.SetBasicAuth(address.User.Username(), password)
+	}
+
+	resp, err := g.survey.transport.RoundTrip(r)
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, surveyBody+1))
+	if err != nil {
+		return nil, fmt.Errorf("the answer broke off after %d bytes: %w", len(body), explain(err))
+	}
+	return &check.Answer{
+		URL:    address.String(),
+		Status: resp.StatusCode,
+		Header: resp.Header,
+		Body:   body[:min(len(body), surveyBody)],
+		Gzip:   resp.Uncompressed,
+		Cut:    len(body) > surveyBody,
+	}, nil
+}
+
+// cookieHeader is what the guest sends to that address.
+func (g *guest) cookieHeader(address *url.URL) string {
+	cookies := g.cookies
+	for _, c := range g.jar.Cookies(address) {
+		if !slices.Contains(cookieNames(g.cookies), c.Name) {
+			cookies = strings.TrimPrefix(cookies+"; "+c.Name+"="+c.Value, "; ")
+		}
+	}
+	return cookies
+}
+
+// cookieNames are the names in a Cookie header.
+func cookieNames(header string) (names []string) {
+	for pair := range strings.SplitSeq(header, ";") {
+		if name, _, ok := strings.Cut(pair, "="); ok {
+			names = append(names, strings.TrimSpace(name))
+		}
+	}
+	return names
+}
+
+// redirect is where an answer sends its visitor, nil for nowhere.
+func redirect(from *url.URL, a *check.Answer) *url.URL {
+	switch a.Status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	default:
+		return nil
+	}
+	location := a.Header.Get("Location")
+	next, err := from.Parse(location)
+	if err != nil || location == "" || next.Scheme != "http" && next.Scheme != "https" {
+		return nil
+	}
+	next.Fragment = ""
+	return next
+}
+
+// isSameSite reports whether visitors' cookies may go from the one address to
+// the other.
+func isSameSite(a, b *url.URL) bool {
+	if strings.EqualFold(a.Hostname(), b.Hostname()) {
+		return true
+	}
+	siteA, errA := publicsuffix.EffectiveTLDPlusOne(strings.ToLower(a.Hostname()))
+	siteB, errB := publicsuffix.EffectiveTLDPlusOne(strings.ToLower(b.Hostname()))
+	return errA == nil && errB == nil && siteA == siteB && net.ParseIP(a.Hostname()) == nil
+}
+
+// explain says more about errors for which there is something to do.
+func explain(err error) error {
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &unknown):
+		return fmt.Errorf("%w; --insecure accepts a certificate of Caddy's internal CA", err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("no whole answer within %s", surveyTime)
+	default:
+		return err
+	}
+}
