@@ -118,7 +118,7 @@ func loadDocumented(t *testing.T, text string, origin http.Handler) (port string
 	backend := httptest.NewServer(origin)
 	t.Cleanup(backend.Close)
 	address := strings.TrimPrefix(backend.URL, "http://")
-	adapted = regexp.MustCompile(`127\.0\.0\.1:\d+`).ReplaceAll(adapted, []byte(address))
+	adapted = regexp.MustCompile(`"dial":"[^"]*"`).ReplaceAll(adapted, []byte(`"dial":"`+address+`"`))
 
 	var config map[string]any
 	if err := json.Unmarshal(adapted, &config); err != nil {
@@ -131,7 +131,9 @@ func loadDocumented(t *testing.T, text string, origin http.Handler) (port string
 		return "" // global options alone
 	}
 	delete(apps, "tls")
-	servers, _ := apps["http"].(map[string]any)["servers"].(map[string]any)
+	app := apps["http"].(map[string]any)
+	delete(app, "shutdown_delay")
+	servers, _ := app["servers"].(map[string]any)
 	for _, server := range servers {
 		server := server.(map[string]any)
 		server["listen"] = []string{"127.0.0.1:" + port}
