@@ -160,8 +160,8 @@ func (v *variantRequest) restore(h http.Header) {
 }
 
 // describeVariant edits the header of a page into which added bytes go, whose
-// entity tag ends with suffix, "" for one without. The length is kept exact while all of the body
-// is still to be written.
+// entity tag ends with suffix, "" for a page without one. The length is kept
+// exact while all of the body is still to be written.
 func describeVariant(h http.Header, suffix string, added int, exact bool) {
 	length, err := strconv.ParseInt(first(h["Content-Length"]), 10, 64)
 	if exact && err == nil {
