@@ -55,21 +55,22 @@ func (ls lines) hold(r *reading) (holds bool, doubt Reason) {
 // add compiles the words of a line, which is for readings of one shape.
 func (ls *lines) add(words []string, of shape) error {
 	var l line
-	for more := true; more; {
-		var t test
-		var err error
-		first := words
-		i := slices.Index(words, "or")
-		if more = i >= 0; more {
-			first, words = words[:i], words[i+1:]
+	for {
+		end := slices.Index(words, "or")
+		last := end < 0
+		if last {
+			end = len(words)
 		}
-		if t, err = parseTest(first, of); err != nil {
+		t, err := parseTest(words[:end], of)
+		if err != nil {
 			return err
 		}
-		l = append(l, t)
+		if l = append(l, t); last {
+			*ls = append(*ls, l)
+			return nil
+		}
+		words = words[end+1:]
 	}
-	*ls = append(*ls, l)
-	return nil
 }
 
 // A testKind is a word that begins a test.

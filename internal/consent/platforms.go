@@ -90,7 +90,7 @@ var platforms = []Platform{
 	},
 	{
 		// Where it does not ask, it still writes what it takes for granted; in
-		// notice_behavior, which lasts for a session, it says where it asks.
+		// notice_behavior it says at each visit whether it asks there.
 		Name: "trustarc", Category: "the number of a level, such as 2", Defaults: []string{"2"},
 		rules: []platformRule{{"cmapi_cookie_privacy", `
 			decode percent

@@ -131,22 +131,27 @@ type question struct {
 
 // Find implements Rule.
 func (p *packed) Find(header []string) Finding {
-	return findCookies(header, p.names.matches, func(value string) Finding { return p.judge(value, header) })
+	var r *reading // made for a cookie that is there
+	return findCookies(header, p.names.matches, func(value string) Finding {
+		if r == nil {
+			r = &reading{header: header}
+		}
+		return p.judge(value, r)
+	})
 }
 
 // judge gives the most careful answer to the questions.
-func (p *packed) judge(value string, header []string) Finding {
-	r, doubt := p.decoder.decode(value)
+func (p *packed) judge(value string, r *reading) Finding {
+	doubt := p.decoder.decode(value, r)
 	switch {
 	case doubt != NoReason:
 		return Finding{Unknown, doubt}
 	case r.text == "":
 		return unanswered
 	}
-	r.header = header
 	most := granted
 	for i := range p.questions {
-		if f := p.questions[i].put(&r); f.Verdict < most.Verdict {
+		if f := p.questions[i].put(r); f.Verdict < most.Verdict {
 			most = f
 		}
 	}

@@ -260,6 +260,30 @@ func TestCopiesAndSize(t *testing.T) {
 	}
 }
 
+// A header full of copies is no reason to look for another cookie as often.
+func TestAnotherCookieIsLookedForOnce(t *testing.T) {
+	names, err := parseNames("seen")
+	if err != nil {
+		t.Fatal(err)
+	}
+	looked := 0
+	judge := func(string) Finding {
+		looked++
+		return granted
+	}
+	r := reading{header: []string{"seen=1"}}
+	for range 3 {
+		for _, test := range []string{"seen", "seen 1"} {
+			if f := r.find(test, names, judge); f != granted {
+				t.Errorf("%s: got %v", test, f)
+			}
+		}
+	}
+	if looked != 2 {
+		t.Errorf("looked %d times for two tests", looked)
+	}
+}
+
 func TestNames(t *testing.T) {
 	for _, tt := range []struct {
 		pattern, name string
