@@ -110,3 +110,24 @@ func TestAllocationsWithoutAnInsertion(t *testing.T) {
 		}
 	}
 }
+
+// What a policy in the header adds to a page that gets the tag.
+func BenchmarkPolicies(b *testing.B) {
+	policy := []string{"default-src 'none'; base-uri 'self'; connect-src 'self' uploads.acme.com; font-src assets.acme.com; form-action 'self'; " +
+		"frame-ancestors 'none'; img-src 'self' data: blob:; script-src 'self' 'nonce-R2xvYmFs' js.acme.com tags.acme.com; style-src 'unsafe-inline' assets.acme.com"}
+	next := proxied("text/html", pageOf(8<<10))
+	for _, mode := range []string{"off", "reuse", "extend"} {
+		h := newHandler(b, consentLine+"csp "+mode)
+		b.Run(mode, func(b *testing.B) {
+			r := newRequest(b, "GET", "/", "Cookie: _ga=GA1.1.1; theme=dark; "+granted+"; kapa_web_id="+idA)
+			w := &nullWriter{make(http.Header)}
+			b.ReportAllocs()
+			for b.Loop() {
+				clear(w.header)
+				w.header[cspField] = policy
+				unclaim(r)
+				_ = h.ServeHTTP(w, r, next)
+			}
+		})
+	}
+}

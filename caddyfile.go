@@ -1,6 +1,7 @@
 package kapadeflector
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -55,6 +56,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	    consent not_required
 //	    without_consent skip|untracked
 //	    honor_gpc on|off
+//	    live_consent
 //	    cookie off
 //	    cookie {
 //	        domain    <domain>|host
@@ -90,7 +92,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		parse, ok := h.subdirectives()[name]
 		if !ok {
-			return unrecognized(d, "subdirective", "data-*", "script", "pages", "consent", "without_consent", "honor_gpc", "cookie", "user", "csp")
+			return unrecognized(d, "subdirective", "data-*", "script", "pages", "consent", "without_consent", "honor_gpc", "live_consent", "cookie", "user", "csp")
 		}
 		if err := parse(d); err != nil {
 			return err
@@ -104,7 +106,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := checkConsent(h.Consent); err != nil {
 		return d.WrapErr(err)
 	}
-	if err := h.checkWithoutConsent(); err != nil {
+	if err := errors.Join(h.checkWithoutConsent(), h.checkLive()); err != nil {
 		return d.WrapErr(err)
 	}
 	return nil
@@ -117,6 +119,7 @@ func (h *Handler) subdirectives() map[string]func(*caddyfile.Dispenser) error {
 		"consent":         h.parseConsent,
 		"without_consent": h.parseWithoutConsent,
 		"honor_gpc":       h.parseHonorGPC,
+		"live_consent":    h.parseLiveConsent,
 		"cookie":          h.parseCookie,
 		"user":            h.parseUser,
 		"csp":             h.parseCSP,
@@ -303,6 +306,17 @@ func (h *Handler) parseHonorGPC(d *caddyfile.Dispenser) error {
 		return err
 	}
 	return noBlock(d, "honor_gpc")
+}
+
+func (h *Handler) parseLiveConsent(d *caddyfile.Dispenser) error {
+	if h.LiveConsent {
+		return d.Err("live_consent is given twice")
+	}
+	if d.NextArg() {
+		return d.Errf("unexpected %q: live_consent has no value", d.Val())
+	}
+	h.LiveConsent = true
+	return noBlock(d, "live_consent")
 }
 
 // parseOnOff reads a line that says on or off.

@@ -383,6 +383,9 @@ var badConfigs = []struct {
 		`without_consent is "deny": allowed are skip, untracked`,
 	},
 	{
+		"live_consent where none is required", fields{"live_consent": `true`, "consent": `[{"kind": "not_required"}]`},
+		"live_consent has no meaning with consent not_required: there is no consent to wait for",
+	}, {
 		"without_consent where none is required", fields{"without_consent": `"untracked"`, "consent": `[{"kind": "not_required"}]`},
 		"without_consent has no meaning with consent not_required: nobody is without",
 	},
@@ -470,11 +473,11 @@ var badConfigs = []struct {
 	},
 	{
 		"a source of an {env} that is not set", fields{"csp": `{"mode": "extend", "sources": {"connect-src": ["{env.BAD_UNSET}"]}}`},
-		`csp connect-src "": allowed are hosts and schemes, such as https://proxy.example.com or data:`,
+		`csp connect-src "": allowed are schemes, such as data:, and hosts, such as https://proxy.example.com`,
 	},
 	{
 		"a source of {env}", fields{"csp": `{"mode": "extend", "sources": {"connect-src": ["{env.BAD_PAIR}"]}}`},
-		`csp connect-src "a=b;c": allowed are hosts and schemes, such as https://proxy.example.com or data:`,
+		`csp connect-src "a=b;c": allowed are schemes, such as data:, and hosts, such as https://proxy.example.com`,
 	},
 }
 
@@ -565,15 +568,15 @@ func TestValuesFromFiles(t *testing.T) {
 // A field that is misspelt, or not there yet, is not passed over.
 func TestUnknownFields(t *testing.T) {
 	for name, f := range map[string]fields{
-		"live_consent": {"live_consent": "true"},
-		"source":       {"csp": `{"mode": "extend", "source": {}}`},
-		"attribute":    {"attribute": "[]"},
-		"defer":        {"script": `{"defer": true}`},
-		"maxage":       {"cookie": `{"maxage": "1d"}`},
-		"http_only":    {"cookie": `{"http_only": true}`},
-		"company":      {"user": `{"company": "Acme"}`},
-		"category":     {"consent": `[{"kind": "cookie", "cookie": "a", "category": "b"}]`},
-		"values":       {"attributes": `[{"name": "data-x", "values": "y"}]`},
+		"live":      {"live": "true"},
+		"source":    {"csp": `{"mode": "extend", "source": {}}`},
+		"attribute": {"attribute": "[]"},
+		"defer":     {"script": `{"defer": true}`},
+		"maxage":    {"cookie": `{"maxage": "1d"}`},
+		"http_only": {"cookie": `{"http_only": true}`},
+		"company":   {"user": `{"company": "Acme"}`},
+		"category":  {"consent": `[{"kind": "cookie", "cookie": "a", "category": "b"}]`},
+		"values":    {"attributes": `[{"name": "data-x", "values": "y"}]`},
 	} {
 		_, err := loadHandler(t, soundFields.with(f))
 		if err == nil || !strings.Contains(err.Error(), `unknown field "`+name+`"`) {

@@ -28,6 +28,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
+	"golang.org/x/net/http/httpguts"
 )
 
 // What a handler that changes bodies can do wrong, one named scenario each.
@@ -356,6 +357,37 @@ var scenarios = []scenario{
 			flush(w)
 			io.WriteString(w, longPage)
 		})},
+	{name: "flush before the status, and a withdrawal",
+		inside: flushed("", "", longPage), run: withdrawal},
+	{name: "flush before the status, and then another one", // which counts, where encode has kept the flush to itself
+		inside: ok(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/plain")
+			flush(w)
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(404)
+			io.WriteString(w, longPage)
+		}),
+		run: func(x *trial) {
+			for _, cookie := range []string{unknown, denied, granted} {
+				plain, got := x.ask(false, cookie), x.ask(true, cookie)
+				x.same(plain, got)
+			}
+		}},
+	{name: "server-sent events that begin with a flush", inside: lateEvents, run: func(x *trial) {
+		for _, cookie := range []string{granted, unknown} {
+			resp, ex, err := x.send(true, "GET", "/", nil, "Cookie: "+cookie) // returns with the header
+			if err != nil {
+				x.Fatal(err)
+			}
+			ex.next <- struct{}{}
+			body, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if err != nil || string(body) != "data: <head></head>\n\n" || resp.Header["Set-Cookie"] != nil {
+				x.Errorf("%v, %v, %q", err, resp.Header, body)
+			}
+			x.ended(ex, "not_html")
+		}
+	}, cannot: map[string]string{"encode": "encode keeps a flush before the status to itself, with or without the directive"}},
 	{name: "flush before the first byte, through a proxy", steps: []string{page, filler},
 		origin: func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
@@ -370,13 +402,13 @@ var scenarios = []scenario{
 			io.WriteString(w, "just text")
 		}),
 		outcome: "not_html", want: untouched},
-	{name: "flush before the first byte, and no word of a type", // the header is not held for who has not consented
+	{name: "flush before the first byte, and no word of a type", // whose type is then nobody's to name
 		inside: ok(func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(200)
 			flush(w)
-			io.WriteString(w, "just text")
+			io.WriteString(w, longPage)
 		}),
-		outcome: "not_html", want: func(*trial, result, result) {}},
+		outcome: "not_html", want: untouched},
 	{name: "flush in the head", // all of it comes at once
 		origin: steps("Content-Type: text/html"), steps: []string{"<!doctype html><html><head><title>t</title>", "<meta name=a>", "</head><body>" + filler}},
 	{name: "flush in the head, from inside",
@@ -513,6 +545,35 @@ var scenarios = []scenario{
 	{name: "AMP", origin: document("<!doctype html><html amp><head></head>" + filler), outcome: "amp", want: untouched},
 	{name: "a page that has the tag", origin: document(taggedPage), outcome: "already_present", want: untouched},
 
+	// Content-Security-Policy: row 19.
+	{name: "a policy that lets the tag in", origin: document(longPage, "Content-Security-Policy: script-src https:", "ETag: \"v1\"")},
+	{name: "a policy that blocks it", origin: document(longPage, "Content-Security-Policy: script-src 'self'", "ETag: \"v1\""),
+		outcome: "csp_blocked", want: untouched},
+	{name: "a policy in the page that blocks it", origin: document(pageWith(cspMeta + `script-src 'self'">`)), outcome: "csp_blocked", want: untouched},
+	{name: "a policy with a nonce", origin: document(longPage, "Content-Security-Policy: script-src 'nonce-R2xvYmFs'", "ETag: \"v1\""),
+		want: func(x *trial, plain, got result) {
+			plain.header.Del("ETag") // it says nothing about bytes that depend on the answer
+			x.taggedWith(tagWith("R2xvYmFs"), plain, got)
+			if x.wrap == "bare" && got.length != plain.length+int64(len(tagWith("R2xvYmFs"))) {
+				x.Errorf("Content-Length %d, without the tag %d", got.length, plain.length)
+			}
+		}},
+	{name: "a policy that is extended", origin: document(longPage, "Content-Security-Policy: script-src 'self'", "ETag: \"v1\""),
+		site: strings.Replace(proxySite, "KAPA", "KAPA(csp extend)", 1),
+		want: func(x *trial, plain, got result) {
+			if csp := got.header.Get(cspField); csp != "script-src 'self' "+kapaSource {
+				x.Errorf("policy %s", csp)
+			}
+			got.header.Set(cspField, plain.header.Get(cspField))
+			x.tagged(plain, got)
+		}},
+	{name: "a policy by a header directive outside", origin: document(longPage), outcome: "csp_blocked", want: untouched,
+		site: "header Content-Security-Policy \"script-src 'self'\"\n" + proxySite},
+	{name: "a policy by a deferred header directive outside", origin: document(longPage), outcome: "header_overridden",
+		site: "header >Content-Security-Policy \"script-src 'self'\"\n" + proxySite},
+	{name: "a policy that lets the tag in, by a deferred header directive outside", origin: document(longPage),
+		site: "header >Content-Security-Policy \"script-src https:\"\n" + proxySite},
+
 	// Whose page it is: rows 27 and 28.
 	{name: "placeholders of two visitors at once", run: placeholders,
 		site:   strings.Replace(proxySite, "KAPA", "KAPA(data-x {http.request.header.X-Name})", 1),
@@ -612,7 +673,11 @@ func TestConformance(t *testing.T) {
 							return
 						}
 						for _, cookie := range []string{unknown, denied} {
-							x.same(x.ask(false, cookie), x.ask(true, cookie))
+							plain, got := x.ask(false, cookie), x.ask(true, cookie)
+							x.same(plain, got)
+							if sc.outcome == "" && got.err == nil && !variesByCookie(got.header) {
+								x.Errorf("%s: Vary: %q, though others get another page", cookie, got.header["Vary"])
+							}
 						}
 						want := sc.want
 						if want == nil {
@@ -964,8 +1029,8 @@ func (x *trial) taggedWith(tag string, plain, got result) {
 	if cc := h.Get("Cache-Control"); cc != "private, no-cache" {
 		x.Errorf("Cache-Control: %q", cc)
 	}
-	if v := strings.ToLower(strings.Join(h["Vary"], ",")); !strings.Contains(v, "cookie") && v != "*" {
-		x.Errorf("Vary: %q", v)
+	if !variesByCookie(h) {
+		x.Errorf("Vary: %q", h["Vary"])
 	}
 	if want := variantTag(tag, plain.header.Get("ETag"), h.Get("Content-Encoding")); h.Get("ETag") != want {
 		x.Errorf("ETag: %s, want %s", h.Get("ETag"), want)
@@ -978,6 +1043,10 @@ func (x *trial) taggedWith(tag string, plain, got result) {
 	}
 	x.sameFields(plain.header, h, "Set-Cookie", "Cache-Control", "Vary", "Etag", "Last-Modified", "Accept-Ranges",
 		"Content-Encoding", "Content-Length")
+}
+
+func variesByCookie(h http.Header) bool {
+	return httpguts.HeaderValuesContainsToken(h["Vary"], "cookie") || httpguts.HeaderValuesContainsToken(h["Vary"], "*")
 }
 
 // variantTag is plain's entity tag for the variant with the tag.
@@ -1350,6 +1419,18 @@ func steps(fields ...string) http.HandlerFunc {
 			}
 		}
 	}
+}
+
+// lateEvents sends the header by a flush, and events when the client has it.
+func lateEvents(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Content-Type", "text/event-stream")
+	flush(w)
+	select {
+	case <-exchangeOf(r).next:
+	case <-r.Context().Done():
+	}
+	_, err := io.WriteString(w, "data: <head></head>\n\n")
+	return err
 }
 
 // hinted sends early hints and then a page.

@@ -293,7 +293,7 @@ func (c consentReader) find(r *http.Request) consent.Finding {
 	if len(c.rules) > 0 {
 		found = consent.Find(c.rules, r.Header["Cookie"])
 	}
-	if c.gpc && found.Verdict == consent.Granted && hasGPC(r.Header) {
+	if found.Verdict == consent.Granted && c.isGPC(r) {
 		return consent.Finding{Verdict: consent.Unknown, Reason: consent.GPC}
 	}
 	return found
@@ -306,6 +306,9 @@ func (c consentReader) vary() string {
 	}
 	return "Cookie"
 }
+
+// isGPC reports whether r's browser sends a Global Privacy Control that counts.
+func (c consentReader) isGPC(r *http.Request) bool { return c.gpc && hasGPC(r.Header) }
 
 // hasGPC reports whether a line says exactly 1; any other value is nothing:
 // https://w3c.github.io/gpc/#the-sec-gpc-header-field-for-http-requests

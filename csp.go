@@ -87,7 +87,7 @@ func checkSource(directive, source string) error {
 	case strings.HasPrefix(source, "'"):
 		return fmt.Errorf("csp %s %s: a keyword would stand for more than what the deflector needs; allowed are hosts and schemes", directive, source)
 	case !csp.IsSource(source):
-		return fmt.Errorf("csp %s %q: allowed are hosts and schemes, such as https://proxy.example.com or data:", directive, source)
+		return fmt.Errorf("csp %s %q: allowed are schemes, such as data:, and hosts, such as https://proxy.example.com", directive, source)
 	case directive == "script-src" && !csp.NamesHost(source):
 		return fmt.Errorf("csp script-src %s: scripts of every host would be allowed; name the host", source)
 	default:

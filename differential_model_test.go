@@ -178,13 +178,17 @@ func (q diffRequest) unchanged(a diffAnswer) http.Header {
 	h := a.header.Clone()
 	asked, field := diffAsked(q.method, q.header)
 	kind := diffKind(a)
-	if diffIsDocument(kind) || kind == "not modified" && asked != diffNever {
+	mediaType, _, _ := strings.Cut(strings.ToLower(a.header.Get("Content-Type")), ";")
+	isPart := kind == "partial" && mediaType == "text/html"
+	gated := field != "" && (q.visitor.says == granted || q.visitor.says == denied && q.visitor.hasID)
+	dest, accept := q.header.Get("Sec-Fetch-Dest"), q.header.Get("Accept")
+	fetched := gated && (dest == "" || dest == "empty") && (accept == "" || accept == "*/*" || strings.Contains(accept, "text/html"))
+	if diffIsDocument(kind) || isPart || kind == "not modified" && (asked != diffNever || fetched) {
 		diffAddVary(h, "Cookie")
 		diffAddVary(h, "Sec-GPC")
-	}
-	if diffIsDocument(kind) && field != "" &&
-		(q.visitor.says == granted || q.visitor.says == denied && q.visitor.hasID) {
-		diffAddVary(h, field)
+		if gated {
+			diffAddVary(h, field)
+		}
 	}
 	if q.losesID() {
 		h["Set-Cookie"] = append(h["Set-Cookie"], q.idLine("", "acme.com"), q.idLine("", ""))

@@ -17,13 +17,20 @@ const (
 	// askedMaybe: nothing speaks against a document, and the answer itself
 	// has to show that it is one.
 	askedMaybe
+	// askedTurbo: Turbo Drive fetches a page, to show it in place of the one that
+	// is there (https://turbo.hotwired.dev/handbook/drive). Scripts in it that
+	// the page before had already do not run again.
+	askedTurbo
 	// askedDocument: the browser says that it is opening a page.
 	askedDocument
 )
 
 // fragmentFields are sent by libraries that fetch a part of a page, or a whole
 // one to take parts out of it.
-var fragmentFields = []string{"Hx-Request", "Turbo-Frame", "X-Turbo-Request-Id", "X-Pjax"}
+var fragmentFields = []string{"Hx-Request", "Turbo-Frame", "X-Pjax"}
+
+// turboField comes with all that Turbo fetches, frames and streams included.
+const turboField = "X-Turbo-Request-Id"
 
 // askedFor judges r. field is the one that speaks against a document, which a
 // cache then has to tell such requests by, if there is one.
@@ -38,6 +45,12 @@ func askedFor(r *http.Request) (a asked, field string) {
 	}
 	if strings.EqualFold(r.Header.Get("X-Requested-With"), "XMLHttpRequest") {
 		return askedOther, "X-Requested-With"
+	}
+	if r.Header[turboField] != nil {
+		if r.Method == http.MethodGet && acceptsHTML(r.Header["Accept"]) {
+			return askedTurbo, turboField
+		}
+		return askedOther, turboField // what a form was answered with stays on the page
 	}
 	// https://www.w3.org/TR/fetch-metadata/#sec-fetch-dest-header
 	switch r.Header.Get("Sec-Fetch-Dest") {
@@ -58,6 +71,13 @@ func askedFor(r *http.Request) (a asked, field string) {
 		return askedOther, "Accept"
 	}
 	return askedMaybe, ""
+}
+
+// mayFetchPage reports whether a request that is not for a document may be for
+// the bytes of one: as by fetch(), prefetching, or htmx.
+func mayFetchPage(h http.Header) bool {
+	dest := h.Get("Sec-Fetch-Dest")
+	return (dest == "" || dest == "empty") && acceptsHTML(h["Accept"])
 }
 
 // acceptsHTML reports whether an Accept header leaves room for a page: it is

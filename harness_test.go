@@ -137,8 +137,4 @@ func idLines(resp *http.Response) (lines []string) {
 	return lines
 }
 
-func replacerOf(r *http.Request) *caddy.Replacer {
-	return r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-}
-
 func itoa(n int) string { return strconv.Itoa(n) }

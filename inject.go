@@ -7,7 +7,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
 )
 
@@ -85,10 +84,6 @@ func (rw *responseWriter) WriteHeader(status int) {
 // decide settles whether the response is held back to be changed.
 func (rw *responseWriter) decide(contentType string) {
 	rw.outcome = rw.judge(contentType)
-	if rw.outcome == outcomeEncoded && isGzip(rw.Header()["Content-Encoding"]) {
-		rw.outcome = undecided // the origin was asked not to
-		rw.gzip = true
-	}
 	switch {
 	case rw.outcome != undecided:
 		rw.stage = through
@@ -114,10 +109,13 @@ func (rw *responseWriter) decide(contentType string) {
 // a page that gets something if its head allows it.
 func (rw *responseWriter) judge(contentType string) outcome {
 	h, v := rw.Header(), &rw.visit
+	rw.html, rw.gzip = false, false
 	if !v.onPage {
 		return outcomeOtherPage
 	}
 	if o := responseKind(rw.status, h, contentType); o != undecided {
+		// RFC 9110 section 15.3.7: a part of a page varies as the page does
+		rw.html = o == outcomePartial && isMediaType(contentType, "text/html")
 		return o
 	}
 	o := documentGate(h, contentType)
@@ -128,9 +126,12 @@ func (rw *responseWriter) judge(contentType string) outcome {
 	switch {
 	case v.asked == askedOther:
 		return outcomeNotDocument
-	case v.insertion.html == nil:
+	case !v.mayBeChanged():
 		return v.outcome
-	default: // the coding counts where it alone is in the way
+	case isGzip(h["Content-Encoding"]): // the origin was asked not to
+		rw.gzip = true
+		return undecided
+	default: // a coding counts where it alone is in the way
 		return o
 	}
 }
@@ -138,14 +139,18 @@ func (rw *responseWriter) judge(contentType string) outcome {
 // sendHeader passes the final header down. changed says that the body gets the
 // insertion, exact that all of it is still to be written.
 func (rw *responseWriter) sendHeader(changed, exact bool) {
+	rw.editHeader(changed, exact)
+	if !rw.implicit { // a server may sniff a type only if a write comes first
+		rw.ResponseWriter.WriteHeader(rw.status)
+	}
+}
+
+func (rw *responseWriter) editHeader(changed, exact bool) {
 	h, v := rw.Header(), &rw.visit
-	if rw.html || rw.outcome == outcomeNotModified && v.asked != askedOther {
+	if rw.html || rw.outcome == outcomeNotModified && v.mayBeForPage() {
 		addVary(h, v.handler.consent.vary()) // RFC 9110 section 15.4.5: a 304 says it too
-		if rw.outcome == outcomeNotDocument && v.gateField != "" &&
-			(v.outcome == outcomeInjected || v.outcome == outcomeUntracked || v.finding.Verdict == consent.Denied && v.hasID()) {
-			// the document at the same address is another one, or one with
-			// which the id goes
-			addVary(h, v.gateField)
+		if field := v.gate(); field != "" {
+			addVary(h, field)
 		}
 	}
 	switch {
@@ -172,9 +177,6 @@ func (rw *responseWriter) sendHeader(changed, exact bool) {
 		delete(h, "Content-Encoding")
 	}
 	rw.private = v.forgetID(h) || rw.private
-	if !rw.implicit { // a server may sniff a type only if a write comes first
-		rw.ResponseWriter.WriteHeader(rw.status)
-	}
 }
 
 // imply takes the status that net/http gives a response whose handler writes
@@ -266,7 +268,7 @@ func (rw *responseWriter) settle(at int, p []byte) error {
 		return rw.pass(outcomeNotDocument, p)
 	}
 	if !rw.mayInsert() {
-		return rw.pass(outcomeCSPBlocked, p)
+		return rw.pass(rw.blocked(), p)
 	}
 	rw.outcome = rw.visit.outcome
 	if rw.stage == holding {
@@ -290,6 +292,14 @@ func (rw *responseWriter) mayInsert() bool {
 	metas, complete := rw.scanner.Policies()
 	rw.permit = rw.visit.permit(rw.Header(), metas, complete, rw.stage != scanning, newNonce)
 	return rw.permit.html != nil
+}
+
+// blocked is the outcome of a page whose policies let nothing in.
+func (rw *responseWriter) blocked() outcome {
+	if rw.visit.isTagged() {
+		return outcomeCSPBlocked
+	}
+	return rw.visit.outcome // it would have got no tag anyway
 }
 
 // refusal is the outcome that what was seen so far of the head leads to,
@@ -325,7 +335,7 @@ func (rw *responseWriter) release(p []byte) error {
 			return rw.pass(o, p)
 		}
 		if !rw.mayInsert() {
-			return rw.pass(outcomeCSPBlocked, p)
+			return rw.pass(rw.blocked(), p)
 		}
 		rw.sendHeader(true, false)
 		rw.stage = scanning
@@ -384,13 +394,10 @@ func (rw *responseWriter) FlushError() error {
 	defer rw.hideTrailers()()
 	switch rw.stage {
 	case waiting:
-		if rw.visit.mayBeChanged() {
+		if !rw.flushUndecided() {
 			return nil
 		}
 	case sniffing:
-		if rw.visit.mayBeChanged() {
-			return nil
-		}
 		rw.decide("") // net/http names no type once the header is flushed
 	case holding:
 		if len(rw.buf) == 0 || len(rw.buf)-rw.scanner.Held() < rw.least {
@@ -401,6 +408,24 @@ func (rw *responseWriter) FlushError() error {
 		}
 	}
 	return http.NewResponseController(rw.ResponseWriter).Flush()
+}
+
+// flushUndecided prepares the header for a flush before there is a status,
+// which stands for 200, and reports whether it may leave. encode, outside, may
+// keep the flush to itself and heed a status that comes later, so that nothing
+// is decided but this: it is too late to change the page.
+func (rw *responseWriter) flushUndecided() bool {
+	contentType, named := rw.Header()["Content-Type"]
+	o := rw.judge(first(contentType))
+	if rw.visit.mayBeChanged() {
+		if o == undecided || !named {
+			return false
+		}
+		rw.visit.insertion, rw.visit.outcome = insertion{}, o
+	}
+	rw.outcome = o
+	rw.editHeader(false, false)
+	return true
 }
 
 // Interface guards

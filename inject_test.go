@@ -92,7 +92,6 @@ func TestOutcomes(t *testing.T) {
 		{name: "XMLHttpRequest", fields: []string{"X-Requested-With: xmlhttprequest"}, want: outcomeNotDocument},
 		{name: "htmx", fields: []string{"HX-Request: true"}, want: outcomeNotDocument},
 		{name: "Turbo frame", fields: []string{"Turbo-Frame: main"}, want: outcomeNotDocument},
-		{name: "Turbo Drive", fields: []string{"X-Turbo-Request-Id: 1"}, want: outcomeNotDocument},
 		{name: "PJAX", fields: []string{"X-PJAX: true"}, want: outcomeNotDocument},
 		{name: "an API client", fields: []string{"Sec-Fetch-Dest: ", "Accept: application/json"}, want: outcomeNotDocument},
 		{name: "PUT", method: "PUT", want: outcomeNotDocument},
@@ -362,6 +361,13 @@ func TestHeader(t *testing.T) {
 			"Etag":           {`"v1` + variantSuffix([]byte(untrackedTag))}, "Last-Modified": nil, "Accept-Ranges": nil,
 			"Content-Md5": nil, "Digest": nil, "Content-Digest": nil, "Repr-Digest": nil,
 		}},
+		{"no-store that caches may pass over", "cookie off", granted, http.Header{"Cache-Control": {"no-store, must-understand, max-age=60"}}, http.Header{
+			"Vary": {"Accept-Encoding, Cookie, Sec-GPC"}, "Cache-Control": {"private, no-cache"},
+			"Content-Length": {itoa(len(taggedPage))},
+			"Expires":        nil, "Cdn-Cache-Control": nil, "Cloudflare-Cdn-Cache-Control": nil, "Surrogate-Control": nil,
+			"Etag": {`"v1` + variantSuffix([]byte(staticTag))}, "Last-Modified": nil, "Accept-Ranges": nil,
+			"Content-Md5": nil, "Digest": nil, "Content-Digest": nil, "Repr-Digest": nil,
+		}},
 		{"no-store stays", "cookie off", granted, http.Header{"Cache-Control": {"no-store, must-revalidate"}}, http.Header{
 			"Vary": {"Accept-Encoding, Cookie, Sec-GPC"}, "Cache-Control": {"no-store, must-revalidate"},
 			"Content-Length": {itoa(len(taggedPage))},
@@ -432,6 +438,41 @@ func TestVaryOfFragments(t *testing.T) {
 					t.Errorf("%s, %q, %s, %s: Vary %s, want %s", field, tc.lines, tc.cookies, coding, got, tc.want)
 				}
 			}
+		}
+	}
+}
+
+// A 304 to somebody who fetches a page says what a 200 would, or the browser
+// keeps the copy from before consent for the document. One that cannot be for
+// a page is left alone.
+func TestVaryOf304(t *testing.T) {
+	for _, tc := range []struct {
+		name, cookies string
+		fields        []string
+		want          string
+	}{
+		{"a document", granted, nil, "Cookie, Sec-GPC"},
+		{"a document, without consent", unknown, nil, "Cookie, Sec-GPC"},
+		{"fetch", granted, []string{"Sec-Fetch-Dest: empty", "Accept: */*"}, "Cookie, Sec-GPC, Sec-Fetch-Dest"},
+		{"fetch, by who refused and has an id", denied + "; kapa_web_id=" + idA, []string{"Sec-Fetch-Dest: empty", "Accept: */*"}, "Cookie, Sec-GPC, Sec-Fetch-Dest"},
+		{"fetch, without consent", unknown, []string{"Sec-Fetch-Dest: empty", "Accept: */*"}, ""},
+		{"htmx", granted, []string{"Sec-Fetch-Dest: empty", "Accept: */*", "HX-Request: true"}, "Cookie, Sec-GPC, Hx-Request"},
+		{"data", granted, []string{"Sec-Fetch-Dest: empty", "Accept: application/json, text/plain, */*"}, ""},
+		{"an image", granted, []string{"Sec-Fetch-Dest: image", "Accept: image/*,*/*;q=0.8"}, ""},
+		{"a script", granted, []string{"Sec-Fetch-Dest: script", "Accept: */*"}, ""},
+		{"an API", granted, []string{"Sec-Fetch-Dest: ", "Accept: application/json"}, ""},
+	} {
+		r := newRequest(t, "GET", "/", "Cookie: "+tc.cookies, `If-None-Match: "v1"`)
+		for _, field := range tc.fields {
+			name, value, _ := strings.Cut(field, ": ")
+			r.Header.Set(name, value)
+			if value == "" {
+				r.Header.Del(name)
+			}
+		}
+		resp := serve(t, newHandler(t, consentLine), r, answer(304, "", ""))
+		if got := strings.Join(resp.Header["Vary"], "|"); got != tc.want {
+			t.Errorf("%s: Vary %q, want %q", tc.name, got, tc.want)
 		}
 	}
 }

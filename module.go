@@ -27,7 +27,9 @@ func init() {
 // `kapa_web_id` cookie, by which Kapa recognises a visitor, for all subdomains.
 //
 // Visitors who have not consented get the origin's bytes. Compressed pages are
-// asked for uncompressed where they may be changed; put `encode` in front.
+// asked for uncompressed where they may be changed; put `encode` in front. A page
+// whose Content-Security-Policy blocks the script is left as it is, unless `csp`
+// says that the policy may be extended.
 type Handler struct {
 	// The attributes of the script tag, in the order in which they are
 	// written. Required are `data-integration-id`,
@@ -57,6 +59,11 @@ type Handler struct {
 	// Default: true, but false where consent is not required.
 	HonorGPC *bool `json:"honor_gpc,omitempty"`
 
+	// Whether consent that is given, or withdrawn, on a page takes effect on it
+	// at once, by a small script in the pages that asks when consent cookies
+	// change. Default: false, and a choice counts from the next page on.
+	LiveConsent bool `json:"live_consent,omitempty"`
+
 	// How the visitor's id is set. Default: set for the registrable domain,
 	// for 399 days.
 	Cookie *Cookie `json:"cookie,omitempty"`
@@ -74,7 +81,8 @@ type Handler struct {
 	cookie    Cookie
 	policy    policyRules
 	tracked   *tag
-	untracked *tag // nil with without_consent skip
+	untracked *tag      // nil with without_consent skip
+	waiting   insertion // without consent; empty but for live_consent
 
 	warnedUncovered, warnedOverridden *atomic.Bool
 	policyWarned                      *policyWarnings
@@ -110,7 +118,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.consent, err = newConsentReader(resolveConsent(h.Consent), h.HonorGPC); err != nil {
 		return fmt.Errorf("consent: %w", err)
 	}
-	if err := h.checkWithoutConsent(); err != nil {
+	if err := errors.Join(h.checkWithoutConsent(), h.checkLive()); err != nil {
 		return err
 	}
 	if err := h.provisionCookie(); err != nil {
@@ -209,10 +217,11 @@ func (h *Handler) provisionTags(script Script) error {
 	if err := checkAttributes(h.Attributes); err != nil {
 		return fmt.Errorf("attributes: %w", err)
 	}
-	h.tracked = newTag(script, h.Attributes, h.User, false, "")
+	h.tracked = newTag(script, h.Attributes, h.User, false, h.watcher(true))
 	if empty := h.tracked.emptyRequired(); empty != nil {
 		return fmt.Errorf("attributes: required, but empty: %s", strings.Join(empty, ", "))
 	}
+	h.waiting = h.watcherAlone()
 	if h.WithoutConsent == withoutConsentUntracked {
 		h.untracked = newTag(script, h.Attributes, nil, true, "")
 	}
@@ -273,6 +282,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	if v.onPage {
 		claim(r)
+	}
+	if v.question {
+		return v.answerLive(w)
 	}
 	return v.serve(w, next)
 }

@@ -20,6 +20,7 @@ const (
 	undecided outcome = iota
 
 	outcomeUpgrade     // a tunnel or another protocol
+	outcomeAnswered    // a question of ours, or a page that Turbo is to load in full
 	outcomeOtherPage   // not one of the configured pages
 	outcomeNoBody      // HEAD, 204, 205, or nothing was written
 	outcomeRedirect    // 3xx
@@ -54,6 +55,7 @@ func (o outcome) String() string {
 	return [...]string{
 		undecided:               "",
 		outcomeUpgrade:          "upgrade",
+		outcomeAnswered:         "answered",
 		outcomeOtherPage:        "other_page",
 		outcomeNoBody:           "no_body",
 		outcomeRedirect:         "redirect",

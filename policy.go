@@ -37,7 +37,7 @@ type permit struct {
 func (v *visit) permit(h http.Header, metas []string, complete, edit bool, mint func() string) permit {
 	rules, in := &v.handler.policy, v.insertion
 	p := permit{html: in.html, suffix: in.suffix}
-	if rules.off || h[cspField] == nil && h[cspReportField] == nil && metas == nil && complete {
+	if rules.off || in.inert || h[cspField] == nil && h[cspReportField] == nil && metas == nil && complete {
 		return p
 	}
 	policies := csp.Read(pageURL(v.request), h[cspField], h[cspReportField])
@@ -50,7 +50,7 @@ func (v *visit) permit(h http.Header, metas []string, complete, edit bool, mint 
 	script := rules.script
 	script.Unnonceable = in.unnonceable
 	if edit && rules.extend {
-		policies.Extend(csp.Extension{Script: script, Inline: in.inlineContent(), Sources: rules.sources, Nonce: mint})
+		policies.Extend(csp.Extension{Script: script, Inline: in.inlineContents(), Sources: rules.sources, Nonce: mint})
 		p.policies = policies
 	}
 
@@ -61,13 +61,22 @@ func (v *visit) permit(h http.Header, metas []string, complete, edit bool, mint 
 		}
 		return permit{}
 	}
-	inline := csp.Verdict{Allowed: true}
+	inline, live := csp.Verdict{Allowed: true}, csp.Verdict{Allowed: true}
 	if in.inline > 0 {
-		inline = policies.Inline(in.inlineContent())
+		inline = policies.Inline(in.userContent())
 	}
-	if verdict.Nonce != "" || inline.Nonce != "" || !inline.Allowed {
-		p.html, p.suffix = in.with(verdict.Nonce, inline), ""
-		p.nonce, p.secret = verdict.Nonce, verdict.Nonce != "" || inline.Nonce != ""
+	if in.live > 0 {
+		live = v.permitLive(policies, in.liveContent())
+		if live.Nonce == "" {
+			live.Nonce = verdict.Nonce // which it hands on to the script
+		}
+	}
+	if verdict.Nonce != "" || inline.Nonce != "" || live.Nonce != "" || !inline.Allowed || !live.Allowed {
+		p.html, p.suffix = in.with(verdict.Nonce, inline, live), ""
+		p.nonce, p.secret = verdict.Nonce, verdict.Nonce != "" || inline.Nonce != "" || live.Nonce != ""
+	}
+	if len(p.html) == 0 {
+		return permit{}
 	}
 	v.warnOfPolicies(policies, inline)
 	return p
@@ -113,23 +122,39 @@ const (
 	inlineClose = "</script>"
 )
 
-// inlineContent is that of the inline script, "" if there is none.
-func (in *insertion) inlineContent() string {
-	if in.inline == 0 {
-		return ""
-	}
+// userContent is the content of the inline script that hands user over.
+func (in *insertion) userContent() string {
 	return string(in.html[len(inlineOpen) : in.inline-len(inlineClose)])
 }
 
-// with returns the bytes with a nonce for the deflector's script, and with the
-// inline script as far as it may run.
-func (in *insertion) with(nonce string, inline csp.Verdict) []byte {
-	var b bytes.Buffer
-	b.Grow(len(in.html) + 2*len(` nonce=""`) + len(nonce) + len(inline.Nonce))
-	if inline.Allowed {
-		writeWithNonce(&b, in.html[:in.inline], inline.Nonce)
+// liveContent is the content of the watcher.
+func (in *insertion) liveContent() string {
+	return string(in.html[len(in.html)-in.live+len(inlineOpen) : len(in.html)-len(inlineClose)])
+}
+
+func (in *insertion) inlineContents() (contents []string) {
+	if in.inline > 0 {
+		contents = append(contents, in.userContent())
 	}
-	writeWithNonce(&b, in.html[in.inline:], nonce)
+	if in.live > 0 {
+		contents = append(contents, in.liveContent())
+	}
+	return contents
+}
+
+// with returns the bytes with a nonce for the deflector's script, and with the
+// inline scripts as far as they may run.
+func (in *insertion) with(nonce string, inline, live csp.Verdict) []byte {
+	var b bytes.Buffer
+	b.Grow(len(in.html) + 3*len(` nonce=""`) + len(nonce) + len(inline.Nonce) + len(live.Nonce))
+	script, watcher := in.inline, len(in.html)-in.live
+	if inline.Allowed {
+		writeWithNonce(&b, in.html[:script], inline.Nonce)
+	}
+	writeWithNonce(&b, in.html[script:watcher], nonce)
+	if live.Allowed {
+		writeWithNonce(&b, in.html[watcher:], live.Nonce)
+	}
 	return b.Bytes()
 }
 

@@ -191,6 +191,7 @@ func TestValidatorsUnderPolicies(t *testing.T) {
 			if tc.policy != "" {
 				policies = []string{tc.policy}
 			}
+			var sent []string
 			for _, method := range []string{"GET", "HEAD"} {
 				next := withPolicy(page, policies...)
 				if method == "HEAD" {
@@ -201,6 +202,11 @@ func TestValidatorsUnderPolicies(t *testing.T) {
 					w.Header().Set("Cache-Control", "public, max-age=60")
 					return next(w, r)
 				})
+				if got := policiesOf(resp); method == "HEAD" && tc.name != "a nonce of its own" && !slices.Equal(got, sent) {
+					t.Errorf("HEAD has %q, GET %q", got, sent)
+				} else {
+					sent = got
+				}
 				etag := resp.Header.Get("Etag")
 				if want := regexp.MustCompile(`^"v1-kapa-[0-9a-f]{16}"$`); tc.suffix != want.MatchString(etag) || !tc.suffix && etag != "" {
 					t.Errorf("%s: Etag %s", method, etag)

@@ -192,7 +192,7 @@ func markVariant(h http.Header, suffix string) {
 // alone does not do that.
 func makePrivate(h http.Header) {
 	switch lines := h["Cache-Control"]; {
-	case httpguts.HeaderValuesContainsToken(lines, "no-store"):
+	case forbidsStoring(lines):
 	case httpguts.HeaderValuesContainsToken(lines, "no-transform"): // it binds others on the way
 		h["Cache-Control"] = []string{"private, no-cache, no-transform"}
 	default:
@@ -205,10 +205,17 @@ func makePrivate(h http.Header) {
 	}
 }
 
+// forbidsStoring reports whether no cache may keep what says so in its
+// Cache-Control. With must-understand, many pass over no-store (RFC 9111
+// section 5.2.2.3).
+func forbidsStoring(lines []string) bool {
+	return httpguts.HeaderValuesContainsToken(lines, "no-store") && !httpguts.HeaderValuesContainsToken(lines, "must-understand")
+}
+
 // outranksCacheControl reports whether caches for which field is meant go by it
-// (RFC 9213).
+// (RFC 9213 section 2, and what vendors had before).
 func outranksCacheControl(field string) bool {
-	return strings.HasSuffix(field, "Cdn-Cache-Control") || field == "Surrogate-Control" || field == "X-Accel-Expires"
+	return strings.HasSuffix(field, "-Cache-Control") || field == "Surrogate-Control" || field == "Edge-Control" || field == "X-Accel-Expires"
 }
 
 // isPrivate reports whether shared caches keep away from an answer with header
@@ -219,8 +226,7 @@ func isPrivate(h http.Header) bool {
 			return false
 		}
 	}
-	return httpguts.HeaderValuesContainsToken(h["Cache-Control"], "private") ||
-		httpguts.HeaderValuesContainsToken(h["Cache-Control"], "no-store")
+	return httpguts.HeaderValuesContainsToken(h["Cache-Control"], "private") || forbidsStoring(h["Cache-Control"])
 }
 
 // pageFields describe a page's body and how long it may be kept; without the

@@ -146,6 +146,37 @@ func TestMarkVariant(t *testing.T) {
 	}
 }
 
+// What caches on the way go by instead of Cache-Control has to go, and to be
+// noticed if somebody puts it back.
+func TestMakePrivate(t *testing.T) {
+	for _, field := range []string{
+		"CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "Vercel-CDN-Cache-Control", "Netlify-CDN-Cache-Control",
+		"Akamai-Cache-Control", "X-LiteSpeed-Cache-Control", "Edge-Control", "Surrogate-Control", "X-Accel-Expires",
+	} {
+		h := http.Header{"Cache-Control": {"public, max-age=60"}, "X-Own": {"1"}}
+		h.Set(field, "max-age=60")
+		if isPrivate(h) {
+			t.Errorf("%v passes for private", h)
+		}
+		makePrivate(h)
+		if !equalHeader(h, http.Header{"Cache-Control": {"private, no-cache"}, "X-Own": {"1"}}) {
+			t.Errorf("%s: %v", field, h)
+		}
+		h.Set(field, "max-age=60")
+		if isPrivate(h) {
+			t.Errorf("%v passes for private", h)
+		}
+	}
+	for cacheControl, want := range map[string]bool{
+		"private": true, "Private, max-age=60": true, "no-store": true, "max-age=60, no-store": true,
+		"": false, "public": false, "no-cache": false, `private="set-cookie"`: false, "no-store, must-understand": false,
+	} {
+		if got := isPrivate(http.Header{"Cache-Control": {cacheControl}}); got != want {
+			t.Errorf("%s: %v", cacheControl, got)
+		}
+	}
+}
+
 // Whatever tags come, the origin is shown those of the variant asked for, cut,
 // and no others; and what comes back out of the editor is what went in.
 func FuzzConditionalRequest(f *testing.F) {

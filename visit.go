@@ -16,6 +16,7 @@ type visit struct {
 	request *http.Request
 
 	onPage    bool // one of the configured pages was asked for
+	question  bool // of the watcher, and not for a page
 	asked     asked
 	gateField string // the field that speaks against a document, if one does
 	finding   consent.Finding
@@ -34,6 +35,9 @@ func (h *Handler) visit(r *http.Request) (visit, error) {
 	if v.onPage, err = h.isPage(r); err != nil || !v.onPage {
 		return v, err
 	}
+	if v.question = h.asksLive(r); v.question {
+		v.asked, v.gateField = askedDocument, ""
+	}
 	switch {
 	case v.finding.Verdict == consent.Granted:
 		v.insert(h.tracked, outcomeInjected)
@@ -44,8 +48,21 @@ func (h *Handler) visit(r *http.Request) (visit, error) {
 	default:
 		v.outcome = outcomeNoConsent
 	}
+	if v.insertion.html == nil && v.asked != askedOther && v.finding.Verdict != consent.Granted && !h.consent.isGPC(r) {
+		v.insertion = h.waiting
+	}
+	if v.insertion.html != nil && v.asked == askedTurbo {
+		v.insertion, v.outcome = turboReload, outcomeAnswered
+	}
 	return v, nil
 }
+
+// turboReload has Turbo load the page in full, with what belongs into it:
+// https://turbo.hotwired.dev/reference/attributes#meta-tags
+var turboReload = func() insertion {
+	html := []byte(`<meta name="turbo-visit-control" content="reload">`)
+	return insertion{html: html, inert: true, suffix: variantSuffix(html)}
+}()
 
 // isPage reports whether r asked for one of the configured pages, going by the
 // path before rewrites.
@@ -67,12 +84,15 @@ func (v *visit) insert(t *tag, o outcome) {
 	if v.asked == askedOther {
 		return // and no document
 	}
-	repl := v.request.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	var err error
-	if v.insertion, err = t.complete(repl); err != nil {
+	if v.insertion, err = t.complete(replacerOf(v.request)); err != nil {
 		v.outcome = outcomeIncomplete
 		v.insertion = insertion{}
 	}
+}
+
+func replacerOf(r *http.Request) *caddy.Replacer {
+	return r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 }
 
 // mayBeChanged reports whether the answer gets an insertion if it is a page.
@@ -80,11 +100,46 @@ func (v *visit) mayBeChanged() bool {
 	return v.insertion.html != nil
 }
 
+// isTagged reports whether a document of this visit is to get the tag.
+func (v *visit) isTagged() bool {
+	return v.outcome == outcomeInjected || v.outcome == outcomeUntracked
+}
+
 // isPrivate reports whether the page with the insertion is for its visitor
 // alone, so that no shared cache may keep it.
 func (v *visit) isPrivate() bool {
-	return v.outcome == outcomeInjected && len(v.handler.consent.rules) > 0 ||
+	return (v.outcome == outcomeInjected || v.outcome == outcomeAnswered) && len(v.handler.consent.rules) > 0 ||
 		v.insertion.cookies || v.insertion.fingerprint || v.insertion.varies
+}
+
+// gate is the field by which caches must tell the answer to this request from
+// the document at the same address, "" if they need not: where that has the
+// tag and this has not, or takes an id away.
+func (v *visit) gate() string {
+	if (v.asked == askedOther || v.asked == askedTurbo) && v.changesDocuments() {
+		return v.gateField
+	}
+	return ""
+}
+
+// changesDocuments reports whether a document that the visitor opens is changed,
+// or takes an id away.
+func (v *visit) changesDocuments() bool {
+	switch v.finding.Verdict {
+	case consent.Granted:
+		return v.outcome != outcomeIncomplete
+	case consent.Denied:
+		return v.handler.untracked != nil || v.handler.waiting.html != nil || v.hasID()
+	default:
+		return v.handler.untracked != nil || v.handler.waiting.html != nil
+	}
+}
+
+// mayBeForPage reports whether a 304, which says no type, may be for a page.
+// Browsers ask so too about the copy from before consent, and keep it by the
+// Vary of the answer, which therefore must not lack the gate.
+func (v *visit) mayBeForPage() bool {
+	return v.asked != askedOther || v.gate() != "" && mayFetchPage(v.request.Header)
 }
 
 // newID returns the Set-Cookie values by which the visitor gets an id with the

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"compress/gzip"
 	"context"
 	"io"
 	"net/http"
@@ -194,9 +195,11 @@ func newBrowserOrigin(t *testing.T) *browserOrigin {
 				w.WriteHeader(http.StatusNotModified)
 				return
 			}
-			_, _ = io.WriteString(w, `<!doctype html><html><head><title>t</title><link rel="icon" href="data:,">
+			out, finish := zipping(w, r)
+			defer finish()
+			_, _ = io.WriteString(out, `<!doctype html><html><head><title>t</title><link rel="icon" href="data:,">
 <script>addEventListener('pageshow', e => window.restored = e.persisted)</script></head><body>
-<p><a id="page" href="/`+kind.name+`/page">the page</a> <a id="other" href="/`+kind.name+`/other">another</a></p>
+<p><a id="page" href="page">the page</a> <a id="other" href="other">another</a></p>
 `+strings.Repeat("<p>"+r.URL.Path+"</p>", 100)+`</body></html>`)
 		})
 	}
@@ -204,6 +207,21 @@ func newBrowserOrigin(t *testing.T) *browserOrigin {
 	t.Cleanup(server.Close)
 	o.address = strings.TrimPrefix(server.URL, "http://")
 	return o
+}
+
+// zipping is where an origin writes a page: under "/zipped/" it compresses for
+// whoever takes that.
+func zipping(w http.ResponseWriter, r *http.Request) (out io.Writer, finish func()) {
+	if !strings.Contains(r.URL.Path, "/zipped/") {
+		return w, func() {}
+	}
+	w.Header().Add("Vary", "Accept-Encoding")
+	if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		return w, func() {}
+	}
+	w.Header().Set("Content-Encoding", "gzip")
+	z := gzip.NewWriter(w)
+	return z, func() { _ = z.Close() }
 }
 
 func (o *browserOrigin) requests(path string) int {
@@ -274,6 +292,56 @@ func (v *cachingVisitor) tell(way func(*cachingVisitor, func())) {
 	defer v.mu.Unlock()
 	v.t.Logf("the cache served the page %d times alone, %d times after a 304; %d times it was not loaded at all",
 		v.fromCache, v.confirmed, v.restored)
+}
+
+// A script that fetches the page gets it without the tag, and the browser keeps
+// that copy; it must not be what is shown when the page is opened. Nor must a
+// script get the tagged one.
+func TestWhatAScriptFetchesIsNotShownAsThePage(t *testing.T) {
+	origin := newBrowserOrigin(t)
+	c := browserCacheCaddy(t, origin)
+	for _, kind := range browserCachedPages {
+		for _, name := range []string{kind.name, kind.name + "/zipped"} { // as the origin sends it
+			t.Run(name, func(t *testing.T) {
+				v := newCachingVisitor(t, c, origin, name)
+				fetch := func(step string) (asked int) {
+					t.Helper()
+					before := origin.requests("/" + name + "/page")
+					body := eval[string](v.visitor, `fetch('page').then(r => r.text())`)
+					if tag, _ := cutTag(body); tag != "" || !strings.Contains(body, "<title>t</title>") {
+						t.Errorf("%s, fetched: %.300s", step, body)
+					}
+					return origin.requests("/"+name+"/page") - before
+				}
+				v.follow("#other")
+				fetch("before consent")
+				v.follow("#page")
+				v.wants(false, "before consent")
+
+				v.follow("#other")
+				v.choose("accepted")()
+				fetch("after consent")
+				v.follow("#page") // which sets the id
+				v.wants(true, "after consent, fetched first")
+				v.follow("#other")
+				fetch("with an id")
+				if asked := fetch("with an id, again"); strings.HasPrefix(name, "max-age") && asked != 0 {
+					t.Error("the browser does not keep what was fetched, so that this test says nothing")
+				}
+				v.follow("#page")
+				v.wants(true, "with an id, fetched first")
+				fetch("from the page itself")
+				v.reload()
+				v.wants(true, "with an id, reloaded")
+
+				v.follow("#other")
+				v.choose("refused")()
+				fetch("after withdrawal")
+				v.follow("#page")
+				v.wants(false, "after withdrawal, fetched first")
+			})
+		}
+	}
 }
 
 // Two tabs share cookies and cache, and so what was chosen in either.

@@ -301,9 +301,13 @@ func newCachedOrigin(t *testing.T, pages ...cachedPage) *cachedOrigin {
 				o.revalidated[r.URL.Path]++
 			}
 			o.mu.Unlock()
+			out, finish := zipping(w, r)
+			if status == http.StatusOK {
+				defer finish()
+			}
 			w.WriteHeader(status)
 			if status == http.StatusOK {
-				_, _ = io.WriteString(w, originPage(r.URL.Path, r.Header.Get("Accept-Language")))
+				_, _ = io.WriteString(out, originPage(r.URL.Path, r.Header.Get("Accept-Language")))
 			}
 		})
 	}
@@ -577,8 +581,11 @@ http://:{$EDGE_PORT} {
 					}
 				}
 			}
-			for _, coding := range []string{"plain", "encoded"} { // by Caddy's encode
+			for _, coding := range []string{"plain", "encoded", "zipped"} { // by Caddy's encode, or by the origin
 				for _, page := range cachedPages {
+					if coding == "zipped" && page.name != "max-age" && page.name != "for-cdns" && page.name != "date-only" {
+						continue // the other descriptions have nothing to do with the coding
+					}
 					for _, story := range stories {
 						t.Run(coding+"/"+page.name+"/"+story.name, func(t *testing.T) {
 							story.tell(cast(t), fmt.Sprintf("/%s/%s/%d/%s", page.name, coding, i, story.path))

@@ -2,6 +2,7 @@ package consent
 
 import (
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -24,6 +25,9 @@ type Cookie struct {
 func (c Cookie) Find(header []string) Finding {
 	return findCookies(header, func(name string) bool { return name == c.Name }, c.judge)
 }
+
+// Cookies implements Rule.
+func (c Cookie) Cookies() []string { return []string{regexp.QuoteMeta(c.Name)} }
 
 func (c Cookie) judge(value string) Finding {
 	switch {

@@ -73,6 +73,18 @@ func (ls *lines) add(words []string, of shape) error {
 	}
 }
 
+// cookiesOf returns the names of the cookies that a line's tests are about; its
+// words are those of a line that has been added, or of a step.
+func cookiesOf(words []string) (names patterns) {
+	for i, word := range words {
+		if word == "cookie" && (i == 0 || words[i-1] == "or" || words[i-1] == "not") {
+			of, _ := parseNames(words[i+1])
+			names = append(names, of...)
+		}
+	}
+	return names
+}
+
 // A testKind is a word that begins a test.
 type testKind struct {
 	word  string

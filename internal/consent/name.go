@@ -3,6 +3,7 @@ package consent
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -25,6 +26,18 @@ func (p pattern) matches(s string) bool {
 		}
 	}
 	return ok && s == ""
+}
+
+// expression is the pattern as a regular expression for whole texts.
+func (p pattern) expression() string {
+	var b strings.Builder
+	for i, part := range p {
+		if i > 0 {
+			b.WriteString("[A-Za-z0-9]*")
+		}
+		b.WriteString(regexp.QuoteMeta(part))
+	}
+	return b.String()
 }
 
 func skipAlphanumeric(s string) string {
@@ -56,6 +69,13 @@ func newPatterns(texts []string) (ps patterns) {
 		ps = append(ps, newPattern(s))
 	}
 	return ps
+}
+
+func (ps patterns) expressions() (all []string) {
+	for _, p := range ps {
+		all = append(all, p.expression())
+	}
+	return all
 }
 
 func (ps patterns) matches(s string) bool {

@@ -110,6 +110,7 @@ func (r PackedRule) compile() (p *packed, err error) {
 			if err := part.parse(words); err != nil {
 				return nil, fmt.Errorf("%s %s: %w", part.name, strings.Join(words, " "), err)
 			}
+			q.cookies = append(q.cookies, cookiesOf(words)...)
 		}
 	}
 	p.questions = []question{q}
@@ -127,6 +128,16 @@ type packed struct {
 // A question is the tests that tell a choice from none, and a yes from a no.
 type question struct {
 	answered, granted lines
+	cookies           patterns // other ones that the tests are about
+}
+
+// Cookies implements Rule.
+func (p *packed) Cookies() []string {
+	names := p.names.expressions()
+	for _, q := range p.questions {
+		names = append(names, q.cookies.expressions()...)
+	}
+	return names
 }
 
 // Find implements Rule.

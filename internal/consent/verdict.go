@@ -79,6 +79,9 @@ var (
 // Rule reads one aspect of consent from the lines of the Cookie header.
 type Rule interface {
 	Find(header []string) Finding
+	// Cookies are what the cookies are called that Find reads: regular
+	// expressions, each for whole names.
+	Cookies() []string
 }
 
 // Find combines rules to the most careful verdict: any denied is denied, else

@@ -9,10 +9,8 @@ import (
 // host, with or without a scheme, a port and a path, or a scheme.
 func IsSource(text string) bool {
 	_, ok := parseSource(text)
-	return ok && !strings.ContainsFunc(text, notInWord)
+	return ok && inValue(text) && !strings.ContainsAny(text, ";"+whitespace)
 }
-
-func notInWord(r rune) bool { return notInValue(r) || r == ';' || strings.ContainsRune(whitespace, r) }
 
 // NamesHost reports whether such an expression names a host, or a domain whose
 // subdomains it stands for.
@@ -24,7 +22,7 @@ func NamesHost(text string) bool {
 // An Extension is what a page is to be allowed besides what it is.
 type Extension struct {
 	Script  Script
-	Inline  string    // the content of an inline script, "" for none
+	Inline  []string  // the contents of inline scripts
 	Sources []Sources // for what the script loads in turn
 
 	// Nonce makes a nonce that nobody can guess, for a policy in which nothing
@@ -51,8 +49,8 @@ type Sources struct {
 //     has filled in.
 //   - The script gets in by the nonce that is there; by its exact URL else. Only
 //     where 'strict-dynamic' voids URLs, and 'unsafe-inline' with them, is a
-//     nonce added. In other lists a nonce, or a hash, would void 'unsafe-inline',
-//     by which the site's own scripts may run.
+//     nonce added, a fresh one. In other lists a nonce, or a hash, would void
+//     'unsafe-inline', by which the site's own scripts may run.
 //   - The inline script gets in by the nonce that is there; by its hash else.
 //     Where it does not get in without, 'unsafe-inline' is void or missing.
 //
@@ -62,8 +60,8 @@ func (p *Policies) Extend(e Extension) {
 		return
 	}
 	p.extendScript(e)
-	if e.Inline != "" {
-		p.extendInline(e.Inline)
+	for _, content := range e.Inline {
+		p.extendInline(content)
 	}
 	for _, s := range e.Sources {
 		kind := kindOf(s.Directive)
@@ -84,34 +82,60 @@ func (p *Policies) editable(yield func(*policy) bool) {
 
 func (p *Policies) extendScript(e Extension) {
 	allows := func(l list, nonce string) bool { return l.allowsScript(e.Script, nonce, p.page) }
-	nonce := p.bestNonce(scriptElements, allows)
+	nonce, serves := p.servingNonce(allows)
+	fresh := !serves && e.Nonce != nil && !e.Script.Unnonceable
+	if fresh {
+		// the nonce of another policy would let in all that carries it
+		nonce = e.Nonce()
+	}
 	exact := e.Script.URL.on(p.page).source()
 	for policy := range p.editable {
-		d := policy.blocks(scriptElements, nonce, allows)
-		switch {
-		case d == nil || d.name == "sandbox" || d.sources.isNone():
-		case !d.sources.strictDynamic():
-			if exact != "" {
-				policy.add(scriptElements, exact)
-			}
-		case e.Script.Unnonceable:
-		default:
-			if nonce == "" && e.Nonce != nil {
-				nonce = e.Nonce()
-			}
-			if nonce != "" {
-				policy.add(scriptElements, "'nonce-"+nonce+"'")
-			}
+		switch d := policy.missing(nonce, allows); {
+		case d == nil:
+		case !d.sources.strictDynamic() && exact != "":
+			policy.add(scriptElements, exact)
+		case d.sources.strictDynamic() && fresh:
+			policy.add(scriptElements, "'nonce-"+nonce+"'")
 		}
 	}
+}
+
+// missing returns the directive that may get what it lacks to let a script in,
+// nil for a policy that lacks nothing, or is left as it is.
+func (p *policy) missing(nonce string, allows func(l list, nonce string) bool) *directive {
+	d := p.blocks(scriptElements, nonce, allows)
+	if d == nil || d.name == "sandbox" || d.sources.isNone() {
+		return nil
+	}
+	return d
+}
+
+// servingNonce returns the nonce with which the most policies allow, of those that
+// serve where nothing else does: in meta elements, and with 'strict-dynamic'.
+// serves is false if there is none.
+func (p *Policies) servingNonce(allows func(l list, nonce string) bool) (nonce string, serves bool) {
+	best := p.bestNonce(scriptElements, allows)
+	for _, nonce := range append([]string{best}, p.nonces(scriptElements)...) {
+		serves := true
+		for policy := range p.all {
+			if policy.meta {
+				serves = serves && policy.blocks(scriptElements, nonce, allows) == nil
+			} else if d := policy.missing(nonce, allows); d != nil && d.sources.strictDynamic() {
+				serves = false
+			}
+		}
+		if serves {
+			return nonce, true
+		}
+	}
+	return best, false
 }
 
 func (p *Policies) extendInline(content string) {
 	allows := func(l list, nonce string) bool { return l.allowsInline(content, nonce) }
 	nonce := p.bestNonce(scriptElements, allows)
 	for policy := range p.editable {
-		d := policy.blocks(scriptElements, nonce, allows)
-		if d != nil && d.name != "sandbox" && !d.sources.isNone() {
+		if policy.missing(nonce, allows) != nil {
 			policy.add(scriptElements, "'sha256-"+sum("sha256", content)+"'")
 		}
 	}
@@ -125,65 +149,81 @@ func (p *policy) extendSources(kind string, sources []string, page URL) {
 		kind == scriptElements && d.sources.strictDynamic() {
 		return
 	}
+	covered := make([]bool, len(sources))
+	for word := range strings.FieldsSeq(string(d.sources)) {
+		for i, s := range sources {
+			covered[i] = covered[i] || covers(word, s, page)
+		}
+	}
 	var missing []string
-	for _, s := range sources {
-		if !d.sources.covers(s, page) && !slices.Contains(missing, s) {
+	for i, s := range sources {
+		if !covered[i] && !slices.Contains(missing, s) {
 			missing = append(missing, s)
 		}
 	}
 	if missing != nil {
-		p.add(kind, missing...)
+		p.add(kind, strings.Join(missing, " "))
 	}
 }
 
-// about returns a copy of the words of the list that say something about kind.
-func (l list) about(kind string) (words list) {
-	for _, word := range l {
+// covers reports whether a word of a list allows all that the source does. A
+// wildcard is compared as if it was a host.
+func covers(word, text string, page URL) bool {
+	if word == text {
+		return true
+	}
+	s, ok := parseSource(text)
+	if !ok || s.scheme == "" || s.host == "" || s.anyPort { // no URL is like that
+		return false
+	}
+	u := URL{Scheme: s.scheme, Host: s.host, Port: s.port, Path: s.path}
+	if s.anyHost {
+		u.Host = "*." + u.Host
+	}
+	return list(word).allows(u, page)
+}
+
+// add adds words to the list that governs kind: in place, or in a directive for
+// kind alone where the one that governs is about other kinds as well.
+func (p *policy) add(kind, words string) {
+	d := p.governing(kind)
+	if d.name == "default-src" || d.name == "child-src" {
+		if !p.taken(kind) { // by an invalid one, so that another would not count
+			p.addDirective(kind, strings.TrimLeft(d.sources.about(kind)+" "+words, " "))
+		}
+		return
+	}
+	at := d.end
+	words = " " + words
+	p.text = p.text[:at] + words + p.text[at:]
+	d.sources += list(words)
+	for i := range p.directives {
+		if p.directives[i].end >= at {
+			p.directives[i].end += len(words)
+		}
+	}
+}
+
+// addDirective adds one behind all others.
+func (p *policy) addDirective(name, value string) {
+	end := len(strings.TrimRight(p.text, whitespace))
+	added := "; " + name + " " + value
+	if p.text[end-1] == ';' {
+		added = added[1:]
+	}
+	p.text = p.text[:end] + added + p.text[end:]
+	p.directives = append(p.directives, directive{name: name, sources: list(value), end: end + len(added)})
+}
+
+// about returns the words of the list that say something about kind.
+func (l list) about(kind string) string {
+	var words []string
+	for word := range strings.FieldsSeq(string(l)) {
 		_, isSource := parseSource(word)
 		keyword := kind == scriptElements || kind == styleElements || strings.EqualFold(word, "'self'")
 		if (isSource || keyword) && !strings.EqualFold(word, "'none'") { // beside others it says nothing
 			words = append(words, word)
 		}
 	}
-	return words
-}
-
-// covers reports whether the list allows all that the source does. A wildcard is
-// compared as if it was a host.
-func (l list) covers(text string, page URL) bool {
-	s, ok := parseSource(text)
-	if !ok {
-		return false
-	}
-	if s.scheme == "" || s.host == "" || s.anyPort { // no URL is like that
-		return slices.Contains(l, text)
-	}
-	u := URL{Scheme: s.scheme, Host: s.host, Port: s.port, Path: s.path}
-	if s.anyHost {
-		u.Host = "*." + u.Host
-	}
-	return l.allows(u, page)
-}
-
-// add adds words to the list that governs kind: in place, or in a directive for
-// kind alone where the one that governs is about other kinds as well.
-func (p *policy) add(kind string, words ...string) {
-	d := p.governing(kind)
-	added := strings.Join(words, " ")
-	text := p.text
-	if d.name != "default-src" && d.name != "child-src" {
-		text = text[:d.end] + " " + added + text[d.end:]
-	} else {
-		if p.taken(kind) {
-			return // by an invalid one, so that another would not count
-		}
-		narrow := directive{name: kind, sources: append(d.sources.about(kind), words...)}
-		end := len(strings.TrimRight(text, whitespace))
-		separator := "; "
-		if text[end-1] == ';' {
-			separator = " "
-		}
-		text = text[:end] + separator + narrow.String() + text[end:]
-	}
-	*p = parse(text, p.reportOnly, p.meta)
+	return strings.Join(words, " ")
 }

@@ -100,7 +100,17 @@ func TestExtendScript(t *testing.T) {
 		{
 			"two nonces, both with 'strict-dynamic'",
 			[]string{"script-src 'strict-dynamic' 'nonce-a'", "script-src 'strict-dynamic' 'nonce-b'"},
-			[]string{"script-src 'strict-dynamic' 'nonce-a'", "script-src 'strict-dynamic' 'nonce-b' 'nonce-a'"}, "yes, nonce a",
+			[]string{"script-src 'strict-dynamic' 'nonce-a' 'nonce-fresh'", "script-src 'strict-dynamic' 'nonce-b' 'nonce-fresh'"}, "yes, nonce fresh",
+		},
+		{
+			"two nonces, one with 'strict-dynamic'",
+			[]string{"script-src 'nonce-a'", "script-src 'strict-dynamic' 'nonce-b'"},
+			[]string{"script-src 'nonce-a' " + bundle, "script-src 'strict-dynamic' 'nonce-b'"}, "yes, nonce b",
+		},
+		{
+			"'strict-dynamic', and a meta element wants another nonce",
+			[]string{"script-src 'strict-dynamic' 'nonce-a'", "meta: script-src 'nonce-m'"},
+			[]string{"script-src 'strict-dynamic' 'nonce-a' 'nonce-fresh'"}, "no: script-src 'strict-dynamic' 'nonce-a' 'nonce-fresh'",
 		},
 
 		{
@@ -160,7 +170,7 @@ func TestExtendInline(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := extension(t)
-			e.Inline = inline
+			e.Inline = []string{inline}
 			p := read(t, page, test.before)
 			if got := extended(p, e); !slices.Equal(got, []string{test.want}) {
 				t.Errorf("got  %q\nwant %q", got, test.want)

@@ -14,6 +14,7 @@ var seeds = []string{
 	"script-src 'nonce-abc' 'strict-dynamic' https: http: 'unsafe-inline'; object-src 'none'; base-uri 'none'",
 	"script-src 'strict-dynamic' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
 	"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'none'",
+	"script-src 'nonce-a' 'strict-dynamic', script-src 'nonce-b' 'strict-dynamic', script-src 'nonce-c' 'unsafe-inline'",
 	"script-src-elem 'self', script-src *.kapa.ai:* http://widget.kapa.ai/%6b/;;sandbox allow-scripts",
 	"child-src 'self'; SCRIPT-SRC 'NONE'; script-src ü; script-src-elem é",
 }
@@ -26,7 +27,7 @@ func FuzzExtend(f *testing.F) {
 	page, script := URL{Scheme: "https", Host: "support.acme.com", Path: "/"}, URL{Scheme: "https", Host: "widget.kapa.ai", Path: "/kapa.js"}
 	e := Extension{
 		Script: Script{URL: script},
-		Inline: "window.kapaSettings={}",
+		Inline: []string{"window.kapaSettings={}"},
 		Nonce:  func() string { return "RnJlc2ggZm9yIHRoaXM=" },
 		Sources: []Sources{
 			{"connect-src", []string{"https://proxy.kapa.ai", "https://*.hcaptcha.com"}},
@@ -56,12 +57,17 @@ func FuzzExtend(f *testing.F) {
 				}
 			}
 		}
-		for _, u := range probes {
-			if was, is := before.plainScript(u), p.plainScript(u); was != is {
-				t.Errorf("a script from %v: was %t, is %t", u, was, is)
+		for _, nonce := range append(before.nonces(scriptElements), "") {
+			for _, u := range probes {
+				if was, is := before.otherScript(u, nonce), p.otherScript(u, nonce); was != is {
+					t.Errorf("a script from %v with nonce %q: was %t, is %t", u, nonce, was, is)
+				}
+			}
+			if was, is := before.otherInline(nonce), p.otherInline(nonce); was != is {
+				t.Errorf("an inline script with nonce %q: was %t, is %t", nonce, was, is)
 			}
 		}
-		for what, allows := range map[string]func(*Policies) bool{"inline": (*Policies).plainInline, "an event handler": (*Policies).handler, "eval": (*Policies).eval} {
+		for what, allows := range map[string]func(*Policies) bool{"an event handler": (*Policies).handler, "eval": (*Policies).eval} {
 			if was, is := allows(before), allows(p); was != is {
 				t.Errorf("%s: was %t, is %t", what, was, is)
 			}
@@ -69,7 +75,7 @@ func FuzzExtend(f *testing.F) {
 		if before.Script(e.Script).Allowed && !p.Script(e.Script).Allowed {
 			t.Error("the script was allowed, and is not")
 		}
-		if before.Inline(e.Inline).Allowed && !p.Inline(e.Inline).Allowed {
+		if before.Inline(e.Inline[0]).Allowed && !p.Inline(e.Inline[0]).Allowed {
 			t.Error("the inline script was allowed, and is not")
 		}
 
@@ -78,6 +84,12 @@ func FuzzExtend(f *testing.F) {
 			return
 		}
 		again := read(page, enforced[0], enforced[1], reportOnly[0], meta)
+		if got, want := again.Script(e.Script), p.Script(e.Script); !again.unread && got != want {
+			t.Errorf("once it is sent, %+v; before, %+v", got, want)
+		}
+		if got, want := again.Inline(e.Inline[0]), p.Inline(e.Inline[0]); !again.unread && got != want {
+			t.Errorf("once it is sent, %+v; before, %+v", got, want)
+		}
 		again.Extend(e)
 		twice, twiceReported := again.Header()
 		if !again.unread && (!slices.Equal(enforced, twice) || !slices.Equal(reportOnly, twiceReported)) {
@@ -108,25 +120,24 @@ var probes = []URL{
 	{Scheme: "blob", Path: "/x"},
 }
 
-// plainScript reports whether a script may load whose element has no nonce.
-func (p *Policies) plainScript(u URL) bool {
-	return p.allow(scriptElements, func(l list) bool { return l.allowsScript(Script{URL: u}, "", p.page) })
+// otherScript reports whether a script may load whose element has this nonce, or
+// none.
+func (p *Policies) otherScript(u URL, nonce string) bool {
+	return p.allow(scriptElements, func(l list) bool { return l.allowsScript(Script{URL: u}, nonce, p.page) })
 }
 
-// plainInline is the same for an inline script.
-func (p *Policies) plainInline() bool {
-	return p.allow(scriptElements, func(l list) bool { return l.allowsInline("alert(1)", "") })
+// otherInline is the same for an inline script.
+func (p *Policies) otherInline(nonce string) bool {
+	return p.allow(scriptElements, func(l list) bool { return l.allowsInline("alert(1)", nonce) })
 }
 
 // handler reports whether event handlers in attributes run.
 func (p *Policies) handler() bool {
-	fallbacks["script-src-attr"] = []string{"script-src-attr", "script-src", "default-src"}
 	return p.allow("script-src-attr", list.allowsAllInline)
 }
 
 // eval reports whether strings can be run as code.
 func (p *Policies) eval() bool {
-	fallbacks["script-src"] = []string{"script-src", "default-src"}
 	return p.allow("script-src", func(l list) bool { return l.has("'unsafe-eval'") })
 }
 

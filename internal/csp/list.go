@@ -4,12 +4,22 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
-	"slices"
 	"strings"
 )
 
-// A list is a source list (2.3): words, each a source expression if it is valid.
-type list []string
+// A list is a source list (2.3): words between white space, each a source
+// expression if it is valid.
+type list string
+
+// any reports whether f is true of a word.
+func (l list) any(f func(word string) bool) bool {
+	for word := range strings.FieldsSeq(string(l)) {
+		if f(word) {
+			return true
+		}
+	}
+	return false
+}
 
 // A Script is an external one, as a script element in the page's source asks
 // for it.
@@ -24,13 +34,13 @@ type Script struct {
 
 // has reports whether the keyword is in the list, in any case.
 func (l list) has(keyword string) bool {
-	return slices.ContainsFunc(l, func(word string) bool { return strings.EqualFold(word, keyword) })
+	return l.any(func(word string) bool { return strings.EqualFold(word, keyword) })
 }
 
 // isNone reports whether the list is empty but for 'none', so that the site has
 // said that it wants nothing of the kind.
 func (l list) isNone() bool {
-	return !slices.ContainsFunc(l, func(word string) bool {
+	return !l.any(func(word string) bool {
 		return !strings.EqualFold(word, "'none'") && !strings.EqualFold(word, "'report-sample'")
 	})
 }
@@ -93,11 +103,11 @@ func hashOf(word string) (h hash, ok bool) {
 
 // hasNonce is "does nonce match source list" (6.7.2.3).
 func (l list) hasNonce(nonce string) bool {
-	return nonce != "" && slices.ContainsFunc(l, func(word string) bool { return nonceOf(word) == nonce })
+	return nonce != "" && l.any(func(word string) bool { return nonceOf(word) == nonce })
 }
 
 func (l list) hasHash(h hash) bool {
-	return slices.ContainsFunc(l, func(word string) bool {
+	return l.any(func(word string) bool {
 		in, ok := hashOf(word)
 		return ok && in.is(h)
 	})
@@ -124,7 +134,7 @@ func (l list) hasIntegrity(metadata string) bool {
 // allowsAllInline is "does a source list allow all inline behavior" (6.7.3.2),
 // for scripts.
 func (l list) allowsAllInline() bool {
-	return l.has("'unsafe-inline'") && !l.strictDynamic() && !slices.ContainsFunc(l, func(word string) bool {
+	return l.has("'unsafe-inline'") && !l.strictDynamic() && !l.any(func(word string) bool {
 		_, isHash := hashOf(word)
 		return isHash || nonceOf(word) != ""
 	})
@@ -133,7 +143,7 @@ func (l list) allowsAllInline() bool {
 // allowsInline is "does element match source list" (6.7.3.3) for a script with
 // this content.
 func (l list) allowsInline(content, nonce string) bool {
-	return l.allowsAllInline() || l.hasNonce(nonce) || slices.ContainsFunc(l, func(word string) bool {
+	return l.allowsAllInline() || l.hasNonce(nonce) || l.any(func(word string) bool {
 		h, ok := hashOf(word)
 		return ok && h.is(hash{h.algorithm, sum(h.algorithm, content)})
 	})
@@ -170,7 +180,7 @@ func (l list) allowsScript(s Script, nonce string, page URL) bool {
 // allows is "does url match source list" (6.7.2.7).
 func (l list) allows(u, page URL) bool {
 	u = u.on(page)
-	return slices.ContainsFunc(l, func(word string) bool {
+	return l.any(func(word string) bool {
 		switch {
 		case word == "*":
 			return u.Scheme == "http" || u.Scheme == "https" || u.Scheme == "ws" || u.Scheme == "wss" || u.Scheme == page.Scheme

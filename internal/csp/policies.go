@@ -34,14 +34,20 @@ type line struct {
 func Read(page URL, enforced, reportOnly []string) *Policies {
 	p := &Policies{page: page}
 	room, count := maxText, maxPolicies
-	for i, text := range append(slices.Clip(enforced), reportOnly...) {
+	for i := range len(enforced) + len(reportOnly) {
+		l := line{reportOnly: i >= len(enforced)}
+		var text string
+		if l.reportOnly {
+			text = reportOnly[i-len(enforced)]
+		} else {
+			text = enforced[i]
+		}
 		room -= len(text)
 		count -= 1 + strings.Count(text, ",")
 		if room < 0 || count < 0 {
 			return &Policies{page: page, unread: true}
 		}
 		// 2.2.2: a comma separates policies, and can be nowhere in them
-		l := line{reportOnly: i >= len(enforced)}
 		for member := range strings.SplitSeq(text, ",") {
 			l.members = append(l.members, parse(member, l.reportOnly, false))
 		}
@@ -137,7 +143,7 @@ func (p *Policies) Inline(content string) Verdict {
 // Fetch says whether the page may load the URL as what the directive is about:
 // connect-src, font-src, frame-src, img-src, media-src or style-src.
 func (p *Policies) Fetch(directive string, u URL) Verdict {
-	return p.judge(kindOf(directive), func(l list, _ string) bool { return l.allows(u, p.page) })
+	return p.judgeWith(kindOf(directive), "", func(l list, _ string) bool { return l.allows(u, p.page) })
 }
 
 // kindOf is what a directive is about that a site would name.
@@ -157,7 +163,7 @@ func kindOf(directive string) string {
 func (p *Policies) RequiresTrustedTypes() bool {
 	for policy := range p.all {
 		d := policy.find("require-trusted-types-for")
-		if d != nil && !policy.reportOnly && slices.Contains(d.sources, "'script'") {
+		if d != nil && !policy.reportOnly && d.sources.any(func(word string) bool { return word == "'script'" }) {
 			return true
 		}
 	}
@@ -167,17 +173,20 @@ func (p *Policies) RequiresTrustedTypes() bool {
 // judge asks all policies, with the nonce that pleases most of them. allows is
 // about the list that governs.
 func (p *Policies) judge(kind string, allows func(l list, nonce string) bool) Verdict {
-	v := Verdict{Nonce: p.bestNonce(kind, allows)}
+	return p.judgeWith(kind, p.bestNonce(kind, allows), allows)
+}
+
+// judgeWith asks all policies, with this nonce.
+func (p *Policies) judgeWith(kind, nonce string, allows func(l list, nonce string) bool) Verdict {
 	if p.unread {
 		return Verdict{Directive: "policies too long to be read"}
 	}
 	for policy := range p.all {
-		if d := policy.blocks(kind, v.Nonce, allows); d != nil && !policy.reportOnly {
+		if d := policy.blocks(kind, nonce, allows); d != nil && !policy.reportOnly {
 			return Verdict{Directive: d.String(), InMeta: policy.meta}
 		}
 	}
-	v.Allowed = true
-	return v
+	return Verdict{Allowed: true, Nonce: nonce}
 }
 
 // blocks returns the directive by which the policy blocks, nil if it does not.
@@ -232,7 +241,7 @@ func (p *Policies) nonces(kind string) (found []string) {
 		if d == nil {
 			continue
 		}
-		for _, word := range d.sources {
+		for word := range strings.FieldsSeq(string(d.sources)) {
 			nonce := nonceOf(word)
 			if nonce == "" || slices.Contains(found, nonce) {
 				continue

@@ -25,7 +25,7 @@ type policy struct {
 // A directive is one that counts: of several with the same name, the first.
 type directive struct {
 	name    string // in lower case
-	sources list   // the words of its value
+	sources list   // its value
 	end     int    // where its value ends in the policy's text
 	invalid bool   // it has no effect, but its name is taken
 }
@@ -36,6 +36,7 @@ const whitespace = "\t\n\f\r "
 // parse reads a serialized policy (2.2.1). Its text remains the one to be sent.
 func parse(text string, reportOnly, meta bool) policy {
 	p := policy{text: text, reportOnly: reportOnly, meta: meta}
+	p.directives = make([]directive, 0, min(strings.Count(text, ";")+1, 32))
 	for at := 0; at < len(text); {
 		end := len(text)
 		if i := strings.IndexByte(text[at:], ';'); i >= 0 {
@@ -67,13 +68,13 @@ func (p *policy) parseDirective(from, to int) {
 	}
 	d := directive{name: name, end: from + len(strings.TrimRight(p.text[from:to], whitespace))}
 	switch {
-	case strings.ContainsFunc(value, notInValue):
+	case !inValue(value):
 		d.invalid = true
 	case p.reportOnly && name == "sandbox", // 6.3.2: not monitored
 		p.meta && (name == "sandbox" || name == "report-uri" || name == "frame-ancestors"): // 3.3
 		d.invalid = true
 	default:
-		d.sources = strings.Fields(value)
+		d.sources = list(strings.Trim(value, whitespace))
 	}
 	p.directives = append(p.directives, d)
 }
@@ -82,8 +83,14 @@ func notInName(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '-'
 }
 
-func notInValue(r rune) bool {
-	return (r < 0x21 || r > 0x7e) && !strings.ContainsRune(whitespace, r) || r == ','
+// inValue reports whether s can be a part of a directive's value.
+func inValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < 0x21 || c > 0x7e) && strings.IndexByte(whitespace, c) < 0 || c == ',' {
+			return false
+		}
+	}
+	return true
 }
 
 func (p *policy) taken(name string) bool {
@@ -107,22 +114,27 @@ const (
 	styleElements  = "style-src-elem"
 )
 
-// fallbacks are the directives that govern what is loaded, in the order in
-// which they are asked (6.8.3).
-var fallbacks = map[string][]string{
-	scriptElements: {"script-src-elem", "script-src", "default-src"},
-	styleElements:  {"style-src-elem", "style-src", "default-src"},
-	"connect-src":  {"connect-src", "default-src"},
-	"font-src":     {"font-src", "default-src"},
-	"frame-src":    {"frame-src", "child-src", "default-src"},
-	"img-src":      {"img-src", "default-src"},
-	"media-src":    {"media-src", "default-src"},
+// fallback is the directive that is asked after the one called name, in which
+// what it is about is not a case of its own (6.8.3); "" if there is none.
+func fallback(name string) string {
+	switch name {
+	case scriptElements, "script-src-attr":
+		return "script-src"
+	case styleElements:
+		return "style-src"
+	case "frame-src":
+		return "child-src"
+	case "default-src":
+		return ""
+	default:
+		return "default-src"
+	}
 }
 
 // governing returns the directive that decides about what is loaded under the
 // name of kind, nil if the policy does not care.
 func (p *policy) governing(kind string) *directive {
-	for _, name := range fallbacks[kind] {
+	for name := kind; name != ""; name = fallback(name) {
 		if d := p.find(name); d != nil {
 			return d
 		}
@@ -139,5 +151,5 @@ func (p *policy) forbidsScripts() bool {
 
 // String returns the directive in its normal form.
 func (d *directive) String() string {
-	return strings.Join(append([]string{d.name}, d.sources...), " ")
+	return strings.Join(append([]string{d.name}, strings.Fields(string(d.sources))...), " ")
 }

@@ -22,8 +22,8 @@ type Consent struct {
 	Restrictions         int   // each of purpose 2, for one vendor
 	Publisher            bool  // there is a publisher TC segment
 	PublisherPurposes    []int
-	CustomPurposes       int // of the publisher; the first three are consented
-	Created, LastUpdated int // in tenths of a second
+	CustomPurposes       int   // of the publisher; the first three are consented
+	Created, LastUpdated int64 // in tenths of a second
 	Language, Country    [2]byte
 }
 
@@ -43,8 +43,8 @@ func (c Consent) String() string {
 func (c Consent) Core() string {
 	var w Bits
 	w.Int(orDefault(c.Version, 2), 6)
-	w.Int(c.Created, 36)
-	w.Int(c.LastUpdated, 36)
+	w.long(c.Created, 36)
+	w.long(c.LastUpdated, 36)
 	w.Int(31, 12) // CmpId
 	w.Int(7, 12)  // CmpVersion
 	w.Int(1, 6)   // ConsentScreen
@@ -124,7 +124,9 @@ func GPPHeader(sections []int, groups bool) string {
 type Bits []byte
 
 // Int writes the lowest n bits of v.
-func (w *Bits) Int(v, n int) {
+func (w *Bits) Int(v, n int) { w.long(int64(v), n) }
+
+func (w *Bits) long(v int64, n int) {
 	for i := n - 1; i >= 0; i-- {
 		*w = append(*w, byte(v>>i&1))
 	}

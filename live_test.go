@@ -1,0 +1,218 @@
+package kapadeflector
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+const liveLines = consentLine + "live_consent\n"
+
+// The elements of the watcher under liveLines.
+var (
+	watcherAlone  = inlineOpen + strings.TrimSuffix(liveScript, "\n") + `("cookie_consent",0)` + inlineClose
+	watcherBeside = strings.Replace(watcherAlone, ",0)", ",1)", 1)
+)
+
+// What a document gets under live_consent.
+func TestWatcher(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		lines  string
+		fields []string
+		want   string
+		o      outcome
+	}{
+		{"no answer yet", liveLines, nil, pageWith(watcherAlone), outcomeNoConsent},
+		{"refused", liveLines, []string{"Cookie: " + denied}, pageWith(watcherAlone), outcomeDenied},
+		{"granted", liveLines, []string{"Cookie: " + granted}, pageWith(staticTag + watcherBeside), outcomeInjected},
+		{"not switched on", consentLine, nil, page, outcomeNoConsent},
+		{"Sec-GPC", liveLines, []string{"Sec-GPC: 1"}, page, outcomeNoConsent},
+		{"Sec-GPC beside a yes", liveLines, []string{"Sec-GPC: 1", "Cookie: " + granted}, page, outcomeNoConsent},
+		{"Sec-GPC that is not honoured", liveLines + "honor_gpc off", []string{"Sec-GPC: 1"}, pageWith(watcherAlone), outcomeNoConsent},
+		{"fetched by script", liveLines, []string{"Sec-Fetch-Dest: empty"}, page, outcomeNotDocument},
+		{"another page", liveLines + "pages /x", nil, page, outcomeOtherPage},
+		{
+			"the cookies of several rules, and of their tests",
+			"consent onetrust\nconsent iubenda 4\nconsent cookie a.b yes\nlive_consent", nil,
+			pageWith(strings.Replace(watcherAlone, `"cookie_consent"`, `"OptanonConsent|OptanonAlertBoxClosed|_iub_cs-[A-Za-z0-9]*|a\\.b"`, 1)), outcomeNoConsent,
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRequest(t, "GET", "/", tc.fields...)
+			for _, field := range tc.fields { // in place of the browser's own
+				name, value, _ := strings.Cut(field, ": ")
+				r.Header.Set(name, value)
+			}
+			resp := serve(t, newHandler(t, tc.lines), r, pageHandler)
+			if got := bodyOf(t, resp); got != tc.want {
+				t.Errorf("got  %s\nwant %s", got, tc.want)
+			}
+			if resp.Header.Get("Content-Length") != itoa(len(tc.want)) {
+				t.Errorf("Content-Length: %s, want %d", resp.Header.Get("Content-Length"), len(tc.want))
+			}
+			if o, _ := outcomeOf(r); o != tc.o {
+				t.Errorf("outcome %s, want %s", o, tc.o)
+			}
+		})
+	}
+}
+
+// A page with the watcher alone is the same for everybody who gets it, and is
+// cached as the origin says; but it is not the origin's page.
+func TestWatcherKeepsCaching(t *testing.T) {
+	h := newHandler(t, liveLines)
+	origin := func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("Cache-Control", "public, max-age=600")
+		w.Header().Set("Etag", `"v1"`)
+		if r.Header.Get("If-None-Match") == `"v1"` {
+			w.WriteHeader(http.StatusNotModified)
+			return nil
+		}
+		return pageHandler(w, r)
+	}
+	resp := serve(t, h, newRequest(t, "GET", "/"), origin)
+	tag := resp.Header.Get("Etag")
+	if tag != `"v1`+variantSuffix([]byte(watcherAlone)) || resp.Header.Get("Cache-Control") != "public, max-age=600" ||
+		resp.Header.Get("Vary") != "Cookie, Sec-GPC" || idLines(resp) != nil {
+		t.Errorf("%q", resp.Header)
+	}
+	for _, tc := range []struct {
+		name, cookie, etag string
+		status             int
+	}{
+		{"still without an answer", unknown, tag, 304},
+		{"refused since", denied, tag, 304},
+		{"the origin's own page is another", unknown, `"v1"`, 200},
+		{"granted since", granted, tag, 200},
+	} {
+		resp := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+tc.cookie, "If-None-Match: "+tc.etag), origin)
+		if resp.StatusCode != tc.status || tc.status == 304 && resp.Header.Get("Etag") != tag {
+			t.Errorf("%s: %d, %q", tc.name, resp.StatusCode, resp.Header)
+		}
+	}
+}
+
+// The watcher's question, which never reaches the origin.
+func TestLiveQuestion(t *testing.T) {
+	const withID = "; kapa_web_id=" + idA
+	const answer = `{"script":[["async",""],["src","https://widget.kapa.ai/kapa-support-form-deflector.bundle.js"],["data-integration-id","abc"],` +
+		`["data-main-input-query-selector","#description"],["data-submit-element-query-selector","#form"],["data-submit-element-event-type","onSubmit"],` +
+		`["data-submit-button-query-selector","#form button"],["data-anchor-element-query-selector","#form"]]`
+	const same = "Sec-Fetch-Site: same-origin"
+	for _, tc := range []struct {
+		name   string
+		lines  string
+		fields []string
+		status int
+		body   string
+		ids    int
+	}{
+		{"granted", "", []string{same, "Cookie: " + granted}, 200, answer + "}", 1},
+		{"granted, from a browser without Sec-Fetch", "", []string{"Cookie: " + granted}, 200, answer + "}", 1},
+		{"granted, with an id", "", []string{same, "Cookie: " + granted + withID}, 200, answer + "}", 0},
+		{"granted, cookie off", "cookie off", []string{same, "Cookie: " + granted}, 200, answer + "}", 0},
+		{"no answer", "", []string{same, "Cookie: " + unknown + withID}, 204, "", 0},
+		{"refused", "", []string{same, "Cookie: " + denied}, 204, "", 0},
+		{"withdrawn", "", []string{same, "Cookie: " + denied + withID}, 204, "", 2},
+		{"Sec-GPC", "", []string{same, "Sec-GPC: 1", "Cookie: " + granted + withID}, 204, "", 0},
+		{
+			"user", "user {\nunique_client_id {http.request.header.X-User}\nemail {http.request.header.X-Mail}\nmetadata company_name \"</script>\"\n}",
+			[]string{same, "X-User: \"7\"", "Cookie: " + granted}, 200,
+			answer + `,"user":{"uniqueClientId":"\"7\""},"metadata":{"company_name":"\u003c/script\u003e"}}`, 1,
+		},
+		{
+			"a required attribute is empty", "data-x \"\"", // see incomplete
+			[]string{same, "Cookie: " + granted}, 200, answer + `,["data-x",""]]}`, 1,
+		},
+		{"from a sibling", "", []string{"Sec-Fetch-Site: same-site", "Cookie: " + granted}, 403, "", 0},
+		{"from another site", "", []string{"Sec-Fetch-Site: cross-site", "Cookie: " + denied + withID}, 403, "", 0},
+		{"typed", "", []string{"Sec-Fetch-Site: none", "Cookie: " + granted}, 403, "", 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			want := tc.body
+			if strings.Contains(want, `]],["data-x"`) {
+				want = strings.Replace(want, `]],["data-x"`, `],["data-x"`, 1)
+			}
+			r := newRequest(t, "GET", "https://support.example.com/", append(tc.fields, "Kapa-Deflector: consent")...)
+			r.Header.Set("Sec-Fetch-Dest", "empty")
+			resp := serve(t, newHandler(t, liveLines+tc.lines), r, func(http.ResponseWriter, *http.Request) error {
+				t.Error("the origin was asked")
+				return nil
+			})
+			body := bodyOf(t, resp)
+			if resp.StatusCode != tc.status || body != want || len(idLines(resp)) != tc.ids {
+				t.Errorf("%d, %s, %q\nwant %d, %s, %d lines", resp.StatusCode, body, idLines(resp), tc.status, want, tc.ids)
+			}
+			if body != "" && !json.Valid([]byte(body)) {
+				t.Error("not JSON")
+			}
+			if cc := resp.Header.Get("Cache-Control"); cc != "no-store" {
+				t.Errorf("Cache-Control: %s", cc)
+			}
+			if got := resp.Header.Get("Kapa-Deflector"); (got == "answer") != (tc.status != 403) {
+				t.Errorf("Kapa-Deflector: %q", got)
+			}
+			if o, _ := outcomeOf(r); o != outcomeAnswered {
+				t.Errorf("outcome %s", o)
+			}
+		})
+	}
+	for _, tc := range []struct{ name, lines, method, target string }{
+		{"live_consent is off", consentLine, "GET", "/"},
+		{"another page", liveLines + "pages /x", "GET", "/"},
+		{"another method", liveLines, "POST", "/"},
+	} {
+		r := newRequest(t, tc.method, tc.target, "Kapa-Deflector: consent", "Cookie: "+granted)
+		asked := false
+		serve(t, newHandler(t, tc.lines), r, func(w http.ResponseWriter, r *http.Request) error {
+			asked = true
+			return pageHandler(w, r)
+		})
+		if !asked {
+			t.Errorf("%s: the origin was not asked", tc.name)
+		}
+	}
+}
+
+// A visit of Turbo Drive becomes one of the browser's own where there is
+// something to put into the page.
+func TestTurboVisits(t *testing.T) {
+	const reload = `<meta name="turbo-visit-control" content="reload">`
+	for _, tc := range []struct {
+		name   string
+		lines  string
+		method string
+		fields []string
+		next   string
+		want   string
+		o      outcome
+		ids    int
+	}{
+		{"granted", "", "GET", []string{"Cookie: " + granted}, page, pageWith(reload), outcomeAnswered, 0},
+		{"no answer", "", "GET", nil, page, page, outcomeNoConsent, 0},
+		{"no answer, live_consent", "live_consent", "GET", nil, page, pageWith(reload), outcomeAnswered, 0},
+		{"untracked", "without_consent untracked", "GET", nil, page, pageWith(reload), outcomeAnswered, 0},
+		{"refused", "", "GET", []string{"Cookie: " + denied + "; kapa_web_id=" + idA}, page, page, outcomeDenied, 2},
+		{"another page", "pages /x", "GET", []string{"Cookie: " + granted}, page, page, outcomeOtherPage, 0},
+		{"a frame", "", "GET", []string{"Turbo-Frame: main", "Cookie: " + granted}, page, page, outcomeNotDocument, 0},
+		{"no document", "", "GET", []string{"Cookie: " + granted}, "<p>part</p>", "<p>part</p>", outcomeNotDocument, 0},
+		{"a form that is shown again", "", "POST", []string{"Cookie: " + granted}, page, page, outcomeNotDocument, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRequest(t, tc.method, "https://support.example.com/", append(tc.fields, "X-Turbo-Request-Id: 0d2c")...)
+			r.Header.Set("Sec-Fetch-Dest", "empty")
+			resp := serve(t, newHandler(t, consentLine+tc.lines), r, answer(200, "text/html", tc.next))
+			if got := bodyOf(t, resp); got != tc.want || len(idLines(resp)) != tc.ids {
+				t.Errorf("%s, %q\nwant %s, %d lines", got, idLines(resp), tc.want, tc.ids)
+			}
+			if o, _ := outcomeOf(r); o != tc.o {
+				t.Errorf("outcome %s, want %s", o, tc.o)
+			}
+			if tc.o == outcomeAnswered && !strings.Contains(resp.Header.Get("Vary"), "X-Turbo-Request-Id") {
+				t.Errorf("Vary: %s", resp.Header.Get("Vary"))
+			}
+		})
+	}
+}
