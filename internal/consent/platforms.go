@@ -260,7 +260,7 @@ var platforms = []Platform{
 			decode base64
 			decode json
 			answered json purposes.{category}.allowed equals true false
-			answered json purposes.{category}.allowed equals false or json purposes.{category}.legalBasisCode equals consent_optin
+			answered json purposes.{category}.allowed equals false or json purposes.{category}.legalBasisCode equals consent_optin consent-optin
 			granted json purposes.{category}.allowed equals true`}},
 		also: "_ketch_consent_v1_ _swb",
 	},
