@@ -57,6 +57,9 @@ func FuzzRule(f *testing.F) {
 			}
 			return
 		}
+		if len(rule.Cookies()) == 0 {
+			t.Error("a rule that reads no cookie")
+		}
 		for _, header := range [][]string{nil, {""}, {";"}} {
 			if got := rule.Find(header); got.Verdict != Unknown {
 				t.Errorf("%q: got %v", header, got)

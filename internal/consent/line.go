@@ -52,8 +52,9 @@ func (ls lines) hold(r *reading) (holds bool, doubt Reason) {
 	return doubt == NoReason, doubt
 }
 
-// add compiles the words of a line, which is for readings of one shape.
-func (ls *lines) add(words []string, of shape) error {
+// add compiles the words of a line, which is for readings of one shape, and
+// puts it to the others. It returns the other cookies that the line is about.
+func (ls *lines) add(words []string, of shape) (cookies patterns, err error) {
 	var l line
 	for {
 		end := slices.Index(words, "or")
@@ -63,25 +64,27 @@ func (ls *lines) add(words []string, of shape) error {
 		}
 		t, err := parseTest(words[:end], of)
 		if err != nil {
-			return err
+			return nil, err
 		}
+		cookies = append(cookies, cookieOf(words[:end])...)
 		if l = append(l, t); last {
 			*ls = append(*ls, l)
-			return nil
+			return cookies, nil
 		}
 		words = words[end+1:]
 	}
 }
 
-// cookiesOf returns the names of the cookies that a line's tests are about; its
-// words are those of a line that has been added, or of a step.
-func cookiesOf(words []string) (names patterns) {
-	for i, word := range words {
-		if word == "cookie" && (i == 0 || words[i-1] == "or" || words[i-1] == "not") {
-			of, _ := parseNames(words[i+1])
-			names = append(names, of...)
-		}
+// cookieOf returns the names of the other cookie that a test is about, if it is
+// about one.
+func cookieOf(test []string) patterns {
+	if test[0] == "not" {
+		test = test[1:]
 	}
+	if test[0] != "cookie" {
+		return nil
+	}
+	names, _ := parseNames(test[1])
 	return names
 }
 

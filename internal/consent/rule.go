@@ -97,8 +97,8 @@ func (r PackedRule) compile() (p *packed, err error) {
 		parse func(words []string) error
 	}{
 		{"decode", r.Decode, p.decoder.add},
-		{"answered", r.Answered, func(words []string) error { return q.answered.add(words, p.decoder.shape) }},
-		{"granted", r.Granted, func(words []string) error { return q.granted.add(words, p.decoder.shape) }},
+		{"answered", r.Answered, func(words []string) error { return q.add(&q.answered, words, p.decoder.shape) }},
+		{"granted", r.Granted, func(words []string) error { return q.add(&q.granted, words, p.decoder.shape) }},
 	} {
 		if len(part.lines) > maxLines {
 			return nil, fmt.Errorf("%d %s lines: allowed are %d", len(part.lines), part.name, maxLines)
@@ -110,7 +110,6 @@ func (r PackedRule) compile() (p *packed, err error) {
 			if err := part.parse(words); err != nil {
 				return nil, fmt.Errorf("%s %s: %w", part.name, strings.Join(words, " "), err)
 			}
-			q.cookies = append(q.cookies, cookiesOf(words)...)
 		}
 	}
 	p.questions = []question{q}
@@ -129,6 +128,13 @@ type packed struct {
 type question struct {
 	answered, granted lines
 	cookies           patterns // other ones that the tests are about
+}
+
+// add compiles the words of a line.
+func (q *question) add(to *lines, words []string, of shape) error {
+	cookies, err := to.add(words, of)
+	q.cookies = append(q.cookies, cookies...)
+	return err
 }
 
 // Cookies implements Rule.

@@ -284,6 +284,26 @@ func TestAnotherCookieIsLookedForOnce(t *testing.T) {
 	}
 }
 
+func TestCookiesOfRules(t *testing.T) {
+	for _, tt := range []struct {
+		name, rule string
+		want       []string // beside the rule's own
+	}{
+		{"none", "granted equals yes", nil},
+		{"one", "answered cookie seen\ngranted equals yes", []string{"seen"}},
+		{"all of a line", "answered cookie a or not cookie b-* x or equals c\ngranted cookie d yes", []string{"a", "b-[A-Za-z0-9]*", "d"}},
+		{"dots", "answered cookie a.b\ngranted equals yes", []string{`a\.b`}},
+		{"a word that is no test's", "answered equals not cookie\ngranted equals cookie", nil},
+		{"a key that is no test's", "decode pairs or cookie\ngranted pair not cookie or pair cookie", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := compiled(t, tt.rule).Cookies(); !slices.Equal(got, append([]string{"cc"}, tt.want...)) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestNames(t *testing.T) {
 	for _, tt := range []struct {
 		pattern, name string
