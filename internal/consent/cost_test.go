@@ -14,11 +14,11 @@ var costs = []struct {
 	name, platform string
 	allocations    float64
 }{
-	{"word/complianz", "complianz", 1},
-	{"pairs/onetrust", "onetrust", 3},
+	{"word/complianz", "complianz", 2},
+	{"pairs/onetrust", "onetrust", 4},
 	{"pairs/cookieyes", "cookieyes", 1},
 	{"pairs encoded/cookiebot", "cookiebot", 2},
-	{"list/trustarc", "trustarc", 1},
+	{"list/trustarc", "trustarc", 2},
 	{"json/klaro", "klaro", 20},
 	{"json/orestbida", "orestbida", 60},
 	{"json/iubenda", "iubenda", 40},

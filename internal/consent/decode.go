@@ -38,33 +38,44 @@ type reading struct {
 	json         any    // as package encoding/json has it
 	tc           TCString
 	header       []string // the lines of the Cookie header
+	others       []other  // cookies in it that a test has looked for
 }
 
-// decode reads a value. Where there is nothing to read, the text is empty.
-func (d *decoder) decode(value string) (r reading, doubt Reason) {
-	r = reading{text: unquote(value), outer: d.outer, inner: d.inner}
+// other is what a test found in another cookie, which is the same for all copies
+// of the one that is read.
+type other struct {
+	test  string // its words
+	found Finding
+}
+
+// decode reads a value into r. Where there is nothing to read, the text is
+// empty.
+func (d *decoder) decode(value string, r *reading) (doubt Reason) {
+	r.text, r.outer, r.inner = unquote(value), d.outer, d.inner
 	for _, step := range d.steps {
 		if r.text == "" {
-			return r, NoReason
+			return NoReason
 		}
 		if r.text, doubt = step(r.text); doubt != NoReason {
-			return r, doubt
+			return doubt
 		}
 	}
-	ok := true
-	switch {
-	case r.text == "":
-	case d.shape == shapeJSON:
-		r.json, ok = parseJSON(r.text)
-	case d.shape == shapeTC:
+	if r.text == "" {
+		return NoReason
+	}
+	switch d.shape {
+	case shapeJSON:
+		var ok bool
+		if r.json, ok = parseJSON(r.text); !ok {
+			return Malformed
+		}
+	case shapeTC:
 		var err error
-		r.tc, err = ParseTCString(r.text)
-		ok = err == nil
+		if r.tc, err = ParseTCString(r.text); err != nil {
+			return Malformed
+		}
 	}
-	if !ok {
-		return r, Malformed
-	}
-	return r, NoReason
+	return NoReason
 }
 
 // A stepKind is a word that begins a decode line.

@@ -57,12 +57,15 @@ func FuzzRule(f *testing.F) {
 			}
 			return
 		}
+		if len(rule.Cookies()) == 0 {
+			t.Error("a rule that reads no cookie")
+		}
 		for _, header := range [][]string{nil, {""}, {";"}} {
 			if got := rule.Find(header); got.Verdict != Unknown {
 				t.Errorf("%q: got %v", header, got)
 			}
 		}
-		name := strings.ReplaceAll(strings.Fields(packed.Cookie)[0], "*", "")
+		name := strings.ReplaceAll(strings.Fields(packed.Cookie)[0], "*", "1")
 		if got := rule.Find([]string{name + "=" + strings.Repeat("1", maxValue+1)}); got.Verdict != Unknown {
 			t.Errorf("too long: got %v", got)
 		}

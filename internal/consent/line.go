@@ -52,35 +52,39 @@ func (ls lines) hold(r *reading) (holds bool, doubt Reason) {
 	return doubt == NoReason, doubt
 }
 
-// add compiles the words of a line, which is for readings of one shape.
-func (ls *lines) add(words []string, of shape) error {
+// add compiles the words of a line, which is for readings of one shape, and
+// puts it to the others. It returns the other cookies that the line is about.
+func (ls *lines) add(words []string, of shape) (cookies patterns, err error) {
 	var l line
-	for more := true; more; {
-		var t test
-		var err error
-		first := words
-		i := slices.Index(words, "or")
-		if more = i >= 0; more {
-			first, words = words[:i], words[i+1:]
+	for {
+		end := slices.Index(words, "or")
+		last := end < 0
+		if last {
+			end = len(words)
 		}
-		if t, err = parseTest(first, of); err != nil {
-			return err
+		t, err := parseTest(words[:end], of)
+		if err != nil {
+			return nil, err
 		}
-		l = append(l, t)
+		cookies = append(cookies, cookieOf(words[:end])...)
+		if l = append(l, t); last {
+			*ls = append(*ls, l)
+			return cookies, nil
+		}
+		words = words[end+1:]
 	}
-	*ls = append(*ls, l)
-	return nil
 }
 
-// cookiesOf returns the names of the cookies that a line's tests are about; its
-// words are those of a line that has been added, or of a step.
-func cookiesOf(words []string) (names patterns) {
-	for i, word := range words {
-		if word == "cookie" && (i == 0 || words[i-1] == "or" || words[i-1] == "not") {
-			of, _ := parseNames(words[i+1])
-			names = append(names, of...)
-		}
+// cookieOf returns the names of the other cookie that a test is about, if it is
+// about one.
+func cookieOf(test []string) patterns {
+	if test[0] == "not" {
+		test = test[1:]
 	}
+	if test[0] != "cookie" {
+		return nil
+	}
+	names, _ := parseNames(test[1])
 	return names
 }
 

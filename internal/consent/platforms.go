@@ -90,7 +90,7 @@ var platforms = []Platform{
 	},
 	{
 		// Where it does not ask, it still writes what it takes for granted; in
-		// notice_behavior, which lasts for a session, it says where it asks.
+		// notice_behavior it says at each visit whether it asks there.
 		Name: "trustarc", Category: "the number of a level, such as 2", Defaults: []string{"2"},
 		rules: []platformRule{{"cmapi_cookie_privacy", `
 			decode percent
@@ -260,7 +260,7 @@ var platforms = []Platform{
 			decode base64
 			decode json
 			answered json purposes.{category}.allowed equals true false
-			answered json purposes.{category}.allowed equals false or json purposes.{category}.legalBasisCode equals consent_optin
+			answered json purposes.{category}.allowed equals false or json purposes.{category}.legalBasisCode equals consent_optin consent-optin
 			granted json purposes.{category}.allowed equals true`}},
 		also: "_ketch_consent_v1_ _swb",
 	},

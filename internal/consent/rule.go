@@ -97,8 +97,8 @@ func (r PackedRule) compile() (p *packed, err error) {
 		parse func(words []string) error
 	}{
 		{"decode", r.Decode, p.decoder.add},
-		{"answered", r.Answered, func(words []string) error { return q.answered.add(words, p.decoder.shape) }},
-		{"granted", r.Granted, func(words []string) error { return q.granted.add(words, p.decoder.shape) }},
+		{"answered", r.Answered, func(words []string) error { return q.add(&q.answered, words, p.decoder.shape) }},
+		{"granted", r.Granted, func(words []string) error { return q.add(&q.granted, words, p.decoder.shape) }},
 	} {
 		if len(part.lines) > maxLines {
 			return nil, fmt.Errorf("%d %s lines: allowed are %d", len(part.lines), part.name, maxLines)
@@ -110,7 +110,6 @@ func (r PackedRule) compile() (p *packed, err error) {
 			if err := part.parse(words); err != nil {
 				return nil, fmt.Errorf("%s %s: %w", part.name, strings.Join(words, " "), err)
 			}
-			q.cookies = append(q.cookies, cookiesOf(words)...)
 		}
 	}
 	p.questions = []question{q}
@@ -131,6 +130,13 @@ type question struct {
 	cookies           patterns // other ones that the tests are about
 }
 
+// add compiles the words of a line.
+func (q *question) add(to *lines, words []string, of shape) error {
+	cookies, err := to.add(words, of)
+	q.cookies = append(q.cookies, cookies...)
+	return err
+}
+
 // Cookies implements Rule.
 func (p *packed) Cookies() []string {
 	names := p.names.expressions()
@@ -142,22 +148,27 @@ func (p *packed) Cookies() []string {
 
 // Find implements Rule.
 func (p *packed) Find(header []string) Finding {
-	return findCookies(header, p.names.matches, func(value string) Finding { return p.judge(value, header) })
+	var r *reading // made for a cookie that is there
+	return findCookies(header, p.names.matches, func(value string) Finding {
+		if r == nil {
+			r = &reading{header: header}
+		}
+		return p.judge(value, r)
+	})
 }
 
 // judge gives the most careful answer to the questions.
-func (p *packed) judge(value string, header []string) Finding {
-	r, doubt := p.decoder.decode(value)
+func (p *packed) judge(value string, r *reading) Finding {
+	doubt := p.decoder.decode(value, r)
 	switch {
 	case doubt != NoReason:
 		return Finding{Unknown, doubt}
 	case r.text == "":
 		return unanswered
 	}
-	r.header = header
 	most := granted
 	for i := range p.questions {
-		if f := p.questions[i].put(&r); f.Verdict < most.Verdict {
+		if f := p.questions[i].put(r); f.Verdict < most.Verdict {
 			most = f
 		}
 	}

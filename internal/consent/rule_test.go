@@ -260,6 +260,50 @@ func TestCopiesAndSize(t *testing.T) {
 	}
 }
 
+// A header full of copies is no reason to look for another cookie as often.
+func TestAnotherCookieIsLookedForOnce(t *testing.T) {
+	names, err := parseNames("seen")
+	if err != nil {
+		t.Fatal(err)
+	}
+	looked := 0
+	judge := func(string) Finding {
+		looked++
+		return granted
+	}
+	r := reading{header: []string{"seen=1"}}
+	for range 3 {
+		for _, test := range []string{"seen", "seen 1"} {
+			if f := r.find(test, names, judge); f != granted {
+				t.Errorf("%s: got %v", test, f)
+			}
+		}
+	}
+	if looked != 2 {
+		t.Errorf("looked %d times for two tests", looked)
+	}
+}
+
+func TestCookiesOfRules(t *testing.T) {
+	for _, tt := range []struct {
+		name, rule string
+		want       []string // beside the rule's own
+	}{
+		{"none", "granted equals yes", nil},
+		{"one", "answered cookie seen\ngranted equals yes", []string{"seen"}},
+		{"all of a line", "answered cookie a or not cookie b-* x or equals c\ngranted cookie d yes", []string{"a", "b-[A-Za-z0-9]*", "d"}},
+		{"dots", "answered cookie a.b\ngranted equals yes", []string{`a\.b`}},
+		{"a word that is no test's", "answered equals not cookie\ngranted equals cookie", nil},
+		{"a key that is no test's", "decode pairs or cookie\ngranted pair not cookie or pair cookie", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := compiled(t, tt.rule).Cookies(); !slices.Equal(got, append([]string{"cc"}, tt.want...)) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestNames(t *testing.T) {
 	for _, tt := range []struct {
 		pattern, name string

@@ -99,11 +99,27 @@ func parseCookie(args []string) (test, bool) {
 			return refused
 		}
 	}
+	id := strings.Join(args, " ")
 	return func(r *reading) (bool, Reason) {
-		f := findCookies(r.header, names.matches, judge)
+		f := r.find(id, names, judge)
 		if f.Reason == Conflict || f.Reason == Malformed {
 			return false, f.Reason
 		}
 		return f.Verdict == Granted, NoReason
 	}, true
+}
+
+// find judges another cookie, once for each test.
+func (r *reading) find(test string, names patterns, judge func(value string) Finding) Finding {
+	for _, o := range r.others {
+		if o.test == test {
+			return o.found
+		}
+	}
+	f := findCookies(r.header, names.matches, judge)
+	if r.others == nil {
+		r.others = make([]other, 0, 4)
+	}
+	r.others = append(r.others, other{test, f})
+	return f
 }
