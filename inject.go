@@ -171,7 +171,7 @@ func (rw *responseWriter) editHeader(changed, exact bool) {
 		}
 		rw.personalize(h)
 	case rw.gzip: // decoded, and nothing to insert after all
-		describeVariant(h, v.insertion.suffix, 0, false)
+		describeVariant(h, "", 0, false) // what follows is no variant that we know
 	}
 	if rw.gzip {
 		delete(h, "Content-Encoding")
