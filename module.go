@@ -76,6 +76,7 @@ type Handler struct {
 	CSP *CSP `json:"csp,omitempty"`
 
 	logger    *zap.Logger
+	metrics   metrics
 	pages     caddyhttp.MatchPath
 	consent   consentReader
 	cookie    Cookie
@@ -105,6 +106,10 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 // the first request.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
+	var err error
+	if h.metrics, err = newMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
 	h.warnedUncovered, h.warnedOverridden = new(atomic.Bool), new(atomic.Bool)
 	h.policyWarned = new(policyWarnings)
 

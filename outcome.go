@@ -48,6 +48,8 @@ const (
 
 	outcomeError   // a handler behind returned an error
 	outcomeAborted // the response was broken off
+
+	outcomeCount
 )
 
 // String returns the outcome as logs and metrics name it.
@@ -92,6 +94,9 @@ const (
 // record makes the outcome of r's response known. The replacer takes the names
 // from String when they are asked for, so that nothing is allocated here.
 func (h *Handler) record(r *http.Request, o outcome, reason consent.Reason) {
+	if c := h.metrics.responses[o]; c != nil {
+		c.Inc()
+	}
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set(outcomePlaceholder, o)
 		repl.Set(reasonPlaceholder, reason)

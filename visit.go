@@ -153,6 +153,13 @@ func (v *visit) newID(h http.Header) []string {
 	if !covered && v.handler.warnedUncovered.CompareAndSwap(false, true) {
 		v.handler.logger.Warn("no id is set: cookie domain does not cover the request's host; said once")
 	}
+	switch {
+	case lines == nil:
+	case readIDs(v.request.Header["Cookie"]).first == "":
+		v.handler.metrics.idCookies[idSet].Inc()
+	default:
+		v.handler.metrics.idCookies[idRenewed].Inc()
+	}
 	return lines
 }
 
@@ -175,6 +182,7 @@ func (v *visit) forgetID(h http.Header) bool {
 		}
 	}
 	makePrivate(h)
+	v.handler.metrics.idCookies[idDeleted].Inc()
 	return true
 }
 
@@ -183,13 +191,22 @@ func (v *visit) end(o outcome) {
 	if o == outcomeError {
 		unclaim(v.request) // for a block in an error route
 	}
-	if v.onPage || !isClaimed(v.request) {
-		v.handler.record(v.request, o, v.finding.Reason)
+	if !v.onPage {
+		ctx := v.request.Context()
+		if isClaimed(v.request) || caddyhttp.GetVar(ctx, passedVar) != nil {
+			return // another block says what became of it
+		}
+		caddyhttp.SetVar(ctx, passedVar, true)
 	}
+	v.handler.record(v.request, o, v.finding.Reason)
 }
 
 // Of several blocks in a site, the first that a request fits claims it.
-const claimedVar = "kapa_deflector.claimed"
+// One that fits none is told of by the last.
+const (
+	claimedVar = "kapa_deflector.claimed"
+	passedVar  = "kapa_deflector.passed"
+)
 
 func claim(r *http.Request)   { caddyhttp.SetVar(r.Context(), claimedVar, true) }
 func unclaim(r *http.Request) { caddyhttp.SetVar(r.Context(), claimedVar, nil) }
