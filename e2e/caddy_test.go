@@ -142,6 +142,28 @@ func ownCaddy(t *testing.T, caddyfile string) *caddy {
 	return c
 }
 
+// sampleWithoutWatcher runs the sample site without live_consent for one test.
+func sampleWithoutWatcher(t *testing.T) *caddy {
+	t.Helper()
+	here, err := filepath.Abs(repository)
+	if err != nil {
+		t.Fatal(err)
+	}
+	example, err := os.ReadFile(filepath.Join(here, "Caddyfile.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := slices.DeleteFunc(strings.SplitAfter(string(example), "\n"), func(line string) bool {
+		return strings.HasPrefix(strings.TrimSpace(line), "live_consent")
+	})
+	text := strings.Replace(strings.Join(lines, ""), "import examples/", "import "+filepath.ToSlash(here)+"/examples/", 1)
+	// ownCaddy has global options of its own
+	if _, text, _ = strings.Cut(text, "\n}\n"); len(text) == len(example) || strings.Contains(text, "live_consent") {
+		t.Fatalf("Caddyfile.example is not as expected:\n%s", example)
+	}
+	return ownCaddy(t, text)
+}
+
 func freePorts() (a, b int, err error) {
 	var listeners []net.Listener
 	defer func() {

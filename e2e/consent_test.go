@@ -20,9 +20,22 @@ func TestRefusingLeavesTheFormAsItIs(t *testing.T) {
 	v.wantNoID()
 }
 
-func TestAcceptingOnTheFormItselfCountsFromTheNextPage(t *testing.T) {
+func TestAcceptingOnTheFormItselfCountsThere(t *testing.T) {
 	v := newVisitor(t)
 	v.open(sample.edge(support, "/tickets/new"))
+	v.accept()
+	v.waitFor(`window.KapaSFD`)
+	v.wantTag()
+	v.id()
+	v.ask()
+	v.follow("#kapa-stand-in-send")
+	v.wantSent("/tickets", longQuestion)
+}
+
+func TestWithoutTheWatcherAcceptingCountsFromTheNextPage(t *testing.T) {
+	site := sampleWithoutWatcher(t)
+	v := newVisitor(t)
+	v.open(site.edge(support, "/tickets/new"))
 	v.accept()
 	v.wantNoTag()
 	v.wantNoID()

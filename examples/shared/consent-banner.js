@@ -19,7 +19,8 @@
  * In the Caddyfile:  consent cookie cookie_consent accepted
  *
  * The banner is a labelled region, not a dialog: the page stays usable while it
- * asks. A choice takes effect with the next page; nothing is reloaded.
+ * asks. A choice takes effect with the next page, and with live_consent in the
+ * Caddyfile at once; nothing is reloaded.
  */
 (() => {
 	'use strict';
@@ -40,8 +41,8 @@
 			none: 'Cookies: no choice made yet.',
 		},
 		saved: {
-			accepted: 'Thank you, you have accepted. This takes effect on the next page that you open.',
-			refused: 'Thank you, you have refused. This takes effect on the next page that you open.',
+			accepted: 'Thank you, you have accepted.',
+			refused: 'Thank you, you have refused. Pages that are open may keep the assistant until you leave them.',
 			none: 'Your browser did not keep your choice, so nothing changes.',
 		},
 	};
