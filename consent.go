@@ -21,8 +21,10 @@ type ConsentRule struct {
 	Kind string `json:"kind,omitempty"`
 
 	// The cookie's name, compared exactly. For `cookie`, `rule`, and platforms
-	// on sites where it is not the usual one. Except for `cookie`, a `*` in it
-	// stands for letters and digits.
+	// on sites where it is not the usual one. Except for `cookie`, it may be
+	// several names between white space, a `*` in one stands for any number of
+	// letters and digits, and `{category}` for the category where a platform
+	// keeps each in a cookie of its own.
 	Cookie string `json:"cookie,omitempty"`
 
 	// The values that mean yes, compared raw and exactly; any other value that
@@ -177,6 +179,9 @@ func (c ConsentRule) checkCookie() error {
 	}
 	if platform, known := consent.PlatformOf(c.Cookie); known && len(c.Values) == 0 {
 		return fmt.Errorf("consent cookie %s: that cookie is there after a refusal, too; to read what it says, write consent %s", c.Cookie, platform.Usage())
+	}
+	if name, why, unseen := consent.UnseenOf(c.Cookie); unseen && len(c.Values) == 0 {
+		return fmt.Errorf("consent cookie %s is of %s, whose answer cannot be read here, since %s: %s", c.Cookie, name, why, mirrorCookie)
 	}
 	for _, value := range c.Values {
 		switch {

@@ -59,7 +59,7 @@ func (m *MatchConsent) compile(rules []ConsentRule) (err error) {
 // checkMatched finds what has no meaning in a matcher.
 func checkMatched(rules []ConsentRule) error {
 	if len(rules) == 0 {
-		return errors.New("the consent matcher has no rules: write consent cookie <name> [<value>...]")
+		return errors.New("the consent matcher has no rules: write consent <platform>, or consent cookie <name> [<value>...]")
 	}
 	if isNotRequired(rules) {
 		return errors.New("consent not_required would match every request: leave the matcher out")
@@ -79,7 +79,9 @@ func (m MatchConsent) MatchWithError(r *http.Request) (bool, error) {
 
 // UnmarshalCaddyfile sets up the matcher from Caddyfile tokens. Syntax:
 //
-//	consent cookie <name> [<value>...]
+//	consent cookie <name> [<value>...] {
+//	    honor_gpc on|off
+//	}
 //	consent <platform> [<category>...] {
 //	    cookie    <name>
 //	    honor_gpc on|off

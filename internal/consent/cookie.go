@@ -81,6 +81,7 @@ func findCookies(header []string, matches func(name string) bool, judge func(val
 // platform writes before the visitor chose, or after a refusal, looks like that.
 func presence(value string) Finding {
 	word, err := url.PathUnescape(unquote(value))
+	word = strings.TrimSpace(unquote(strings.TrimSpace(word))) // a JSON string is a word, too
 	switch {
 	case err != nil:
 		return malformed
@@ -88,7 +89,9 @@ func presence(value string) Finding {
 		return unanswered
 	case isRefusal(word):
 		return refused
-	case strings.ContainsAny(word, "{[&:=,") || strings.HasPrefix(word, "eyJ"):
+	case strings.ContainsAny(word, "{[&:=,|!%\"\\ \t\r\n"),
+		strings.HasPrefix(word, "eyJ"), strings.HasPrefix(word, "WyJ"), // base64 of JSON
+		word == "null", word == "undefined":
 		return unanswered
 	default:
 		return granted

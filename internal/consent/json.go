@@ -52,7 +52,19 @@ func parseJSONTest(args []string) (test, bool) {
 	case "equals":
 		takesWords, wanted = true, func(v any) bool { return equalsAny(v, words) }
 	case "contains":
-		takesWords, wanted = true, func(v any) bool { return containsAll(v, words) }
+		return func(r *reading) (holds bool, doubt Reason) {
+			holds = leadsTo(r.json, path, func(v any) bool {
+				members, isList := inside(v).([]any)
+				if !isList && v != nil { // it says neither yes nor no
+					doubt = Malformed
+				}
+				return isList && containsAll(members, words)
+			})
+			if holds {
+				return true, NoReason
+			}
+			return false, doubt
+		}, len(words) > 0
 	case "non_empty":
 		wanted = isNonEmpty
 	case "exists", "missing":
@@ -135,8 +147,7 @@ func equalsAny(v any, words []string) bool {
 	}
 }
 
-func containsAll(v any, words []string) bool {
-	members, _ := inside(v).([]any)
+func containsAll(members []any, words []string) bool {
 	for i := range words {
 		if !slices.ContainsFunc(members, func(member any) bool { return equalsAny(member, words[i:i+1]) }) {
 			return false

@@ -137,7 +137,10 @@ func (t platformRule) compile(cookie string, categories []string) (rules []Rule,
 		rule, err := t.fill(cookie, category).compile()
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("%s: %w", category, err)
+			if category != "" {
+				err = fmt.Errorf("%s: %w", category, err)
+			}
+			return nil, err
 		case last == nil || ownCookies:
 			rules = append(rules, rule)
 			last = rule

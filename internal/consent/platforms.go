@@ -40,6 +40,7 @@ var platforms = []Platform{
 			decode pairs ,{} :
 			answered equals 0 or pair method explicit
 			answered equals 0 or pair {category} true false
+			answered not pair stamp -1 or pair {category} false
 			granted pair {category} true`}},
 		also: "CookieConsentBulkSetting-* CookieConsentBulkTicket",
 	},

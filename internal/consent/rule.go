@@ -30,7 +30,8 @@ type PackedRule struct {
 // A pair of quotes around the value is dropped first (RFC 6265bis section
 // 4.1.1). The steps of Decode are
 //
-//	percent          undo percent-encoding; a value that holds none stays
+//	percent          undo percent-encoding; a value that holds none, or is
+//	                 encoded wrongly, stays
 //	form <field>     take one field of a form-encoded value
 //	base64           in the standard or the URL alphabet, padded or not
 //	from <text>      drop what stands before text
@@ -66,7 +67,7 @@ type PackedRule struct {
 // alone is the whole. A string that itself holds JSON is read on inside.
 //
 // What cannot be read without doubt is Unknown: a value over 8 KiB, or one that
-// the steps do not fit; JSON that nests deeper than 32; copies of the cookie, or
+// the steps do not fit; something else where a list is looked for; JSON that nests deeper than 32; copies of the cookie, or
 // keys of pairs, that contradict each other.
 func (r PackedRule) Compile() (Rule, error) {
 	p, err := r.compile()

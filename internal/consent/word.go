@@ -99,7 +99,7 @@ func parseCookie(args []string) (test, bool) {
 			return refused
 		}
 	}
-	id := strings.Join(args, " ")
+	id := strings.Join(args, ";") // which is in no name and in no value
 	return func(r *reading) (bool, Reason) {
 		f := r.find(id, names, judge)
 		if f.Reason == Conflict || f.Reason == Malformed {
