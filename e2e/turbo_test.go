@@ -296,4 +296,3 @@ func (v *turboVisitor) travel(direction string) {
 	v.t.Helper()
 	eval[bool](v.visitor, `(setTimeout(() => history.`+direction+`()), true)`)
 }
-
