@@ -5,7 +5,7 @@
 //	go -C e2e test -v ./...     to see what was skipped, and why
 //
 // It takes a Chromium or Chrome from PATH, and builds and starts its own
-// Caddy on free ports. Some tests also need Node.js, axe-core or the code of
+// Caddy on free ports. Some tests also need Node.js, axe-core, Turbo or the code of
 // consent platforms:
 //
 //	npm --prefix e2e ci
