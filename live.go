@@ -100,6 +100,9 @@ func (v *visit) answerLive(w http.ResponseWriter) error {
 	defer v.end(outcomeAnswered)
 	h := w.Header()
 	h["Cache-Control"] = []string{"no-store"}
+	// Service workers that keep whatever they get must not keep this in place of
+	// the page: https://www.w3.org/TR/service-workers/#cache-put
+	h["Vary"] = []string{"*"}
 	// https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header
 	if site := first(v.request.Header["Sec-Fetch-Site"]); site != "" && site != "same-origin" {
 		w.WriteHeader(http.StatusForbidden)

@@ -17,6 +17,7 @@
 		try {
 			return document.cookie.split("; ").filter(cookie => RegExp(`^(${wanted})=`).test(cookie)).join();
 		} catch { // a sandboxed frame, which has no cookies
+			return "";
 		}
 	};
 	const id = "kapa_web_id";
@@ -27,7 +28,9 @@
 	// Hosts that share their last two labels count as one site.
 	const site = host => host.split(".").slice(-2).join(".");
 	const stranger = site(document.referrer ? new URL(document.referrer).hostname : "") != site(location.hostname);
-	let known = stranger && !tagged ? "" : read(names);
+	// And a page that was fetched ahead, or was in a cache, may be older than they.
+	const early = performance.getEntriesByType("navigation")[0]?.deliveryType;
+	let known = early || stranger && !tagged ? "" : read(names);
 
 	let asked = 0; // when the last question left
 	let busy; // a question is about to leave, or has no answer yet
@@ -82,7 +85,8 @@
 		else document.head.append(script);
 	};
 
-	for (const event of ["focus", "pageshow", "visibilitychange", "prerenderingchange"]) addEventListener(event, check);
+	// Capturing, for prerenderingchange does not bubble.
+	for (const event of ["focus", "pageshow", "visibilitychange", "prerenderingchange"]) addEventListener(event, check, true);
 	if (window.cookieStore) cookieStore.addEventListener("change", check);
 	else setInterval(check, 1000);
 

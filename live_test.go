@@ -151,6 +151,9 @@ func TestLiveQuestion(t *testing.T) {
 			if cc := resp.Header.Get("Cache-Control"); cc != "no-store" {
 				t.Errorf("Cache-Control: %s", cc)
 			}
+			if vary := resp.Header.Get("Vary"); vary != "*" {
+				t.Errorf("Vary: %s", vary)
+			}
 			if got := resp.Header.Get("Kapa-Deflector"); (got == "answer") != (tc.status != 403) {
 				t.Errorf("Kapa-Deflector: %q", got)
 			}

@@ -1,0 +1,821 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// Consent that is given, or withdrawn, on a page takes effect on that page.
+//
+// What the watcher asked is counted at the edge, by its access log. A question
+// that must not be asked is waited for some time, and after it comes one that
+// must: so it is seen that the watcher was awake, and that the count counts.
+
+// liveEdge is a Caddy with live_consent before the sample site, and before an
+// origin that has further pages under /own/.
+type liveEdge struct {
+	*caddy
+	visitors int // so far: the pages of each have an address of their own
+}
+
+func newLiveEdge(t *testing.T, ownPages http.HandlerFunc) *liveEdge {
+	t.Helper()
+	if browser == nil {
+		missing(t, "browser", browserHelp)
+	}
+	origin := httptest.NewServer(ownPages)
+	t.Cleanup(origin.Close)
+	return &liveEdge{caddy: ownCaddy(t, fmt.Sprintf(`
+http://`+support+`:{$EDGE_PORT}, http://`+docs+`:{$EDGE_PORT} {
+	log
+	log_append outcome {http.kapa_deflector.outcome}
+	encode
+	kapa_deflector {`+required+`
+		script /shared`+standIn+`
+		consent cookie cookie_consent accepted
+		live_consent
+		pages /tickets/new /contact /own/page/*
+	}
+	reverse_proxy /own/* %s
+	reverse_proxy 127.0.0.1:%d
+}`, strings.TrimPrefix(origin.URL, "http://"), sample.sitePort))}
+}
+
+// edgeRequest is one from the access log.
+type edgeRequest struct {
+	Request struct {
+		Method, URI string
+		Headers     http.Header
+	}
+	Status  int
+	Outcome string
+}
+
+// isQuestion reports whether the watcher may have sent r, or the browser for it
+// to find out whether it may.
+func (r edgeRequest) isQuestion() bool {
+	return r.Request.Headers.Get("Kapa-Deflector") != "" ||
+		strings.Contains(strings.ToLower(r.Request.Headers.Get("Access-Control-Request-Headers")), "kapa-deflector")
+}
+
+// requests are those that the edge has answered at this URI.
+func (c *liveEdge) requests(uri string) (found []edgeRequest) {
+	for line := range strings.Lines(c.log.String()) {
+		var r edgeRequest
+		if strings.Contains(line, `"http.log.access`) && json.Unmarshal([]byte(line), &r) == nil && r.Request.URI == uri {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+func (c *liveEdge) questions(uri string) (n int) {
+	for _, r := range c.requests(uri) {
+		if r.isQuestion() {
+			n++
+		}
+	}
+	return n
+}
+
+// liveVisitor is a visitor of one page, which has an address of its own.
+type liveVisitor struct {
+	*visitor
+	edge *liveEdge
+	uri  string
+	url  string
+}
+
+func (c *liveEdge) visitor(t *testing.T, path string) *liveVisitor {
+	t.Helper()
+	c.visitors++
+	uri := fmt.Sprintf("%s?visitor=%d", path, c.visitors)
+	return &liveVisitor{visitor: newVisitor(t), edge: c, uri: uri, url: c.edge(support, uri)}
+}
+
+// arrive opens the page, and marks it, so that it is known to be the same one
+// from then on.
+func (v *liveVisitor) arrive() {
+	v.t.Helper()
+	v.open(v.url)
+	v.mark()
+}
+
+func (v *liveVisitor) mark() { v.t.Helper(); eval[bool](v.visitor, `window.marked = true`) }
+
+// wantSamePage checks that there was no navigation since arrive.
+func (v *liveVisitor) wantSamePage() {
+	v.t.Helper()
+	if !eval[bool](v.visitor, `window.marked === true`) {
+		v.t.Error("the page was loaded anew")
+	}
+}
+
+// set writes a cookie as a script of the page.
+func (v *liveVisitor) set(cookie string) {
+	v.t.Helper()
+	eval[bool](v.visitor, `(document.cookie = `+quote(cookie)+`, true)`)
+}
+
+const (
+	yes = "cookie_consent=accepted; Path=/"
+	no  = "cookie_consent=refused; Path=/"
+)
+
+// wantLiveTag waits for the deflector on the page, which it has once, and which
+// is the same page still.
+func (v *liveVisitor) wantLiveTag() {
+	v.t.Helper()
+	v.waitFor(`window.KapaSFD`)
+	v.wantSamePage()
+	if n := eval[int](v.visitor, `document.querySelectorAll(`+quote(tagSelector)+`).length`); n != 1 {
+		v.t.Errorf("the page has %d tags", n)
+	}
+}
+
+// wantAsked waits until the edge was asked n times about the page, and sees that
+// it is not asked once more.
+func (v *liveVisitor) wantAsked(n int, step string) {
+	v.t.Helper()
+	v.wantAskedAt(v.uri, n, step)
+}
+
+func (v *liveVisitor) wantAskedAt(uri string, n int, step string) {
+	v.t.Helper()
+	eventually(v.t, fmt.Sprintf("%s: question %d", step, n), func() bool { return v.edge.questions(uri) >= n })
+	time.Sleep(1500 * time.Millisecond) // the watcher itself may wait for a second
+	if got := v.edge.questions(uri); got != n {
+		v.t.Errorf("%s: the edge was asked %d times, want %d", step, got, n)
+	}
+}
+
+// wantIDGone waits until there is no id.
+func (v *liveVisitor) wantIDGone() {
+	v.t.Helper()
+	eventually(v.t, "the id is gone", func() bool { return len(v.cookies(v.edge.caddy, idCookie)) == 0 })
+}
+
+// noCookieStore takes from the pages what not all browsers have.
+func (v *liveVisitor) noCookieStore() {
+	v.t.Helper()
+	send(v.visitor, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+		Source: `Object.defineProperty(window, 'cookieStore', { value: undefined })`,
+	})
+}
+
+// anotherTab opens a tab in the visitor's window, which hides the visitor's.
+func (v *liveVisitor) anotherTab() *liveVisitor {
+	v.t.Helper()
+	ctx, cancel := chromedp.NewContext(v.ctx, chromedp.WithNewWindow(false))
+	v.t.Cleanup(cancel)
+	v.must(chromedp.Do(ctx)) // opens the tab for longer than one action
+	tab := *v
+	tab.visitor = &visitor{t: v.t, ctx: ctx}
+	tab.toFront()
+	return &tab
+}
+
+func (v *liveVisitor) toFront() {
+	v.t.Helper()
+	send(v.visitor, page.BringToFront, cdp.Empty{})
+	v.waitFor(`!document.hidden`)
+}
+
+// everyBrowser runs a test with and without CookieStore.
+func everyBrowser(t *testing.T, name string, test func(t *testing.T, prepare func(*liveVisitor))) {
+	t.Run(name, func(t *testing.T) { test(t, func(*liveVisitor) {}) })
+	t.Run(name+", without CookieStore", func(t *testing.T) { test(t, (*liveVisitor).noCookieStore) })
+}
+
+func TestLiveConsentOnTheForm(t *testing.T) {
+	c := newLiveEdge(t, http.NotFound)
+	const form = "/tickets/new"
+
+	everyBrowser(t, "accepting brings the deflector to the next submit", func(t *testing.T, prepare func(*liveVisitor)) {
+		v := c.visitor(t, form)
+		prepare(v)
+		v.arrive()
+		v.wantNoTag()
+		v.fillIn(longQuestion)
+		v.click(".consent-accept")
+		v.wantLiveTag()
+		v.click(".consent-close")
+		v.screenshot("accepted")
+		id := v.id()
+		if id.HTTPOnly || id.SameSite != network.CookieSameSiteLax || id.Domain != ".acme.localhost" {
+			t.Errorf("the id is %s", asJSON(id))
+		}
+		v.click(sendButton)
+		v.waitFor(visible("#kapa-stand-in-send"))
+		v.wantSamePage()
+		if v.sent("POST") != 0 {
+			t.Error("the form was sent before the visitor said so")
+		}
+		v.wantID(id.Value)
+		v.wantAsked(1, "in the end")
+
+		tag := eval[string](v.visitor, `document.querySelector(`+quote(tagSelector)+`).outerHTML`)
+		v.follow("#kapa-stand-in-send")
+		v.wantSent("/tickets", longQuestion)
+		v.open(v.url)
+		if want := eval[string](v.visitor, `document.querySelector(`+quote(tagSelector)+`).outerHTML`); tag != want {
+			t.Errorf("the watcher put in\n%s\nand the edge\n%s", tag, want)
+		}
+	})
+
+	everyBrowser(t, "refusing brings nothing", func(t *testing.T, prepare func(*liveVisitor)) {
+		v := c.visitor(t, form)
+		prepare(v)
+		v.arrive()
+		v.click(".consent-refuse")
+		v.wantAsked(1, "refused")
+		eval[bool](v.visitor, `['focus', 'pageshow', 'visibilitychange'].every(name => dispatchEvent(new Event(name)))`)
+		v.wantAsked(1, "while nothing changes")
+		v.click(".consent-close")
+		v.wantNoTag()
+		v.wantNoID()
+		v.fillIn(longQuestion)
+		v.follow(sendButton)
+		v.wantSent("/tickets", longQuestion)
+		v.wantAsked(1, "after submit")
+	})
+
+	everyBrowser(t, "other cookies are of no interest", func(t *testing.T, prepare func(*liveVisitor)) {
+		v := c.visitor(t, form)
+		prepare(v)
+		v.arrive()
+		for _, cookie := range []string{"theme=dark", "theme=light", "cookie_consent2=accepted", "my_cookie_consent=accepted", "theme=cookie_consent=accepted", "theme=; Max-Age=0"} {
+			v.set(cookie)
+		}
+		v.wantAsked(0, "other cookies")
+		v.set(yes)
+		v.wantLiveTag()
+		v.wantAsked(1, "the cookie")
+	})
+
+	everyBrowser(t, "withdrawing takes the id away", func(t *testing.T, prepare func(*liveVisitor)) {
+		v := c.visitor(t, form)
+		prepare(v)
+		v.open(c.edge(support, "/"))
+		v.accept()
+		v.arrive()
+		v.wantLiveTag()
+		v.id()
+		v.wantAsked(0, "still granted")
+		v.refuse()
+		v.wantIDGone()
+		v.wantAsked(1, "withdrawn")
+		v.wantSamePage()
+
+		t.Log("the stand-in, which still runs, writes an id with each question")
+		eval[bool](v.visitor, `(() => {
+			window.written = 0;
+			let before = '';
+			setInterval(() => {
+				const now = document.cookie.match(/kapa_web_id=[^;]+/)?.[0] ?? '';
+				if (now && now !== before) written++;
+				before = now;
+			}, 1);
+			return true;
+		})()`)
+		for n := range 2 {
+			v.ask()
+			v.waitFor(fmt.Sprintf(`written > %d`, n))
+			v.wantIDGone()
+			v.wantSamePage()
+		}
+		v.follow("#kapa-stand-in-send")
+		v.wantSent("/tickets", longQuestion)
+		v.wantNoID()
+	})
+
+	t.Run("accepting again after withdrawing", func(t *testing.T) {
+		v := c.visitor(t, form)
+		v.arrive()
+		v.set(yes)
+		v.wantLiveTag()
+		first := v.id().Value
+		v.set(no)
+		v.wantIDGone()
+		v.set(yes)
+		eventually(t, "there is an id", func() bool { return len(v.cookies(c.caddy, idCookie)) == 1 })
+		v.wantLiveTag()
+		v.wantID(v.id().Value)
+		if v.id().Value == first {
+			t.Error("the id that was withdrawn is back")
+		}
+		v.wantAsked(3, "yes, no, yes")
+	})
+
+	t.Run("at most one question a second", func(t *testing.T) {
+		v := c.visitor(t, form)
+		v.arrive()
+		seconds := eval[float64](v.visitor, `(async () => {
+			const began = performance.now();
+			for (let i = 0; i < 200; i++) {
+				await cookieStore.set({ name: 'cookie_consent', value: 'no answer ' + i });
+				await new Promise((done) => setTimeout(done, 10));
+			}
+			return (performance.now() - began) / 1000;
+		})()`)
+		got := c.questions(v.uri)
+		if got < 1 || got > int(seconds)+1 {
+			t.Errorf("%d questions in %.1f seconds of changes", got, seconds)
+		}
+		t.Logf("%d questions in %.1f seconds, in which the cookie changed 200 times", got, seconds)
+		v.set(yes)
+		v.wantLiveTag()
+	})
+
+	t.Run("Sec-GPC", func(t *testing.T) {
+		v := c.visitor(t, form)
+		send(v.visitor, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Sec-GPC": "1"}})
+		v.arrive()
+		if got, want := v.bodyOf(v.url), mustGet(t, sample.origin(support, v.uri)).body; got != want {
+			t.Errorf("the page is not the origin's:\n%s", got)
+		}
+		v.accept()
+		v.wantAsked(0, "under Sec-GPC")
+		v.wantNoTag()
+		v.wantNoID()
+	})
+}
+
+// What a browser does with pages: it shows several, keeps those that were left,
+// and draws ahead those that may come.
+func TestLiveConsentInAPageThatIsNotSeen(t *testing.T) {
+	c := newLiveEdge(t, http.NotFound)
+	const form = "/tickets/new"
+
+	everyBrowser(t, "in the background", func(t *testing.T, prepare func(*liveVisitor)) {
+		first := c.visitor(t, form)
+		prepare(first)
+		first.arrive()
+		second := first.anotherTab()
+		eventually(t, "the first tab is in the background", func() bool { return eval[bool](first.visitor, `document.hidden`) })
+
+		t.Log("accepted in another tab")
+		second.open(c.edge(support, "/"))
+		second.accept()
+		first.wantAsked(0, "in the background")
+		first.wantNoTag()
+		first.toFront()
+		first.wantLiveTag()
+		first.id()
+		first.wantAsked(1, "seen again")
+
+		t.Log("and withdrawn there")
+		second.toFront()
+		eventually(t, "the first tab is in the background", func() bool { return eval[bool](first.visitor, `document.hidden`) })
+		second.refuse()
+		first.wantAsked(1, "in the background again")
+		first.toFront()
+		first.wantIDGone()
+		first.wantAsked(2, "seen once more")
+	})
+
+	everyBrowser(t, "kept as it was left", func(t *testing.T, prepare func(*liveVisitor)) {
+		v := c.visitor(t, form)
+		prepare(v)
+		v.arrive()
+		eval[bool](v.visitor, `(addEventListener('pageshow', (e) => window.restored = e.persisted), true)`)
+		v.follow(`nav a[href="/"]`)
+		v.accept()
+		v.wantAsked(0, "elsewhere")
+		tab := &cachingVisitor{visitor: v.visitor}
+		tab.travel("back", v.url)
+		if !eval[bool](v.visitor, `Boolean(window.restored)`) {
+			missing(t, "browser that restores a page as it was left", browserHelp)
+		}
+		v.wantLiveTag()
+		v.id()
+		v.wantAsked(1, "restored")
+	})
+}
+
+// A page that was fetched ahead may be older than the visitor's answer.
+func TestLiveConsentInAPageThatIsFetchedAhead(t *testing.T) {
+	c := newLiveEdge(t, liveOwnPages)
+	v := c.visitor(t, "/tickets/new")
+	v.open(c.edge(support, "/"))
+	eval[bool](v.visitor, `(() => {
+		const rules = document.createElement('script');
+		rules.type = 'speculationrules';
+		rules.textContent = JSON.stringify({ prefetch: [{ urls: [`+quote(v.uri)+`], eagerness: 'immediate' }] });
+		document.head.append(rules);
+		const link = document.createElement('a');
+		Object.assign(link, { href: `+quote(v.uri)+`, id: 'ahead', textContent: 'to the form' });
+		document.querySelector('main').prepend(link);
+		return true;
+	})()`)
+	v.waitForSpeculation("prefetch")
+	v.accept()
+	v.wantAsked(0, "fetched ahead")
+	v.follow("#ahead")
+	v.mark()
+	if len(slices.DeleteFunc(c.requests(v.uri), edgeRequest.isQuestion)) != 1 {
+		missing(t, "browser that shows what it has fetched ahead", browserHelp)
+	}
+	v.wantLiveTag()
+	v.id()
+	v.wantAsked(1, "shown")
+}
+
+// waitForSpeculation waits until the edge was asked for the page ahead.
+func (v *liveVisitor) waitForSpeculation(how string) {
+	v.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		if slices.ContainsFunc(v.edge.requests(v.uri), func(r edgeRequest) bool {
+			return strings.Contains(r.Request.Headers.Get("Sec-Purpose"), how)
+		}) {
+			return
+		}
+		if time.Now().After(deadline) {
+			missing(v.t, "browser with speculation rules for "+how, browserHelp)
+		}
+	}
+}
+
+// A page that is drawn ahead asks nothing until it is shown. Chromium draws none
+// ahead in a tab that DevTools has hold of: all happens in a tab of its own, and
+// the visitor's is told about it.
+func TestLiveConsentInAPageThatIsDrawnAhead(t *testing.T) {
+	c := newLiveEdge(t, liveOwnPages)
+	for _, accepts := range []bool{true, false} {
+		t.Run(fmt.Sprintf("accepted meanwhile: %t", accepts), func(t *testing.T) {
+			v := c.visitor(t, "/own/page/drawn")
+			v.open(c.edge(support, strings.Replace(v.uri, "page/drawn", "teller", 1)))
+			v.click("#start")
+			v.waitForSpeculation("prerender")
+			eventually(t, "the page's scripts run", func() bool { return len(c.requests(strings.Replace(v.uri, "drawn", "drawing", 1))) > 0 })
+			want := 0
+			if accepts {
+				v.set(yes)
+				want = 1
+			}
+			v.wantAsked(0, "drawn ahead")
+			eval[bool](v.visitor, `(channel.postMessage('go'), true)`)
+			v.waitFor(`told.shown`)
+			if !eval[bool](v.visitor, `told.drawnAhead`) {
+				missing(t, "browser that draws pages ahead", browserHelp)
+			}
+			v.wantAsked(want, "shown")
+			if accepts {
+				v.waitFor(`told.deflector`)
+				v.id()
+			}
+			if pages := slices.DeleteFunc(c.requests(v.uri), edgeRequest.isQuestion); len(pages) != 1 {
+				t.Errorf("the page was loaded %d times", len(pages))
+			}
+		})
+	}
+}
+
+// livePage is a page with the form of the sample, and what a scenario needs.
+func livePage(w io.Writer, head, body string) {
+	_, _ = io.WriteString(w, `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>t</title><link rel="icon" href="data:,">`+head+`</head><body>
+<main><form id="support-form" action="/tickets" method="post">
+<input id="email" name="email"><input id="subject" name="subject"><textarea id="description" name="description"></textarea>
+<button type="submit">Send</button></form></main>`+body+`</body></html>`)
+}
+
+const scriptNonce = "c2FtcGxl"
+
+// liveOwnPages are the pages of the scenarios below, by what they are about.
+func liveOwnPages(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	head, body := "", ""
+	name := strings.TrimPrefix(r.URL.Path, "/own/page/")
+	if policy, ok := livePolicies[name]; ok {
+		h.Set("Content-Security-Policy", policy.header)
+	}
+	switch name {
+	case "reload", "reload-later":
+		later := map[string]string{"reload": "location.reload()", "reload-later": "setTimeout(() => location.reload(), 1500)"}[name]
+		body = `<button id="yes" onclick="document.cookie = '` + yes + `'; ` + later + `">Yes</button>`
+	case "/own/teller":
+		body = `<a id="start" target="_blank" rel="noopener" href="starter?` + r.URL.RawQuery + `">Start</a><script>
+const channel = new BroadcastChannel('drawn'), told = {};
+channel.onmessage = (e) => Object.assign(told, e.data);
+</script>`
+	case "/own/starter":
+		body = `<script type="speculationrules">{"prerender": [{"urls": ["page/drawn?` + r.URL.RawQuery + `"], "eagerness": "immediate"}]}</script><script>
+new BroadcastChannel('drawn').onmessage = () => { location.href = 'page/drawn' + location.search };
+</script>`
+	case "drawn":
+		// no event but that the page is shown
+		head = `<script>Object.defineProperty(window, 'cookieStore', { value: new EventTarget() })</script>`
+		body = `<script>
+const channel = new BroadcastChannel('drawn');
+const shown = () => channel.postMessage({ shown: true, drawnAhead: performance.getEntriesByType('navigation')[0].activationStart > 0 });
+if (document.prerendering) document.addEventListener('prerenderingchange', shown);
+else shown();
+fetch('drawing' + location.search);
+setInterval(() => window.KapaSFD && channel.postMessage({ deflector: true }), 50);
+</script>`
+	case "agree":
+		h.Set("Set-Cookie", yes+"; HttpOnly")
+	case "frame":
+		body = `<script>addEventListener('message', (e) => { window.framed = e.data })</script>
+<iframe sandbox="allow-scripts" referrerpolicy="no-referrer" src="framed` + `?` + r.URL.RawQuery + `"></iframe>`
+	case "framed":
+		body = `<script>
+addEventListener('error', (e) => parent.postMessage('error: ' + e.message, '*'));
+addEventListener('load', () => parent.postMessage(document.documentElement.outerHTML, '*'));
+</script>`
+	case "worker", "keeping-worker":
+		body = `<script>navigator.serviceWorker.register('` + name + `.js')</script>`
+	case "worker.js", "keeping-worker.js":
+		h.Set("Content-Type", "text/javascript")
+		_, _ = io.WriteString(w, liveWorkers[name])
+		return
+	case "cors":
+		h.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+		h.Set("Access-Control-Allow-Credentials", "true")
+		h.Set("Access-Control-Allow-Headers", "Kapa-Deflector")
+	}
+	livePage(w, head, body)
+}
+
+// liveWorkers are service workers. Each says how many questions it has seen.
+var liveWorkers = map[string]string{
+	"worker.js": liveWorkerStart + `
+addEventListener('fetch', (e) => {
+	if (e.request.headers.has('Kapa-Deflector')) asked++;
+	e.respondWith(new Response('<!doctype html><title>from the worker</title>', { headers: { 'Content-Type': 'text/html' } }));
+});`,
+	// what many do, so that there is a page without a network
+	"keeping-worker.js": liveWorkerStart + `
+addEventListener('fetch', (e) => {
+	if (e.request.method !== 'GET') return;
+	if (e.request.headers.has('Kapa-Deflector')) asked++;
+	e.respondWith((async () => {
+		const answer = await fetch(e.request);
+		const copy = answer.clone();
+		e.waitUntil(caches.open('pages').then((cache) => cache.put(e.request, copy)).catch(() => {}));
+		return answer;
+	})());
+});`,
+}
+
+const liveWorkerStart = `
+let asked = 0;
+addEventListener('install', () => skipWaiting());
+addEventListener('activate', (e) => e.waitUntil(clients.claim()));
+addEventListener('message', (e) => e.ports[0].postMessage(asked));`
+
+// livePolicies are the policies of pages.
+var livePolicies = map[string]struct {
+	header  string
+	watcher bool
+}{
+	"csp-nonce":          {"script-src 'nonce-" + scriptNonce + "'; connect-src 'self'", true},
+	"csp-strict-dynamic": {"script-src 'nonce-" + scriptNonce + "' 'strict-dynamic'; object-src 'none'; base-uri 'none'", true},
+	"csp-no-connect":     {"connect-src 'none'", false},
+	"csp-connects-away":  {"connect-src https://api.example", false},
+	"csp-no-inline":      {"script-src 'self'", false},
+	"csp-trusted-types":  {"require-trusted-types-for 'script'", false},
+}
+
+func TestLiveConsentUnderAPolicy(t *testing.T) {
+	c := newLiveEdge(t, liveOwnPages)
+	for name, policy := range livePolicies {
+		t.Run(name, func(t *testing.T) {
+			v := c.visitor(t, "/own/page/"+name)
+			v.arrive()
+			if got := strings.Contains(v.bodyOf(v.url), "Kapa-Deflector"); got != policy.watcher {
+				t.Fatalf("watcher: %t, want %t", got, policy.watcher)
+			}
+			v.set(yes)
+			if !policy.watcher {
+				v.wantAsked(0, "no watcher")
+				v.wantNoTag()
+				return
+			}
+			v.wantLiveTag()
+			if got := eval[string](v.visitor, `document.querySelector(`+quote(tagSelector)+`).nonce`); got != scriptNonce {
+				t.Errorf("the tag's nonce is %q", got)
+			}
+			v.wantAsked(1, "accepted")
+			v.set(no)
+			v.wantIDGone()
+		})
+	}
+}
+
+func TestLiveConsentOnOtherPages(t *testing.T) {
+	c := newLiveEdge(t, liveOwnPages)
+
+	for _, name := range []string{"reload", "reload-later"} {
+		t.Run("a banner that reloads the page: "+name, func(t *testing.T) {
+			v := c.visitor(t, "/own/page/"+name)
+			v.arrive()
+			v.click("#yes")
+			eventually(t, "the page is reloaded", func() bool {
+				pages := slices.DeleteFunc(c.requests(v.uri), edgeRequest.isQuestion)
+				return len(pages) == 2
+			})
+			v.waitFor(`!window.marked && document.readyState === 'complete'`)
+			v.mark()
+			v.wantLiveTag()
+			v.id()
+			before := c.questions(v.uri)
+			if before > 1 {
+				t.Errorf("%d questions", before)
+			}
+			v.wantAsked(before, "after the reload")
+		})
+	}
+
+	t.Run("from another site, where consent is SameSite=Strict", func(t *testing.T) {
+		v := c.visitor(t, "/own/page/strict")
+		v.open(c.edge(support, "/"))
+		v.set(yes + "; SameSite=Strict")
+		v.open(otherSite(t, v.url))
+		v.follow("a")
+		v.mark()
+		v.wantLiveTag()
+		v.id()
+		v.wantAsked(1, "from another site")
+		if page := c.requests(v.uri)[0]; page.isQuestion() || page.Outcome != "no_consent" {
+			t.Errorf("the edge was shown the cookie at once: %+v", page)
+		}
+	})
+
+	t.Run("from another site, without consent", func(t *testing.T) {
+		v := c.visitor(t, "/own/page/stranger")
+		v.open(otherSite(t, v.url))
+		v.follow("a")
+		v.mark()
+		v.wantAsked(0, "from another site")
+		v.set(yes)
+		v.wantLiveTag()
+	})
+
+	t.Run("from another site, after refusal", func(t *testing.T) {
+		v := c.visitor(t, "/own/page/refused")
+		v.open(c.edge(support, "/"))
+		v.set(no)
+		v.open(otherSite(t, v.url))
+		v.follow("a")
+		v.wantAsked(1, "from another site")
+		v.wantNoTag()
+	})
+
+	t.Run("consent that scripts cannot see", func(t *testing.T) {
+		v := c.visitor(t, "/own/page/http-only")
+		v.arrive()
+		eval[bool](v.visitor, `fetch('agree').then(() => true)`)
+		v.wantAsked(0, "HttpOnly")
+		v.wantNoTag()
+		v.reload()
+		v.wantTag()
+	})
+
+	t.Run("a sandboxed frame", func(t *testing.T) {
+		v := c.visitor(t, "/own/page/frame")
+		framed := strings.Replace(v.uri, "frame", "framed", 1)
+		v.arrive()
+		v.waitFor(`window.framed`)
+		if html := eval[string](v.visitor, `window.framed`); !strings.Contains(html, "Kapa-Deflector") {
+			t.Fatalf("no watcher in the frame: %s", html)
+		}
+		v.set(yes)
+		v.wantLiveTag()
+		v.wantAsked(1, "the page itself")
+		v.wantAskedAt(framed, 0, "its frame")
+	})
+}
+
+// A service worker may answer the question, or keep its answer.
+func TestLiveConsentAndServiceWorkers(t *testing.T) {
+	c := newLiveEdge(t, liveOwnPages)
+	const asked = `new Promise((done) => {
+		const { port1, port2 } = new MessageChannel();
+		port1.onmessage = (e) => done(e.data);
+		navigator.serviceWorker.controller.postMessage(null, [port2]);
+	})`
+
+	everyBrowser(t, "one that has a page for everything", func(t *testing.T, prepare func(*liveVisitor)) {
+		v := c.visitor(t, "/own/page/worker")
+		prepare(v)
+		v.arrive()
+		v.waitFor(`navigator.serviceWorker.controller`)
+		v.set(yes)
+		eventually(t, "the worker is asked", func() bool { return eval[int](v.visitor, asked) > 0 })
+		v.wantAsked(0, "behind the worker")
+		if n := eval[int](v.visitor, asked); n != 1 {
+			t.Errorf("the worker was asked %d times", n)
+		}
+		v.wantNoTag()
+		v.wantSamePage()
+		v.set(no)
+		eventually(t, "the worker is asked again", func() bool { return eval[int](v.visitor, asked) > 1 })
+		v.wantNoTag()
+	})
+
+	t.Run("one that keeps what it gets", func(t *testing.T) {
+		v := c.visitor(t, "/own/page/keeping-worker")
+		v.arrive()
+		v.waitFor(`navigator.serviceWorker.controller`)
+		eval[bool](v.visitor, `caches.open('pages').then((cache) => cache.add(location.href)).then(() => true)`)
+		v.set(yes)
+		v.wantLiveTag()
+		v.wantAsked(1, "through the worker")
+		kept := eval[string](v.visitor, `caches.match(location.href, { ignoreVary: true }).then((page) => page.text())`)
+		if !strings.HasPrefix(kept, "<!doctype html>") {
+			t.Errorf("in place of the page the worker keeps %s", kept)
+		}
+	})
+}
+
+// Only pages of the same origin get an answer.
+func TestLiveConsentAnswersNoOtherOrigin(t *testing.T) {
+	c := newLiveEdge(t, liveOwnPages)
+	ask := func(v *liveVisitor) string {
+		return eval[string](v.visitor, `fetch(`+quote(v.url)+`, { headers: { 'Kapa-Deflector': 'consent' }, credentials: 'include' })
+			.then((answer) => 'got ' + answer.status, () => 'got nothing')`)
+	}
+	for _, tc := range []struct {
+		name, path string
+		problems   []string
+		asked      int // by more than a preflight
+		status     int
+	}{
+		{"a site that says nothing of others", "/tickets/new", []string{"blocked by CORS policy", "net::ERR_FAILED", "status 405"}, 0, 0},
+		{"a site that allows the field", "/own/page/cors", []string{"blocked by CORS policy", "net::ERR_FAILED"}, 1, 403},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			v := c.visitor(t, tc.path)
+			v.open(c.edge(docs, "/"))
+			v.accept()
+			if got := ask(v); got != "got nothing" {
+				t.Error(got)
+			}
+			questions := 0
+			for _, r := range c.requests(v.uri) {
+				if r.Request.Method == http.MethodGet {
+					questions++
+					if r.Status != tc.status {
+						t.Errorf("status %d, want %d", r.Status, tc.status)
+					}
+				}
+			}
+			if questions != tc.asked {
+				t.Errorf("%d questions, want %d", questions, tc.asked)
+			}
+			v.wantNoID()
+			v.mu.Lock()
+			defer v.mu.Unlock()
+			v.expected = tc.problems
+		})
+	}
+}
+
+// With the platforms' own code: whoever accepts has the deflector at once, and
+// whoever withdraws loses the id.
+func TestLiveConsentWithConsentLibraries(t *testing.T) {
+	var sites strings.Builder
+	for _, l := range consentLibraries {
+		sites.WriteString(consentSite(l.host, l.page, "consent "+l.line+"\n\t\t\tlive_consent"))
+	}
+	c := &liveEdge{caddy: ownCaddy(t, sites.String())}
+	for _, l := range consentLibraries {
+		t.Run(l.host, func(t *testing.T) {
+			needModule(t, l.module)
+			v := c.visitor(t, "/")
+			v.url = c.edge(l.host+".localhost", v.uri)
+			v.arrive()
+			page := &consentVisitor{visitor: v.visitor, host: l.host}
+			if held := page.held(); held != "unknown" {
+				t.Fatalf("the library holds %s", held)
+			}
+			v.wantNoTag()
+			page.clickAll(l.accept...)
+			v.wantLiveTag()
+			ids := func() int {
+				return eval[int](v.visitor, `document.cookie.split('; ').filter((c) => c.startsWith('kapa_web_id=')).length`)
+			}
+			if n := ids(); n != 1 {
+				t.Errorf("%d ids", n)
+			}
+			page.clickAll(l.toRefuse...)
+			v.waitFor(`held() === 'denied'`)
+			eventually(t, "the id is gone", func() bool { return ids() == 0 })
+			v.wantSamePage()
+		})
+	}
+}
