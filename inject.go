@@ -319,6 +319,9 @@ func (rw *responseWriter) refusal() outcome {
 
 // pass ends the search without an insertion.
 func (rw *responseWriter) pass(o outcome, p []byte) error {
+	if o > outcomeDenied && rw.visit.isUntagged() { // which is decided before
+		o = rw.visit.outcome
+	}
 	rw.outcome = o
 	if rw.stage == holding {
 		rw.sendHeader(false, true)

@@ -100,6 +100,7 @@ func (v *visit) answerLive(w http.ResponseWriter) error {
 	defer v.end(outcomeAnswered)
 	h := w.Header()
 	h["Cache-Control"] = []string{"no-store"}
+	makePrivate(h) // what was set early for CDNs outranks it
 	// Service workers that keep whatever they get must not keep this in place of
 	// the page: https://www.w3.org/TR/service-workers/#cache-put
 	h["Vary"] = []string{"*"}
@@ -110,7 +111,9 @@ func (v *visit) answerLive(w http.ResponseWriter) error {
 	}
 	h[liveField] = []string{liveAnswer}
 	body, cookies := v.liveTag(h)
-	h["Set-Cookie"] = append(h["Set-Cookie"], cookies...)
+	if cookies != nil {
+		h["Set-Cookie"] = append(h["Set-Cookie"], cookies...)
+	}
 	v.forgetID(h)
 	if body == "" {
 		w.WriteHeader(http.StatusNoContent)

@@ -50,6 +50,7 @@
 			if (seen()) {
 				asked = Date.now();
 				known = read(names);
+				knownID = read(id); // lest a question without an answer is asked for ever
 				const answer = await fetch(page, {
 					headers: { "Kapa-Deflector": "consent" },
 					cache: "no-store",

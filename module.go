@@ -26,7 +26,8 @@ func init() {
 // head of HTML pages on their way to visitors who have consented, and sets the
 // `kapa_web_id` cookie, by which Kapa recognises a visitor, for all subdomains.
 //
-// Visitors who have not consented get the origin's bytes. Compressed pages are
+// Visitors who have not consented get the origin's bytes, unless
+// `without_consent` or `live_consent` says otherwise. Compressed pages are
 // asked for uncompressed where they may be changed; put `encode` in front. A page
 // whose Content-Security-Policy blocks the script is left as it is, unless `csp`
 // says that the policy may be extended.
@@ -278,6 +279,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return next.ServeHTTP(w, r)
 	}
 	if r.Method == http.MethodConnect { // a tunnel; other upgrades show by their 101
+		claim(r)
 		h.record(r, outcomeUpgrade, consent.NoReason)
 		return next.ServeHTTP(w, r)
 	}

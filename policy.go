@@ -228,7 +228,7 @@ func policiesIn(h http.Header) sentPolicies {
 func (rw *responseWriter) checkPolicies() {
 	h, v := rw.Header(), &rw.visit
 	now := policiesIn(h)
-	if rw.permit.html == nil || rw.outcome != v.outcome || v.handler.policy.off ||
+	if rw.permit.html == nil || rw.outcome != v.outcome || v.isUntagged() || v.handler.policy.off ||
 		slices.Equal(now[0], rw.policies[0]) && slices.Equal(now[1], rw.policies[1]) {
 		return
 	}

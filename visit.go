@@ -122,6 +122,12 @@ func (v *visit) gate() string {
 	return ""
 }
 
+// isUntagged reports whether a document of this visit gets no tag for want of
+// consent, whatever else there is about it.
+func (v *visit) isUntagged() bool {
+	return v.outcome == outcomeNoConsent || v.outcome == outcomeDenied
+}
+
 // changesDocuments reports whether a document that the visitor opens is changed,
 // or takes an id away.
 func (v *visit) changesDocuments() bool {
@@ -176,27 +182,31 @@ func (v *visit) forgetID(h http.Header) bool {
 		!v.onPage && isClaimed(v.request) || !v.hasID() {
 		return false
 	}
+	said := true // by another block, or before a flush
 	for _, line := range v.handler.cookie.idDeletion(v.request) {
-		if !slices.Contains(h["Set-Cookie"], line) { // another block may have said it
+		if !slices.Contains(h["Set-Cookie"], line) {
 			h["Set-Cookie"] = append(h["Set-Cookie"], line)
+			said = false
 		}
 	}
 	makePrivate(h)
-	v.handler.metrics.idCookies[idDeleted].Inc()
+	if !said {
+		v.handler.metrics.idCookies[idDeleted].Inc()
+	}
 	return true
 }
 
 // end makes the outcome known.
 func (v *visit) end(o outcome) {
+	ctx := v.request.Context()
+	if !v.onPage && (isClaimed(v.request) || caddyhttp.GetVar(ctx, passedVar) != nil) {
+		return // another block says what became of it
+	}
+	if !v.onPage || o == outcomeError {
+		caddyhttp.SetVar(ctx, passedVar, true)
+	}
 	if o == outcomeError {
 		unclaim(v.request) // for a block in an error route
-	}
-	if !v.onPage {
-		ctx := v.request.Context()
-		if isClaimed(v.request) || caddyhttp.GetVar(ctx, passedVar) != nil {
-			return // another block says what became of it
-		}
-		caddyhttp.SetVar(ctx, passedVar, true)
 	}
 	v.handler.record(v.request, o, v.finding.Reason)
 }
