@@ -296,7 +296,7 @@ func (rw *responseWriter) mayInsert() bool {
 
 // blocked is the outcome of a page whose policies let nothing in.
 func (rw *responseWriter) blocked() outcome {
-	if rw.visit.isTagged() {
+	if rw.visit.isTagged() || rw.visit.behind != nil {
 		return outcomeCSPBlocked
 	}
 	return rw.visit.outcome // it would have got no tag anyway

@@ -224,6 +224,10 @@ func TestTurboVisits(t *testing.T) {
 			if o, _ := outcomeOf(r); o != tc.o {
 				t.Errorf("outcome %s, want %s", o, tc.o)
 			}
+			blocked := serve(t, newHandler(t, consentLine+tc.lines), r, withPolicy(tc.next, "default-src 'self'"))
+			if got := bodyOf(t, blocked); got != tc.next {
+				t.Errorf("the policy would block what the reload is for: %s", got)
+			}
 			if tc.o == outcomeAnswered && !strings.Contains(resp.Header.Get("Vary"), "X-Turbo-Request-Id") {
 				t.Errorf("Vary: %s", resp.Header.Get("Vary"))
 			}

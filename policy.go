@@ -37,7 +37,10 @@ type permit struct {
 func (v *visit) permit(h http.Header, metas []string, complete, edit bool, mint func() string) permit {
 	rules, in := &v.handler.policy, v.insertion
 	p := permit{html: in.html, suffix: in.suffix}
-	if rules.off || in.inert || h[cspField] == nil && h[cspReportField] == nil && metas == nil && complete {
+	if v.behind != nil {
+		in = *v.behind // a reload for nothing is none
+	}
+	if rules.off || h[cspField] == nil && h[cspReportField] == nil && metas == nil && complete {
 		return p
 	}
 	policies := csp.Read(pageURL(v.request), h[cspField], h[cspReportField])
@@ -75,8 +78,11 @@ func (v *visit) permit(h http.Header, metas []string, complete, edit bool, mint 
 		p.html, p.suffix = in.with(verdict.Nonce, inline, live), ""
 		p.nonce, p.secret = verdict.Nonce, verdict.Nonce != "" || inline.Nonce != "" || live.Nonce != ""
 	}
-	if len(p.html) == 0 {
+	switch {
+	case len(p.html) == 0:
 		return permit{}
+	case v.behind != nil: // no script itself
+		return permit{html: v.insertion.html, suffix: v.insertion.suffix}
 	}
 	v.warnOfPolicies(policies, inline)
 	return p

@@ -138,8 +138,6 @@ type insertion struct {
 	// The lengths of the inline script's element, with which html begins, and of
 	// the watcher's, with which it ends; the deflector's is in between.
 	inline, live int
-	// Whether nothing in it is a script, so that no policy is about it.
-	inert bool
 	// Whether an attribute's value voids the nonce of the script's element.
 	unnonceable bool
 }

@@ -21,8 +21,9 @@ type visit struct {
 	gateField string // the field that speaks against a document, if one does
 	finding   consent.Finding
 
-	insertion insertion // what a document gets; html is nil for nothing
-	outcome   outcome   // what a document of this visit comes to
+	insertion insertion  // what a document gets; html is nil for nothing
+	behind    *insertion // what it gets once Turbo has loaded it in full
+	outcome   outcome    // what a document of this visit comes to
 }
 
 // visit reads r.
@@ -52,7 +53,8 @@ func (h *Handler) visit(r *http.Request) (visit, error) {
 		v.insertion = h.waiting
 	}
 	if v.insertion.html != nil && v.asked == askedTurbo {
-		v.insertion, v.outcome = turboReload, outcomeAnswered
+		behind := v.insertion
+		v.insertion, v.behind, v.outcome = turboReload, &behind, outcomeAnswered
 	}
 	return v, nil
 }
@@ -61,7 +63,7 @@ func (h *Handler) visit(r *http.Request) (visit, error) {
 // https://turbo.hotwired.dev/reference/attributes#meta-tags
 var turboReload = func() insertion {
 	html := []byte(`<meta name="turbo-visit-control" content="reload">`)
-	return insertion{html: html, inert: true, suffix: variantSuffix(html)}
+	return insertion{html: html, suffix: variantSuffix(html)}
 }()
 
 // isPage reports whether r asked for one of the configured pages, going by the
