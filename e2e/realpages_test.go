@@ -30,7 +30,7 @@ func realPages(t *testing.T) string {
 
 // A browser makes of each page with the tag what it makes of the page without
 // it, and the tag. Nothing on the pages may run or load, lest they change
-// themselves; the policy for that is set where the plugin does not see it.
+// themselves; the plugin is told to leave the policy for that out of account.
 // Scripting itself stays on, for it decides how <noscript> is parsed.
 func TestRealPagesInTheBrowser(t *testing.T) {
 	if browser == nil {
@@ -49,6 +49,7 @@ http://localhost:{$EDGE_PORT} {
 	kapa_deflector {
 		consent not_required
 		cookie off
+		csp off
 		data-integration-id abc
 		data-main-input-query-selector "#description"
 		data-submit-element-query-selector "#form"
