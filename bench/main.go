@@ -23,7 +23,7 @@
 //
 //	contender           what it is
 //	Caddy               without the directive
-//	Caddy, once more    another process of the same: how far from 1 a ratio of nothing comes out
+//	Caddy, once more    another site of the same: how far from 1 a ratio of nothing comes out
 //	no consent          with the directive; the consent cookie is absent
 //	not HTML            the same bytes under another media type; the visitor has consented
 //	tag                 a page with the tag, for a visitor who has an id
@@ -35,14 +35,16 @@
 //
 //	CPU us         user and system time of the server's process for a request, under load
 //	req/s          of a server that has half of the machine's cores; client and origin have the others
-//	peak MB        VmHWM at the end
+//	peak MB        VmHWM under load, in a process of its own
 //	first byte us  median, over one connection while nothing else is asked
 //
-// In a round, servers are started anew, and take turns of some 20 ms in another
-// order each time; the round's figure is the median of its turns. A ratio is the
-// median of the rounds' ratios, with the interval in which it lies in 95 of 100
-// cases. CPU time is what targets are set for: it depends least on what else the
-// machine does. On a busy machine the intervals are wider than any target.
+// In a round, servers are started anew: one Caddy and one nginx, whose sites are
+// the contenders. They take turns of some 20 ms, in another order each time. A
+// round's figure is the median of its turns, and its ratio the median of the
+// ratios of turns that lie next to each other. A ratio in the table is the median
+// of the rounds', with the interval in which it lies in 95 of 100 cases. CPU time
+// is what targets are set for: it depends least on what else the machine does.
+// On a busy machine the intervals are wider than any target.
 package main
 
 import (
@@ -87,7 +89,7 @@ func (o options) plan() plan {
 	if o.short {
 		return plan{sizes: []int{8 << 10, 64 << 10}, rounds: 1, turns: 1, turn: 20 * time.Millisecond, connections: 4}
 	}
-	return plan{sizes: []int{8 << 10, 64 << 10, 512 << 10, 8 << 20}, rounds: o.rounds, turns: 12, turn: 20 * time.Millisecond, connections: 4}
+	return plan{sizes: []int{8 << 10, 64 << 10, 512 << 10, 8 << 20}, rounds: o.rounds, turns: 24, turn: 20 * time.Millisecond, connections: 4}
 }
 
 func run(out io.Writer, opts options) error {
@@ -142,6 +144,11 @@ func run(out io.Writer, opts options) error {
 			}
 		}
 		fmt.Fprintf(os.Stderr, "round %d of %d, %.0f s\n", round+1, p.rounds, time.Since(begin).Seconds())
+	}
+	for _, h := range heats {
+		if err := h.memory(o, dir, p); err != nil {
+			return err
+		}
 	}
 	note := machine(p, begin)
 	fmt.Fprintln(out, note)

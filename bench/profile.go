@@ -19,19 +19,16 @@ func (h *heat) profile(o *origin, dir, into string, p plan) (files []string, err
 		}
 		name := strings.ReplaceAll(fmt.Sprintf("%s-%s-%s.pprof", h.field.name, sizeName(h.size), c.name), " ", "_")
 		name = filepath.Join(into, name)
-		if err := profileOne(&entrant{contender: c}, h.size, o, dir, name, p); err != nil {
-			return files, h.wrap(c, err)
+		err := h.alone(c, o, dir, p, func(e *entrant) error { return e.profile(name, p) })
+		if err != nil {
+			return files, err
 		}
 		files = append(files, name)
 	}
 	return files, nil
 }
 
-func profileOne(e *entrant, size int, o *origin, dir, name string, p plan) error {
-	defer e.leave()
-	if err := e.enter(o, size, dir, p.connections); err != nil {
-		return err
-	}
+func (e *entrant) profile(name string, p plan) error {
 	if _, err := e.visitor.load(100 * p.connections); err != nil {
 		return err
 	}
