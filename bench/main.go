@@ -4,7 +4,7 @@
 //	go -C bench run .                    a few minutes
 //	go -C bench run . -svg chart.svg     with a chart of the ratios
 //	go -C bench run . -short             seconds: whether it still works
-//	go -C bench run . -profile /tmp      CPU profiles of each Caddy instead
+//	go -C bench run . -profile /tmp      the directive's share in CPU profiles instead
 //
 // It builds this repository's Caddy, and needs nothing else; nginx is measured
 // beside it where it is installed. Everything listens on loopback. Linux only.
@@ -57,6 +57,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"text/tabwriter"
 	"time"
 )
 
@@ -69,7 +70,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 7, "how often all of it is measured, each time by servers that are started anew")
 	flag.StringVar(&o.field, "field", "", "only this field")
 	flag.StringVar(&o.svg, "svg", "", "write a chart to this file")
-	flag.StringVar(&o.profiles, "profile", "", "measure nothing, and write CPU profiles of each Caddy into this directory")
+	flag.StringVar(&o.profiles, "profile", "", "write CPU profiles of each Caddy with the directive into this directory, and print the directive's share")
 	flag.Parse()
 	if err := run(os.Stdout, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -87,9 +88,9 @@ type options struct {
 
 func (o options) plan() plan {
 	if o.short {
-		return plan{sizes: []int{8 << 10, 64 << 10}, rounds: 1, turns: 1, turn: 20 * time.Millisecond, connections: 4}
+		return plan{sizes: []int{8 << 10, 64 << 10}, rounds: 1, turns: 1, turn: 20 * time.Millisecond, connections: 4, profile: time.Second}
 	}
-	return plan{sizes: []int{8 << 10, 64 << 10, 512 << 10, 8 << 20}, rounds: o.rounds, turns: 24, turn: 20 * time.Millisecond, connections: 4}
+	return plan{sizes: []int{8 << 10, 64 << 10, 512 << 10, 8 << 20}, rounds: o.rounds, turns: 24, turn: 20 * time.Millisecond, connections: 4, profile: 30 * time.Second}
 }
 
 func run(out io.Writer, opts options) error {
@@ -127,14 +128,14 @@ func run(out io.Writer, opts options) error {
 	defer o.close()
 
 	if opts.profiles != "" {
+		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprint(t, "CPU time by profile\tsamples of the directive\tratio\tspread\tat most\t\n")
 		for _, h := range heats {
-			files, err := h.profile(o, dir, opts.profiles, p)
-			fmt.Fprintln(out, strings.Join(files, "\n"))
-			if err != nil {
+			if err := h.profile(t, o, dir, opts.profiles, p); err != nil {
 				return err
 			}
 		}
-		return nil
+		return t.Flush()
 	}
 	begin := time.Now()
 	for round := range p.rounds {

@@ -13,6 +13,7 @@ type plan struct {
 	turns       int           // of each contender in a round
 	turn        time.Duration // about how long one takes
 	connections int
+	profile     time.Duration // that a CPU profile takes
 }
 
 // heat is a field measured with pages of one size.
