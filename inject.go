@@ -137,7 +137,7 @@ func (rw *responseWriter) judge(contentType string) outcome {
 		rw.gzip = true
 		return undecided
 	default: // a coding counts where it alone is in the way
-		return o
+		return v.decided(o)
 	}
 }
 
@@ -324,10 +324,7 @@ func (rw *responseWriter) refusal() outcome {
 
 // pass ends the search without an insertion.
 func (rw *responseWriter) pass(o outcome, p []byte) error {
-	if o > outcomeDenied && rw.visit.isUntagged() { // which is decided before
-		o = rw.visit.outcome
-	}
-	rw.outcome = o
+	rw.outcome = rw.visit.decided(o)
 	if rw.stage == holding {
 		rw.sendHeader(false, true)
 	}

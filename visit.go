@@ -130,6 +130,15 @@ func (v *visit) isUntagged() bool {
 	return v.outcome == outcomeNoConsent || v.outcome == outcomeDenied
 }
 
+// decided is o, what is in the way of an insertion, or the want of consent where
+// that is decided before: it was for the watcher then.
+func (v *visit) decided(o outcome) outcome {
+	if o > outcomeDenied && v.isUntagged() {
+		return v.outcome
+	}
+	return o
+}
+
 // changesDocuments reports whether a document that the visitor opens is changed,
 // or takes an id away.
 func (v *visit) changesDocuments() bool {
