@@ -514,6 +514,14 @@ var scenarios = []scenario{
 			plain.header.Add("Vary", "Sec-Fetch-Dest")
 			untouched(x, plain, got)
 		}},
+	{name: "a page that a service worker fetches for a navigation", origin: document(longPage),
+		fields: []string{"Sec-Fetch-Dest: empty", "Sec-Fetch-Mode: navigate"}},
+	{name: "a page that a script fetches, as browsers say it", origin: document(page),
+		fields: []string{"Sec-Fetch-Dest: empty", "Sec-Fetch-Mode: cors"}, outcome: "not_document",
+		want: func(x *trial, plain, got result) { // the service worker's is of the same destination
+			plain.header.Add("Vary", "Sec-Fetch-Mode")
+			untouched(x, plain, got)
+		}},
 	{name: "a page that a script fetches from an origin that compresses",
 		origin: encoded("gzip", zipped(longPage)), fields: []string{"Sec-Fetch-Dest: empty"}, outcome: "not_document",
 		want: func(x *trial, plain, got result) { // lest the browser shows that copy where the document belongs

@@ -49,7 +49,11 @@ func diffAsked(method string, h http.Header) (asked int, field string) {
 			return diffSurely, ""
 		}
 	}
-	for _, field := range []string{"Sec-Fetch-Dest", "Sec-Fetch-Mode"} {
+	fields := []string{"Sec-Fetch-Dest", "Sec-Fetch-Mode"}
+	if h.Get("Sec-Fetch-Dest") == "empty" { // so has a navigation that came by a service worker
+		slices.Reverse(fields)
+	}
+	for _, field := range fields {
 		if h.Get(field) != "" {
 			return diffNever, field
 		}

@@ -442,6 +442,7 @@ var diffContexts = []string{ // what is asked for
 	"Sec-Fetch-Dest: document|Sec-Fetch-Mode: navigate|Sec-Fetch-Site: cross-site|Accept: text/html,*/*;q=0.8",
 	"Sec-Fetch-Dest: iframe|Sec-Fetch-Mode: navigate|Sec-Fetch-Site: same-site",
 	"Sec-Fetch-Mode: navigate",
+	"Sec-Fetch-Dest: empty|Sec-Fetch-Mode: navigate|Sec-Fetch-Site: same-origin|Accept: text/html,*/*;q=0.8",
 	"Sec-Fetch-Dest: document|Sec-Purpose: prefetch;prerender",
 	"Accept: text/html,application/xhtml+xml",
 	"Accept: */*",

@@ -53,19 +53,19 @@ func askedFor(r *http.Request) (a asked, field string) {
 		return askedOther, turboField // what a form was answered with stays on the page
 	}
 	// https://www.w3.org/TR/fetch-metadata/#sec-fetch-dest-header
-	switch first(r.Header["Sec-Fetch-Dest"]) {
-	case "document", "iframe", "frame":
+	dest, mode := first(r.Header["Sec-Fetch-Dest"]), first(r.Header["Sec-Fetch-Mode"])
+	fetched := dest == "" || dest == "empty"
+	switch {
+	case dest == "document", dest == "iframe", dest == "frame":
 		return askedDocument, ""
-	case "":
-	default:
+	case fetched && mode == "navigate":
+		// from a service worker that passes a navigation on: no script can make
+		// a request of this mode (https://fetch.spec.whatwg.org/#dom-request)
+		return askedDocument, ""
+	case fetched && mode != "":
+		return askedOther, "Sec-Fetch-Mode" // in which the service worker's differs too
+	case dest != "":
 		return askedOther, "Sec-Fetch-Dest"
-	}
-	switch first(r.Header["Sec-Fetch-Mode"]) {
-	case "navigate":
-		return askedDocument, ""
-	case "":
-	default:
-		return askedOther, "Sec-Fetch-Mode"
 	}
 	if !acceptsHTML(r.Header["Accept"]) {
 		return askedOther, "Accept"

@@ -45,6 +45,7 @@ func TestOutcomes(t *testing.T) {
 		{name: "Shift_JIS", next: htmlWith("Content-Type", "text/html; charset=shift_jis"), want: outcomeInjected},
 		{name: "in a frame", fields: []string{"Sec-Fetch-Dest: iframe"}, want: outcomeInjected},
 		{name: "navigation without a destination", fields: []string{"Sec-Fetch-Dest: ", "Sec-Fetch-Mode: navigate"}, want: outcomeInjected},
+		{name: "a service worker that passes a navigation on", fields: []string{"Sec-Fetch-Dest: empty", "Sec-Fetch-Mode: navigate"}, want: outcomeInjected},
 		{name: "a browser without Sec-Fetch fields", fields: []string{"Sec-Fetch-Dest: "}, want: outcomeInjected},
 		{name: "curl", fields: []string{"Sec-Fetch-Dest: ", "Accept: */*"}, want: outcomeInjected},
 		{name: "an Android app's web view", fields: []string{"X-Requested-With: com.acme.app"}, want: outcomeInjected},
@@ -90,6 +91,8 @@ func TestOutcomes(t *testing.T) {
 		{name: "no-transform", next: htmlWith("Cache-Control", "public, No-Transform"), want: outcomeNoTransform},
 		{name: "incremental forwarding", next: htmlWith("Incremental", "?1"), want: outcomeNotDocument},
 		{name: "fetched by script", fields: []string{"Sec-Fetch-Dest: empty"}, want: outcomeNotDocument},
+		{name: "fetched by script, which says so", fields: []string{"Sec-Fetch-Dest: empty", "Sec-Fetch-Mode: same-origin"}, want: outcomeNotDocument},
+		{name: "a navigation into an embed element", fields: []string{"Sec-Fetch-Dest: embed", "Sec-Fetch-Mode: navigate"}, want: outcomeNotDocument},
 		{name: "fetched as an image", fields: []string{"Sec-Fetch-Dest: image"}, want: outcomeNotDocument},
 		{name: "fetched by script, destination unknown", fields: []string{"Sec-Fetch-Dest: ", "Sec-Fetch-Mode: cors"}, want: outcomeNotDocument},
 		{name: "XMLHttpRequest", fields: []string{"X-Requested-With: xmlhttprequest"}, want: outcomeNotDocument},
@@ -418,6 +421,7 @@ func TestHeader(t *testing.T) {
 func TestVaryOfFragments(t *testing.T) {
 	for field, want := range map[string]string{
 		"Sec-Fetch-Dest: empty":            "Cookie, Sec-GPC, Sec-Fetch-Dest",
+		"Sec-Fetch-Mode: cors":             "Cookie, Sec-GPC, Sec-Fetch-Mode",
 		"Hx-Request: true":                 "Cookie, Sec-GPC, Hx-Request",
 		"X-Requested-With: XMLHttpRequest": "Cookie, Sec-GPC, X-Requested-With",
 	} {
@@ -433,6 +437,10 @@ func TestVaryOfFragments(t *testing.T) {
 				r := newRequest(t, "GET", "/", "Cookie: "+tc.cookies)
 				name, value, _ := strings.Cut(field, ": ")
 				r.Header.Set(name, value)
+				if name == "Sec-Fetch-Mode" {
+					// as from a service worker that passes a navigation on
+					r.Header.Set("Sec-Fetch-Dest", "empty")
+				}
 				resp := serve(t, newHandler(t, consentLine+tc.lines), r, func(w http.ResponseWriter, r *http.Request) error {
 					w.Header().Set("Content-Encoding", coding)
 					return pageHandler(w, r)
@@ -458,6 +466,8 @@ func TestVaryOf304(t *testing.T) {
 		{"a document, without consent", unknown, nil, "Cookie, Sec-GPC"},
 		{"fetch", granted, []string{"Sec-Fetch-Dest: empty", "Accept: */*"}, "Cookie, Sec-GPC, Sec-Fetch-Dest"},
 		{"fetch, by who refused and has an id", denied + "; kapa_web_id=" + idA, []string{"Sec-Fetch-Dest: empty", "Accept: */*"}, "Cookie, Sec-GPC, Sec-Fetch-Dest"},
+		{"fetch, in full", granted, []string{"Sec-Fetch-Dest: empty", "Sec-Fetch-Mode: cors", "Accept: */*"}, "Cookie, Sec-GPC, Sec-Fetch-Mode"},
+		{"a service worker that passes a navigation on", unknown, []string{"Sec-Fetch-Dest: empty", "Sec-Fetch-Mode: navigate"}, "Cookie, Sec-GPC"},
 		{"fetch, without consent", unknown, []string{"Sec-Fetch-Dest: empty", "Accept: */*"}, ""},
 		{"htmx", granted, []string{"Sec-Fetch-Dest: empty", "Accept: */*", "HX-Request: true"}, "Cookie, Sec-GPC, Hx-Request"},
 		{"data", granted, []string{"Sec-Fetch-Dest: empty", "Accept: application/json, text/plain, */*"}, ""},
