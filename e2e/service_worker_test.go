@@ -83,7 +83,8 @@ http://`+support+`:{$EDGE_PORT} {
 	v.wantID(id)
 
 	v.set(no)
-	reload("denied")
+	v.open(v.url) // anew, for a reload still counts as from the other site
+	v.wantPassedOn("denied")
 	v.wantNoTag()
 	v.wantNoID()
 }
