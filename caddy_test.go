@@ -530,25 +530,30 @@ func TestAccessLog(t *testing.T) {
 	logFile := filepath.Join(t.TempDir(), "access.json")
 	s := startCaddy(t, "http://support.acme.com:HTTP {\nlog {\noutput file "+logFile+"\n}\n"+
 		"log_append kapa {http.kapa_deflector.outcome}\nlog_append why {http.kapa_deflector.reason}\n"+
-		block+"header Content-Type text/html\nrespond `"+page+"`\n}\n")
+		block+"error /broken 503\nheader Content-Type text/html\nrespond `"+page+"`\n"+
+		"handle_errors {\nlog_append in_errors {http.kapa_deflector.outcome}\n"+block+"header Content-Type text/html\nrespond `"+page+"`\n}\n}\n")
 	s.get("h1", "/", "Cookie: "+granted)
 	s.get("h1", "/", "Cookie: "+denied)
+	s.get("h1", "/broken", "Cookie: "+granted)
 
 	var got []string
 	deadline := time.Now().Add(20 * time.Second)
-	for len(got) < 2 && time.Now().Before(deadline) {
+	for len(got) < 3 && time.Now().Before(deadline) {
 		b, _ := os.ReadFile(logFile)
 		got = nil
 		for line := range bytes.Lines(b) {
-			var entry struct{ Kapa, Why string }
+			var entry struct {
+				Kapa, Why string
+				InErrors  string `json:"in_errors"`
+			}
 			if err := json.Unmarshal(line, &entry); err != nil {
 				t.Fatal(err)
 			}
-			got = append(got, entry.Kapa+" "+entry.Why)
+			got = append(got, entry.Kapa+" "+entry.Why+entry.InErrors)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	if strings.Join(got, "|") != "injected |denied refused" {
+	if strings.Join(got, "|") != "injected |denied refused|error injected" {
 		t.Errorf("logged %q", got)
 	}
 }

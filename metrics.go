@@ -55,6 +55,13 @@ func newMetrics(registry prometheus.Registerer) (m metrics, err error) {
 	return m, nil
 }
 
+// count counts a response that ended in o.
+func (m *metrics) count(o outcome) {
+	if c := m.responses[o]; c != nil {
+		c.Inc()
+	}
+}
+
 // register returns v, or the collector that another handler has registered.
 func register(registry prometheus.Registerer, v *prometheus.CounterVec) (*prometheus.CounterVec, error) {
 	err := registry.Register(v)

@@ -67,3 +67,54 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 }
+
+// A page of an error route with a block of its own is still one response: it
+// counts as the error that led there. That block's outcome is in the
+// placeholders, and its id counts.
+func TestMetricsOfErrorRoutes(t *testing.T) {
+	for name, tc := range map[string]struct {
+		pages, inErrors string
+		want            string
+		ids             int
+	}{
+		"the same page":               {"/tickets/new", "/tickets/new", `error"} 1`, 1},
+		"a page in the error route":   {"/elsewhere", "/tickets/new", `error"} 1`, 1},
+		"another in the error route":  {"/tickets/new", "/elsewhere", `error"} 1`, 0},
+		"neither of the two is asked": {"/elsewhere", "/elsewhere", `error"} 1`, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			block := func(pages string) string {
+				return "kapa_deflector {\n" + requiredLines + consentLine + "pages " + pages + "\n}\n"
+			}
+			s := startCaddy(t, `http://support.acme.com:HTTP {
+				handle /metrics {
+					metrics
+				}
+				handle {
+					`+block(tc.pages)+`
+					error 503
+				}
+				handle_errors {
+					`+block(tc.inErrors)+`
+					header Content-Type text/html
+					respond "`+page+`"
+				}
+			}`)
+			resp, _ := s.get("h1", "/tickets/new", "Cookie: "+granted)
+			if got := len(idLines(resp)); got != tc.ids {
+				t.Errorf("%d ids, want %d", got, tc.ids)
+			}
+			var counted []string
+			_, body := s.get("h1", "/metrics")
+			for line := range strings.Lines(body) {
+				what, isOutcome := strings.CutPrefix(strings.TrimSpace(line), `caddy_kapa_deflector_responses_total{outcome="`)
+				if isOutcome && !strings.HasSuffix(what, " 0") {
+					counted = append(counted, what)
+				}
+			}
+			if got := strings.Join(counted, ", "); got != tc.want {
+				t.Errorf("counted: %s, want %s", got, tc.want)
+			}
+		})
+	}
+}

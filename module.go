@@ -289,6 +289,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if r.Method == http.MethodConnect { // a tunnel; other upgrades show by their 101
 		claim(r)
 		h.record(r, outcomeUpgrade, consent.NoReason)
+		h.metrics.count(outcomeUpgrade)
 		return next.ServeHTTP(w, r)
 	}
 	v, err := h.visit(r)

@@ -94,9 +94,6 @@ const (
 // record makes the outcome of r's response known. The replacer takes the names
 // from String when they are asked for, so that nothing is allocated here.
 func (h *Handler) record(r *http.Request, o outcome, reason consent.Reason) {
-	if c := h.metrics.responses[o]; c != nil {
-		c.Inc()
-	}
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set(outcomePlaceholder, o)
 		repl.Set(reasonPlaceholder, reason)

@@ -207,26 +207,31 @@ func (v *visit) forgetID(h http.Header) bool {
 	return true
 }
 
-// end makes the outcome known.
+// end makes the outcome known. What a block in an error route makes of the
+// response is told, but not counted beside the error: it is one response.
 func (v *visit) end(o outcome) {
 	ctx := v.request.Context()
-	if !v.onPage && (isClaimed(v.request) || caddyhttp.GetVar(ctx, passedVar) != nil) {
+	told := caddyhttp.GetVar(ctx, toldVar) != nil
+	if !v.onPage && (told || isClaimed(v.request)) {
 		return // another block says what became of it
 	}
 	if !v.onPage || o == outcomeError {
-		caddyhttp.SetVar(ctx, passedVar, true)
+		caddyhttp.SetVar(ctx, toldVar, true)
 	}
 	if o == outcomeError {
 		unclaim(v.request) // for a block in an error route
 	}
 	v.handler.record(v.request, o, v.finding.Reason)
+	if !told {
+		v.handler.metrics.count(o)
+	}
 }
 
 // Of several blocks in a site, the first that a request fits claims it.
 // One that fits none is told of by the last.
 const (
 	claimedVar = "kapa_deflector.claimed"
-	passedVar  = "kapa_deflector.passed"
+	toldVar    = "kapa_deflector.told"
 )
 
 func claim(r *http.Request)   { caddyhttp.SetVar(r.Context(), claimedVar, true) }
