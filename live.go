@@ -160,15 +160,21 @@ func (v *visit) liveTag(h http.Header) (body string, cookies []string) {
 	return b.String(), v.newID(h)
 }
 
+// mayAsk says whether the page's policies let the watcher ask, and put the
+// script in.
+func (v *visit) mayAsk(policies *csp.Policies) csp.Verdict {
+	if policies.RequiresTrustedTypes() {
+		return csp.Verdict{Directive: "require-trusted-types-for"}
+	}
+	return policies.Fetch("connect-src", pageURL(v.request))
+}
+
 // permitLive says whether the page's policies let the watcher do what it is for,
 // and with which nonce it runs.
 func (v *visit) permitLive(policies *csp.Policies, content string) (verdict csp.Verdict) {
 	verdict = policies.Inline(content)
-	if ask := policies.Fetch("connect-src", pageURL(v.request)); verdict.Allowed && !ask.Allowed {
+	if ask := v.mayAsk(policies); verdict.Allowed && !ask.Allowed {
 		verdict = ask
-	}
-	if verdict.Allowed && policies.RequiresTrustedTypes() {
-		verdict = csp.Verdict{Directive: "require-trusted-types-for"}
 	}
 	if !verdict.Allowed {
 		if c := v.handler.logger.Check(zapcore.DebugLevel, "the page's policy blocks live_consent"); c != nil {

@@ -25,9 +25,11 @@ const (
 type permit struct {
 	html   []byte // what goes in; nil if the script is blocked
 	suffix string // of the page's entity tag; "" if the bytes depend on the answer
-	nonce  string // that the deflector's script carries
 	secret bool   // some nonce is in html
 
+	// of the deflector's script, of the inline one that hands user over, and of
+	// the watcher
+	verdicts [3]csp.Verdict
 	policies *csp.Policies // to be sent with it; nil for those that are there
 }
 
@@ -36,7 +38,8 @@ type permit struct {
 // still to be sent; mint makes nonces, nil if there can be none.
 func (v *visit) permit(h http.Header, metas []string, complete, edit bool, mint func() string) permit {
 	rules, in := &v.handler.policy, v.insertion
-	p := permit{html: in.html, suffix: in.suffix}
+	allowed := csp.Verdict{Allowed: true}
+	p := permit{html: in.html, suffix: in.suffix, verdicts: [3]csp.Verdict{allowed, allowed, allowed}}
 	if v.behind != nil {
 		in = *v.behind // a reload for nothing is none
 	}
@@ -53,7 +56,14 @@ func (v *visit) permit(h http.Header, metas []string, complete, edit bool, mint 
 	script := rules.script
 	script.Unnonceable = in.unnonceable
 	if edit && rules.extend {
-		policies.Extend(csp.Extension{Script: script, Inline: in.inlineContents(), Sources: rules.sources, Nonce: mint})
+		extension := csp.Extension{Script: script, Sources: rules.sources, Nonce: mint}
+		if in.inline > 0 {
+			extension.Inline = in.userContent()
+		}
+		policies.Extend(extension)
+		if in.live > 0 && v.mayAsk(policies).Allowed {
+			policies.ExtendInline(in.liveContent())
+		}
 		p.policies = policies
 	}
 
@@ -64,7 +74,7 @@ func (v *visit) permit(h http.Header, metas []string, complete, edit bool, mint 
 		}
 		return permit{}
 	}
-	inline, live := csp.Verdict{Allowed: true}, csp.Verdict{Allowed: true}
+	inline, live := allowed, allowed
 	if in.inline > 0 {
 		inline = policies.Inline(in.userContent())
 	}
@@ -76,8 +86,9 @@ func (v *visit) permit(h http.Header, metas []string, complete, edit bool, mint 
 	}
 	if verdict.Nonce != "" || inline.Nonce != "" || live.Nonce != "" || !inline.Allowed || !live.Allowed {
 		p.html, p.suffix = in.with(verdict.Nonce, inline, live), ""
-		p.nonce, p.secret = verdict.Nonce, verdict.Nonce != "" || inline.Nonce != "" || live.Nonce != ""
+		p.secret = verdict.Nonce != "" || inline.Nonce != "" || live.Nonce != ""
 	}
+	p.verdicts = [3]csp.Verdict{verdict, inline, live}
 	switch {
 	case len(p.html) == 0:
 		return permit{}
@@ -86,6 +97,16 @@ func (v *visit) permit(h http.Header, metas []string, complete, edit bool, mint 
 	}
 	v.warnOfPolicies(policies, inline)
 	return p
+}
+
+// runs reports whether all that was inserted by p runs under what gives now.
+func (p *permit) runs(now permit) bool {
+	for i, was := range p.verdicts {
+		if is := now.verdicts[i]; was.Allowed && (!is.Allowed || is.Nonce != "" && is.Nonce != was.Nonce) {
+			return false
+		}
+	}
+	return now.html != nil
 }
 
 // send puts the policies into h, in place of those that were read from it.
@@ -136,16 +157,6 @@ func (in *insertion) userContent() string {
 // liveContent is the content of the watcher.
 func (in *insertion) liveContent() string {
 	return string(in.html[len(in.html)-in.live+len(inlineOpen) : len(in.html)-len(inlineClose)])
-}
-
-func (in *insertion) inlineContents() (contents []string) {
-	if in.inline > 0 {
-		contents = append(contents, in.userContent())
-	}
-	if in.live > 0 {
-		contents = append(contents, in.liveContent())
-	}
-	return contents
 }
 
 // with returns the bytes with a nonce for the deflector's script, and with the
@@ -230,7 +241,7 @@ func policiesIn(h http.Header) sentPolicies {
 }
 
 // checkPolicies finds out whether a handler further out has replaced the policies
-// by others, under which the inserted script does not run.
+// by others, under which an inserted script does not run.
 func (rw *responseWriter) checkPolicies() {
 	h, v := rw.Header(), &rw.visit
 	if rw.edit == nil || rw.permit.html == nil || rw.outcome != v.outcome || v.isUntagged() || v.handler.policy.off {
@@ -240,12 +251,12 @@ func (rw *responseWriter) checkPolicies() {
 		return
 	}
 	metas, complete := rw.scanner.Policies()
-	if p := v.permit(h, metas, complete, false, nil); p.html != nil && (p.nonce == "" || p.nonce == rw.permit.nonce) {
+	if rw.permit.runs(v.permit(h, metas, complete, false, nil)) {
 		return
 	}
 	rw.outcome = outcomeHeaderOverridden
 	if v.handler.policyWarned.overridden.CompareAndSwap(false, true) {
-		v.handler.logger.Error("a header directive replaced the Content-Security-Policy of a page with the tag by one that blocks it; " +
+		v.handler.logger.Error("a header directive replaced the Content-Security-Policy of a page with the tag by one that blocks it, or a script beside it; " +
 			"put its deletions, which defer the whole block, into a header block of their own; said once")
 	}
 }

@@ -287,11 +287,12 @@ func pageHandlerWithTag(w http.ResponseWriter, r *http.Request) error {
 	return withPolicy(page)(w, r)
 }
 
+const userLines = "user {\nemail a@b.com\n}\n"
+
 // What is known of the visitor goes in an inline script, which policies judge by
 // itself.
 func TestInlineScriptUnderPolicies(t *testing.T) {
-	const user = "user {\nemail a@b.com\n}\n"
-	plain := serve(t, newHandler(t, consentLine+user), newRequest(t, "GET", "/", "Cookie: "+granted), pageHandler)
+	plain := serve(t, newHandler(t, consentLine+userLines), newRequest(t, "GET", "/", "Cookie: "+granted), pageHandler)
 	inline := regexp.MustCompile(`<script>.*?</script>`).FindString(bodyOf(t, plain))
 	withNonce := strings.Replace(inline, "<script", `<script nonce="a"`, 1)
 	h := sha256Of(strings.TrimSuffix(strings.TrimPrefix(inline, "<script>"), "</script>"))
@@ -308,7 +309,7 @@ func TestInlineScriptUnderPolicies(t *testing.T) {
 		{"extend with a nonce", "extend", "script-src 'nonce-a'", withNonce + tagWith("a"), ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			h := newHandler(t, consentLine+user+"csp "+tc.mode)
+			h := newHandler(t, consentLine+userLines+"csp "+tc.mode)
 			core, logs := observer.New(zapcore.WarnLevel)
 			h.logger = zap.New(core)
 			for range 2 {
@@ -467,6 +468,40 @@ func TestPolicyLog(t *testing.T) {
 	}
 }
 
+// The watcher's hash widens a policy only where the watcher is put in then.
+func TestWatcherUnderExtendedPolicies(t *testing.T) {
+	hash := " '" + sha256Of(strings.TrimSuffix(strings.TrimPrefix(watcherAlone, inlineOpen), inlineClose)) + "'"
+	beside := " '" + sha256Of(strings.TrimSuffix(strings.TrimPrefix(watcherBeside, inlineOpen), inlineClose)) + "'"
+	const connects = "; connect-src https://support.acme.com"
+	for _, tc := range []struct{ name, lines, cookies, policy, inserted, sent string }{
+		{"it may ask", "", unknown, "script-src 'self'", watcherAlone, "script-src 'self' " + kapaSource + hash},
+		{"it may ask, beside the tag", "", granted, "script-src 'self'", staticTag + watcherBeside, "script-src 'self' " + kapaSource + beside},
+		{"by a nonce", "", granted, "script-src https: 'nonce-a'", staticTag + strings.Replace(watcherBeside, "<script", `<script nonce="a"`, 1), "script-src https: 'nonce-a'"},
+		{"it may not ask", "", unknown, "script-src 'self'; connect-src 'none'", "", "script-src 'self'; connect-src 'none'"},
+		{"it may not ask, beside the tag", "", granted, "script-src 'self'; connect-src 'none'", staticTag, "script-src 'self' " + kapaSource + "; connect-src 'none'"},
+		{
+			"Trusted Types", "", granted, "script-src 'self'; require-trusted-types-for 'script'", staticTag,
+			"script-src 'self' " + kapaSource + "; require-trusted-types-for 'script'",
+		},
+		{
+			"it may ask by what is added for the deflector", " {\nconnect-src https://support.acme.com\n}", unknown, "script-src 'self'; connect-src https://x.example", watcherAlone,
+			"script-src 'self' " + kapaSource + hash + "; connect-src https://x.example https://support.acme.com",
+		},
+		{"it may ask the site by its name", " {\nconnect-src none\n}", unknown, "script-src 'self'" + connects, watcherAlone, "script-src 'self' " + kapaSource + hash + connects},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := newHandler(t, liveLines+"csp extend"+tc.lines)
+			resp := serve(t, h, newRequest(t, "GET", "https://support.acme.com/", "Cookie: "+tc.cookies), withPolicy(page, tc.policy))
+			if got, want := bodyOf(t, resp), pageWith(tc.inserted); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+			if got := resp.Header.Get(cspField); got != tc.sent {
+				t.Errorf("policy %s\nwant   %s", got, tc.sent)
+			}
+		})
+	}
+}
+
 // A handler further out that replaces the policy when the header leaves has the
 // last word. It is told apart whether the tag still runs.
 func TestPolicyOverridden(t *testing.T) {
@@ -481,6 +516,13 @@ func TestPolicyOverridden(t *testing.T) {
 		{"by one without the nonce", "", "script-src 'nonce-a'", "script-src 'nonce-b'", outcomeHeaderOverridden, 1},
 		{"by one with the nonce", "", "script-src 'nonce-a'", "script-src 'nonce-a' 'strict-dynamic'", outcomeInjected, 0},
 		{"an extended one", "csp extend", "script-src 'self'", "script-src 'self'", outcomeHeaderOverridden, 1},
+		{"by one without the nonce of user", userLines, "script-src https: 'nonce-a'", "script-src https: 'nonce-b'", outcomeHeaderOverridden, 1},
+		{"by one with the nonce of user", userLines, "script-src https: 'nonce-a'", "script-src https: 'nonce-a' 'self'", outcomeInjected, 0},
+		{"by one that needs no nonce", userLines, "script-src 'nonce-a'", "script-src https: 'unsafe-inline'", outcomeInjected, 0},
+		{"by one that blocks user, as it was", userLines, "script-src https:", "script-src https: 'self'", outcomeInjected, 0},
+		{"by one without the watcher's nonce", "live_consent", "script-src https: 'nonce-a'", "script-src https: 'nonce-b'", outcomeHeaderOverridden, 1},
+		{"by one under which the watcher cannot ask", "live_consent", "", "connect-src https://x.example", outcomeHeaderOverridden, 1},
+		{"by one under which the watcher can ask", "live_consent", "", "connect-src 'self'", outcomeInjected, 0},
 		{"and nobody cares", "csp off", "", "script-src 'self'", outcomeInjected, 0},
 		{"of a page that is blocked anyway", "", "script-src 'none'", "script-src 'self'", outcomeCSPBlocked, 0},
 	} {

@@ -22,7 +22,7 @@ func NamesHost(text string) bool {
 // An Extension is what a page is to be allowed besides what it is.
 type Extension struct {
 	Script  Script
-	Inline  []string  // the contents of inline scripts
+	Inline  string    // the content of an inline script, "" for none
 	Sources []Sources // for what the script loads in turn
 
 	// Nonce makes a nonce that nobody can guess, for a policy in which nothing
@@ -60,8 +60,8 @@ func (p *Policies) Extend(e Extension) {
 		return
 	}
 	p.extendScript(e)
-	for _, content := range e.Inline {
-		p.extendInline(content)
+	if e.Inline != "" {
+		p.ExtendInline(e.Inline)
 	}
 	for _, s := range e.Sources {
 		kind := kindOf(s.Directive)
@@ -131,7 +131,11 @@ func (p *Policies) servingNonce(allows func(l list, nonce string) bool) (nonce s
 	return best, false
 }
 
-func (p *Policies) extendInline(content string) {
+// ExtendInline is Extend for an inline script with this content alone.
+func (p *Policies) ExtendInline(content string) {
+	if p.unread {
+		return
+	}
 	allows := func(l list, nonce string) bool { return l.allowsInline(content, nonce) }
 	nonce := p.bestNonce(scriptElements, allows)
 	for policy := range p.editable {

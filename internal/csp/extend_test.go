@@ -170,7 +170,7 @@ func TestExtendInline(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := extension(t)
-			e.Inline = []string{inline}
+			e.Inline = inline
 			p := read(t, page, test.before)
 			if got := extended(p, e); !slices.Equal(got, []string{test.want}) {
 				t.Errorf("got  %q\nwant %q", got, test.want)

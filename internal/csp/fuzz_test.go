@@ -27,7 +27,7 @@ func FuzzExtend(f *testing.F) {
 	page, script := URL{Scheme: "https", Host: "support.acme.com", Path: "/"}, URL{Scheme: "https", Host: "widget.kapa.ai", Path: "/kapa.js"}
 	e := Extension{
 		Script: Script{URL: script},
-		Inline: []string{"window.kapaSettings={}"},
+		Inline: "window.kapaSettings={}",
 		Nonce:  func() string { return "RnJlc2ggZm9yIHRoaXM=" },
 		Sources: []Sources{
 			{"connect-src", []string{"https://proxy.kapa.ai", "https://*.hcaptcha.com"}},
@@ -75,7 +75,7 @@ func FuzzExtend(f *testing.F) {
 		if before.Script(e.Script).Allowed && !p.Script(e.Script).Allowed {
 			t.Error("the script was allowed, and is not")
 		}
-		if before.Inline(e.Inline[0]).Allowed && !p.Inline(e.Inline[0]).Allowed {
+		if before.Inline(e.Inline).Allowed && !p.Inline(e.Inline).Allowed {
 			t.Error("the inline script was allowed, and is not")
 		}
 
@@ -87,7 +87,7 @@ func FuzzExtend(f *testing.F) {
 		if got, want := again.Script(e.Script), p.Script(e.Script); !again.unread && got != want {
 			t.Errorf("once it is sent, %+v; before, %+v", got, want)
 		}
-		if got, want := again.Inline(e.Inline[0]), p.Inline(e.Inline[0]); !again.unread && got != want {
+		if got, want := again.Inline(e.Inline), p.Inline(e.Inline); !again.unread && got != want {
 			t.Errorf("once it is sent, %+v; before, %+v", got, want)
 		}
 		again.Extend(e)
