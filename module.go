@@ -91,8 +91,9 @@ type Handler struct {
 	cookie    Cookie
 	policy    policyRules
 	tracked   *tag
-	untracked *tag      // nil with without_consent skip
-	waiting   insertion // without consent; empty but for live_consent
+	untracked *tag // nil with without_consent skip
+
+	watcherOnly insertion // without consent; empty but for live_consent
 
 	warnedUncovered, warnedOverridden *atomic.Bool
 	policyWarned                      *policyWarnings
@@ -235,7 +236,7 @@ func (h *Handler) provisionTags(script Script) error {
 	if empty := h.tracked.emptyRequired(); empty != nil {
 		return fmt.Errorf("attributes: required, but empty: %s", strings.Join(empty, ", "))
 	}
-	h.waiting = h.watcherAlone()
+	h.watcherOnly = h.watcherAlone()
 	if h.WithoutConsent == withoutConsentUntracked {
 		h.untracked = newTag(script, h.Attributes, nil, true, "")
 	}

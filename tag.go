@@ -104,7 +104,8 @@ func hasAttribute(attrs []Attribute, name string) bool {
 
 // tag is what is put into a page, built once at load and completed for each
 // request: an inline script with what is known about the visitor, where
-// anything is, and the deflector's script element.
+// anything is, the deflector's script element, and under live_consent the
+// watcher.
 type tag struct {
 	script []Attribute    // of the element, as configured beside the attributes
 	attrs  []tagAttribute // the configured ones

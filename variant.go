@@ -19,14 +19,14 @@ import (
 // before the closing quote. A hash of the bytes inserted follows, so that no
 // tag validates a page with other bytes (RFC 9110 section 8.8.3.3). Caddy's
 // encode, outside, appends its own suffix behind and cuts it off first.
+//
+// A page whose tag depends on what else the origin says in its answer, as on a
+// nonce, has no suffix and no entity tag: that of the origin does not speak for
+// these bytes.
 const (
 	variantMark   = "-kapa-"
 	variantLength = len(variantMark) + 16 + len(`"`)
 )
-
-// A page whose tag depends on what else the origin says in its answer, as on a
-// nonce, has no suffix and no entity tag: that of the origin does not speak for
-// these bytes.
 
 // variantSuffix is what ends the entity tags of pages that get html.
 func variantSuffix(html []byte) string {

@@ -50,7 +50,7 @@ func (h *Handler) visit(r *http.Request) (visit, error) {
 		v.outcome = outcomeNoConsent
 	}
 	if v.insertion.html == nil && v.asked != askedOther && v.finding.Verdict != consent.Granted && !h.consent.isGPC(r) {
-		v.insertion = h.waiting
+		v.insertion = h.watcherOnly
 	}
 	if v.insertion.html != nil && v.asked == askedTurbo {
 		behind := v.insertion
@@ -146,9 +146,9 @@ func (v *visit) changesDocuments() bool {
 	case consent.Granted:
 		return v.outcome != outcomeIncomplete
 	case consent.Denied:
-		return v.handler.untracked != nil || v.handler.waiting.html != nil || v.hasID()
+		return v.handler.untracked != nil || v.handler.watcherOnly.html != nil || v.hasID()
 	default:
-		return v.handler.untracked != nil || v.handler.waiting.html != nil
+		return v.handler.untracked != nil || v.handler.watcherOnly.html != nil
 	}
 }
 
