@@ -159,7 +159,7 @@ func TestEveryErrorTextIsExpectedSomewhere(t *testing.T) {
 	}
 	expected = append(expected, expectedConfigErrors()...)
 
-	formats := errorFormats(t, "caddyfile.go", "module.go", "tag.go", "script.go", "cookie.go", "consent.go", "matcher.go", "csp.go", "live.go", "value.go")
+	formats := errorFormats(t, "caddyfile.go", "caddyfile_consent.go", "module.go", "tag.go", "script.go", "cookie.go", "consent.go", "matcher.go", "csp.go", "live.go", "value.go")
 	if len(formats) < 40 {
 		t.Fatalf("only %d error texts found: is errorFormats blind?", len(formats))
 	}
