@@ -149,7 +149,7 @@ func equalsAny(v any, words []string) bool {
 
 func containsAll(members []any, words []string) bool {
 	for i := range words {
-		if !slices.ContainsFunc(members, func(member any) bool { return equalsAny(member, words[i:i+1]) }) {
+		if !slices.ContainsFunc(members, func(member any) bool { return words[i] == "*" || equalsAny(member, words[i:i+1]) }) {
 			return false
 		}
 	}

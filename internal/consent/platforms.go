@@ -140,7 +140,8 @@ var platforms = []Platform{
 			decode percent
 			decode json
 			answered json consents non_empty
-			granted json consents.{category} non_empty or json consents.{category} equals true`}},
+			granted not json consents.{category} equals false
+			granted json consents.{category} contains * or json consents.{category} equals true`}},
 	},
 	{
 		// The cookies of categories are there from the first visit. A refusal

@@ -52,7 +52,8 @@ type PackedRule struct {
 //	has <word>...                    the list has all of the words
 //	pair <key> [<word>...]           the key has one of the words, or any value
 //	json <path> equals <word>...     the path leads to one of the words
-//	json <path> contains <word>...   the path leads to a list with all of them
+//	json <path> contains <word>...   the path leads to a list with all of them;
+//	                                 "*" is any member
 //	json <path> non_empty            the path leads to a list, an object or a
 //	                                 string, and there is something in it
 //	json <path> exists|missing       the path leads to anything, or to nothing;

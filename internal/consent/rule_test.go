@@ -154,6 +154,8 @@ func TestTests(t *testing.T) {
 		{"json equals: the whole", json + "granted json . equals yes", `cc= "yes" `, malformed}, // its quotes are the cookie's
 		{"json contains", json + "granted json a contains 1 b", `cc={"a":["b",1,null]}`, granted},
 		{"json contains: not all", json + "granted json a contains 1 b", `cc={"a":["b"]}`, refused},
+		{"json contains: anything", json + "granted json a contains *", `cc={"a":[false]}`, granted},
+		{"json contains: anything, of nothing", json + "granted json a contains *", `cc={"a":[]}`, refused},
 		{"json contains: the whole", json + "granted json . contains a", `cc=["a"]`, granted},
 		{"json contains: no list", json + "granted json a contains b", `cc={"a":"b"}`, malformed},
 		{"json contains: an object has no members", json + "granted json a contains b", `cc={"a":{"b":true}}`, malformed},
