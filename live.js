@@ -35,12 +35,15 @@
 	let asked = 0; // when the last question left
 	let busy; // a question is about to leave, or has no answer yet
 	let withdrawn; // the page has the script, and the answer was no
+	let due; // a question had no answer, or has to wait
 
 	const seen = () => !document.hidden && !document.prerendering;
 
-	// check asks if something has changed, or if it must.
+	// check asks if something has changed, if it must, which is 1, and what is due
+	// at an event of the browser's.
 	const check = must => {
-		if (!busy && seen() && (must === 1 || read(names) != known || read(id) != knownID)) {
+		if (must === 1) due = 1;
+		if (!busy && seen() && (must && due || read(names) != known || read(id) != knownID)) {
 			busy = setTimeout(ask, asked + 1000 - Date.now());
 		}
 	};
@@ -48,6 +51,7 @@
 	const ask = async () => {
 		try {
 			if (seen()) {
+				due = 0;
 				asked = Date.now();
 				known = read(names);
 				knownID = read(id); // lest a question without an answer is asked for ever
@@ -64,10 +68,13 @@
 				}
 				knownID = read(id); // the answer may have set or deleted it
 			}
+			busy = 0;
+			check(due);
 		} catch { // no network, or none that could be believed
+			busy = 0;
+			check();
+			due = 1;
 		}
-		busy = 0;
-		check();
 	};
 
 	// put puts the script in as the edge would have.
@@ -87,7 +94,7 @@
 	};
 
 	// Capturing, for prerenderingchange does not bubble.
-	for (const event of ["focus", "pageshow", "visibilitychange", "prerenderingchange"]) addEventListener(event, check, true);
+	for (const event of ["focus", "pageshow", "visibilitychange", "prerenderingchange", "online"]) addEventListener(event, check, true);
 	if (window.cookieStore) cookieStore.addEventListener("change", check);
 	else setInterval(check, 1000);
 

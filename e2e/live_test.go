@@ -193,6 +193,15 @@ func (v *liveVisitor) toFront() {
 	v.waitFor(`!document.hidden`)
 }
 
+// offline takes the network away, or gives it back.
+func (v *liveVisitor) offline(is bool) {
+	v.t.Helper()
+	send(v.visitor, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
+		MatchedNetworkConditions: []*network.Conditions{{Offline: is, DownloadThroughput: -1, UploadThroughput: -1}},
+	})
+	send(v.visitor, network.OverrideNetworkState, network.OverrideNetworkStateParams{Offline: is, DownloadThroughput: -1, UploadThroughput: -1})
+}
+
 // everyBrowser runs a test with and without CookieStore.
 func everyBrowser(t *testing.T, name string, test func(t *testing.T, prepare func(*liveVisitor))) {
 	t.Run(name, func(t *testing.T) { test(t, func(*liveVisitor) {}) })
@@ -337,6 +346,57 @@ func TestLiveConsentOnTheForm(t *testing.T) {
 		t.Logf("%d questions in %.1f seconds, in which the cookie changed 200 times", got, seconds)
 		v.set(yes)
 		v.wantLiveTag()
+	})
+
+	everyBrowser(t, "without a network the question has to wait for it", func(t *testing.T, prepare func(*liveVisitor)) {
+		v := c.visitor(t, form)
+		prepare(v)
+		v.expect("net::ERR_INTERNET_DISCONNECTED")
+		v.arrive()
+		v.offline(true)
+		v.set(yes)
+		failures := func() int {
+			v.mu.Lock()
+			defer v.mu.Unlock()
+			return len(v.problems)
+		}
+		eventually(t, "the question fails", func() bool { return failures() > 0 })
+		v.wantAsked(0, "offline")
+		v.wantNoTag()
+		failed := failures()
+		v.offline(false)
+		v.wantLiveTag()
+		v.id()
+		v.wantAsked(1, "online")
+		if now := failures(); now != failed {
+			t.Errorf("it was asked again and again: %d failures, then %d", failed, now)
+		}
+	})
+
+	t.Run("what has to be asked is, though a question has no answer yet", func(t *testing.T) {
+		v := c.visitor(t, form)
+		v.arrive()
+		v.set(yes)
+		v.wantLiveTag()
+		v.set(no)
+		v.wantIDGone()
+		v.wantAsked(2, "withdrawn")
+		eval[bool](v.visitor, `(() => {
+			const real = fetch;
+			window.fetch = (...question) => new Promise((go) => window.release = go).then(() => {
+				window.fetch = real;
+				return real(...question);
+			});
+			return true;
+		})()`)
+		v.set("cookie_consent=refused again; Path=/")
+		v.waitFor(`window.release`)
+		eval[bool](v.visitor, `(document.querySelector('#support-form').addEventListener('submit', (e) => e.preventDefault()),
+			document.querySelector('#support-form').dispatchEvent(new Event('submit', { bubbles: true, cancelable: true })),
+			new Promise((done) => setTimeout(done, 1700, true)))`) // until the watcher asks after a submit
+		v.wantAsked(2, "without an answer")
+		eval[bool](v.visitor, `(release(), true)`)
+		v.wantAsked(4, "with an answer")
 	})
 
 	t.Run("Sec-GPC", func(t *testing.T) {
