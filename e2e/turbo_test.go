@@ -217,6 +217,17 @@ func TestTurbo(t *testing.T) {
 			v.arrive("/form", true)
 			v.wantRunning()
 		})
+		t.Run("the form anew, by a link to it or by a refresh, is loaded in full"+name, func(t *testing.T) {
+			v := newTurboVisitor(t, c, host, "accepted")
+			v.click("#to-form")
+			v.arrive("/form", true)
+			v.click("#to-form")
+			v.arrive("/form", true) // Turbo would put another form in place of the one that the script knows
+			v.wantRunning()
+			v.refresh()
+			v.arrive("/form", true) // which the edge cannot tell from the link
+			v.wantRunning()
+		})
 		t.Run("a frame is left alone"+name, func(t *testing.T) {
 			v := newTurboVisitor(t, c, host, "accepted")
 			v.click("#in-frame")
@@ -254,11 +265,24 @@ func TestTurbo(t *testing.T) {
 			v.wantUntouched(http.MethodGet, "/form", "/form")
 			v.wantNoTag()
 			v.wantNoID()
+			v.refresh()
+			v.arrive("/form", false)
+			v.wantUntouched(http.MethodGet, "/form", "/form")
 			v.click("#to-home")
 			v.arrive("/", false)
 			v.travel("back")
 			v.arrive("/form", false)
 			v.wantNoTag()
+		})
+		t.Run("consent on the form counts with a link to the form itself, "+choice, func(t *testing.T) {
+			v := newTurboVisitor(t, c, turboPlain, choice)
+			v.click("#to-form")
+			v.arrive("/form", false)
+			eval[bool](v.visitor, `(document.cookie = 'cookie_consent=accepted; path=/', true)`)
+			v.click("#to-form")
+			v.arrive("/form", true)
+			v.wantRunning()
+			v.id()
 		})
 		t.Run("with live_consent the form is loaded in full, to be watched, "+choice, func(t *testing.T) {
 			v := newTurboVisitor(t, c, turboLive, choice)
@@ -289,6 +313,12 @@ func (v *visitor) hover(selector string) {
 		return { X: r.x + r.width / 2, Y: r.y + r.height / 2 };
 	})()`)
 	send(v, input.DispatchMouseEvent, input.DispatchMouseEventParams{Type: input.DispatchMouseEventTypeMouseMoved, X: at.X, Y: at.Y})
+}
+
+// refresh has Turbo show the page as it is by now, by changing what is there.
+func (v *turboVisitor) refresh() {
+	v.t.Helper()
+	eval[bool](v.visitor, `(setTimeout(() => Turbo.session.refresh(location.href, { method: 'morph' })), true)`)
 }
 
 // travel goes back or forward in the tab's history.
