@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -1062,6 +1063,7 @@ func TestMatchConsentInCEL(t *testing.T) {
 // setting that is not given must not show up in a saved config.
 func TestEveryFieldIsDocumented(t *testing.T) {
 	comments := docComments(t)
+	sentences := regexp.MustCompile("(?s)^[A-Z`].*[.]\n$")
 	seen := make(map[reflect.Type]bool)
 	var visit func(typ reflect.Type, path string)
 	visit = func(typ reflect.Type, path string) {
@@ -1096,8 +1098,9 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 			if name != strings.ToLower(name) || name == "" || options != "omitempty" {
 				t.Errorf("%s.%s: tag %q", typ.Name(), field.Name, field.Tag)
 			}
-			if comments[typ.Name()+"."+field.Name] == "" {
-				t.Errorf("%s.%s has no comment", typ.Name(), field.Name)
+			// shown under the field's name: whole sentences, which do not repeat it
+			if comment := comments[typ.Name()+"."+field.Name]; !sentences.MatchString(comment) || strings.HasPrefix(comment, field.Name+" ") {
+				t.Errorf("%s.%s: comment %q", typ.Name(), field.Name, comment)
 			}
 			visit(field.Type, typ.Name()+"."+field.Name)
 		}

@@ -15,16 +15,18 @@ import (
 type ConsentRule struct {
 	// What records it: `cookie` for a cookie that says yes or no in one plain
 	// value; the name of a consent platform, such as `onetrust`, or of a format,
-	// `tcf` or `gpp`; `rule` for a cookie that the fields below explain; or
+	// `tcf` or `gpp`, of which
+	// https://github.com/kapadeflector/caddy-kapa-deflector/blob/main/docs/consent.md#platforms
+	// has the list; `rule` for a cookie that the fields below explain; or
 	// `not_required` where the site needs no consent, which stands alone and
-	// is for handlers only.
+	// is for handlers only. Required.
 	Kind string `json:"kind,omitempty"`
 
 	// The cookie's name, compared exactly. For `cookie`, `rule`, and platforms
 	// on sites where it is not the usual one. Except for `cookie`, it may be
 	// several names between white space, a `*` in one stands for any number of
 	// letters and digits, and `{category}` for the category where a platform
-	// keeps each in a cookie of its own.
+	// keeps each in a cookie of its own. Default: the platform's usual one.
 	Cookie string `json:"cookie,omitempty"`
 
 	// The values that mean yes, compared raw and exactly; any other value that
@@ -38,15 +40,19 @@ type ConsentRule struct {
 	// analytics, where it has one. For platforms.
 	Categories []string `json:"categories,omitempty"`
 
-	// How the cookie's value is decoded: steps, each in its words. For `rule`.
+	// How the cookie's value is decoded: steps, each in its words, such as
+	// `["percent"]` and `["json"]`. For `rule`; its steps and tests are in
+	// https://github.com/kapadeflector/caddy-kapa-deflector/blob/main/docs/consent.md#consent-rule.
+	// Default: the value is one word.
 	Decode [][]string `json:"decode,omitempty"`
 
-	// The tests, each line in its words, that tell a choice from none; all must
-	// hold. Default: any value that is not empty is a choice. For `rule`.
+	// The tests, each line in its words, that tell a choice from none, such as
+	// `["json", "status", "exists"]`; all must hold. Default: any value that is not empty is a choice. For `rule`.
 	Answered [][]string `json:"answered,omitempty"`
 
-	// The tests, each line in its words, that tell a yes from a no; all must
-	// hold. For `rule`, which needs at least one.
+	// The tests, each line in its words, that tell a yes from a no, such as
+	// `["json", "status", "equals", "yes"]`; all must hold. For `rule`, which
+	// needs at least one.
 	Granted [][]string `json:"granted,omitempty"`
 }
 

@@ -36,8 +36,8 @@ type Cookie struct {
 	// all subdomains share the id.
 	Domain string `json:"domain,omitempty"`
 
-	// How long browsers keep the id, at most 400 days, which is where they
-	// cut it off. Default: 399 days, as Kapa's script does.
+	// How long browsers keep the id: at least a second, and at most 400 days,
+	// which is where they cut it off. Default: 399 days, as Kapa's script does.
 	MaxAge caddy.Duration `json:"max_age,omitempty"`
 
 	// The SameSite attribute: `lax`, `strict` or `none`. With `none`, visitors

@@ -5,10 +5,16 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
 )
 
 // documented returns the one Caddyfile of docs/operations.md that holds mark
@@ -96,5 +102,261 @@ func TestDocumentedRollBack(t *testing.T) {
 	}
 	if strings.Contains(adapt(), ours) {
 		t.Error("the block is still imported")
+	}
+}
+
+// The queries of docs/operations.md ask for metrics, labels and values that
+// exist, and for nothing else that looks like ours.
+func TestDocumentedQueries(t *testing.T) {
+	exists := make(map[string]map[string][]string) // values by metric and label
+	registry := prometheus.NewRegistry()
+	if _, err := newMetrics(registry); err != nil {
+		t.Fatal(err)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		labels := make(map[string][]string)
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				labels[label.GetName()] = append(labels[label.GetName()], label.GetValue())
+			}
+		}
+		exists[family.GetName()] = labels
+	}
+
+	name := regexp.MustCompile(`\b\w*kapa_deflector\w*\b(\{[^}]*\})?`)
+	matcher := regexp.MustCompile(`(\w+)(=~?)"([^"]*)"`)
+	by := regexp.MustCompile(`\b(?:by|without|on|ignoring) \((\w+)\)`)
+	asked := make(map[string]bool) // metrics, and outcomes that alerts are about
+	for query, where := range documentedQueries(t) {
+		found := name.FindAllStringSubmatch(query, -1)
+		if found == nil {
+			t.Errorf("%s: %s asks for no metric of ours", where, query)
+		}
+		for _, match := range found {
+			metric, _, _ := strings.Cut(match[0], "{")
+			labels, ok := exists[metric]
+			if !ok {
+				t.Errorf("%s: there is no metric %s", where, metric)
+			}
+			asked[metric] = true
+			for _, m := range matcher.FindAllStringSubmatch(match[1], -1) {
+				for value := range strings.SplitSeq(m[3], "|") {
+					if !slices.Contains(labels[m[1]], value) {
+						t.Errorf("%s: %s has no %s %q", where, metric, m[1], value)
+					}
+					asked[value] = true
+				}
+			}
+			if rest := matcher.ReplaceAllString(match[1], ""); strings.Trim(rest, "{,}") != "" {
+				t.Errorf("%s: %s has something unread in it: %s", where, match[0], rest)
+			}
+		}
+		for _, m := range by.FindAllStringSubmatch(query, -1) {
+			if exists[found[0][0]][m[1]] == nil {
+				t.Errorf("%s: there is no label %s", where, m[1])
+			}
+		}
+	}
+	for metric := range exists {
+		if !asked[metric] {
+			t.Errorf("no query asks for %s", metric)
+		}
+	}
+	for _, o := range []outcome{outcomeHeaderOverridden, outcomeCSPBlocked, outcomeEncoded, outcomeIncomplete} {
+		if !asked[o.String()] {
+			t.Errorf("no query asks for %s", o)
+		}
+	}
+}
+
+// documentedQueries are those of docs/operations.md, with their places: blocks
+// of PromQL, and the rules of the alerts.
+func documentedQueries(t *testing.T) map[string]string {
+	t.Helper()
+	rule := regexp.MustCompile(`(?ms)^ +expr: (.*?)^ +(?:for|annotations):`)
+	queries := make(map[string]string)
+	for _, b := range blocksOf(t, "docs/operations.md") {
+		switch b.language {
+		case "promql":
+			queries[b.text] = b.where
+		case "yaml":
+			for _, match := range rule.FindAllStringSubmatch(b.text, -1) {
+				queries[strings.TrimPrefix(match[1], ">-")] = b.where
+			}
+			if rules := strings.Count(b.text, "- alert:"); strings.Count(b.text, "expr:") != rules || len(rule.FindAllString(b.text, -1)) != rules {
+				t.Errorf("%s: %d alerts, and not as many queries", b.where, rules)
+			}
+		}
+	}
+	if len(queries) < 12 {
+		t.Errorf("%d queries", len(queries))
+	}
+	return queries
+}
+
+// The README's table, to which docs/operations.md leads, has every outcome and
+// every reason, and no other.
+func TestDocumentedOutcomesAndReasons(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n### The tag does not appear\n")
+	section, _, _ = strings.Cut(section, "\n### ")
+	var got, want []string
+	for row := range strings.Lines(section) {
+		if cell, _, ok := strings.Cut(strings.TrimPrefix(row, "| `"), " | "); ok && strings.HasPrefix(row, "| `") {
+			got = append(got, strings.Split(strings.Trim(cell, "`"), "`, `")...)
+		}
+	}
+	for o := undecided + 1; o < outcomeCount; o++ {
+		want = append(want, o.String())
+	}
+	for r := consent.NoReason + 1; r <= consent.GPC; r++ {
+		want = append(want, r.String())
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the tables have %q\nthere are %q", got, want)
+	}
+}
+
+// The admin endpoint shows the counters, without any option.
+func TestDocumentedMetricsEndpoint(t *testing.T) {
+	port := freePort(t)
+	config := string(site("127.0.0.1:"+freePort(t), handlerRoute(soundFields)))
+	config = strings.Replace(config, "{", `{"admin": {"listen": "127.0.0.1:`+port+`", "config": {"persist": false}}, "logging": {"logs": {"default": {"writer": {"output": "discard"}}}}, `, 1)
+	if err := caddy.Load([]byte(config), true); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = caddy.Stop() })
+	resp, err := http.Get("http://127.0.0.1:" + port + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body := bodyOf(t, resp)
+	for o := undecided + 1; o < outcomeCount; o++ {
+		if line := `caddy_kapa_deflector_responses_total{outcome="` + o.String() + `"} 0`; !strings.Contains(body, line+"\n") {
+			t.Errorf("not %s", line)
+		}
+	}
+}
+
+// The documented access log says what became of a response, and not whose it
+// was; neither does Caddy's own log, which has the errors.
+func TestDocumentedOutcomeLog(t *testing.T) {
+	files := make(map[string]string)
+	b := blockWith(t, "docs/operations.md", "(nobody)")
+	global, sites, _ := strings.Cut(b.text, "\nsupport.acme.com {")
+	output := func(text, name string) string {
+		files[name] = filepath.Join(t.TempDir(), name)
+		return strings.Replace(text, "\tlog {\n", "\tlog {\noutput file "+files[name]+"\n", 1)
+	}
+	text := output(global, "errors") + "\nsupport.acme.com {" + output(sites, "access")
+	port := loadDocumented(t, text, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/broken" {
+			panic(http.ErrAbortHandler) // an error of reverse_proxy
+		}
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: "secret"})
+		w.Header().Set("Location", "/?secret")
+		pageOrigin(w, r)
+	}))
+	for _, path := range []string{"/tickets/new?email=secret", "/broken?email=secret"} {
+		for _, cookie := range []string{"kapa_web_id=secret; cookie_consent=accepted", "kapa_web_id=secret; cookie_consent=secret", "theme=secret"} {
+			r, err := http.NewRequest(http.MethodGet, "http://127.0.0.1:"+port+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Host = "support.acme.com"
+			r.SetBasicAuth("secret", "secret")
+			for _, field := range []string{"Referer", "X-Forwarded-For", "X-User-Email", "User-Agent"} {
+				r.Header.Set(field, "secret")
+			}
+			r.Header.Set("Cookie", cookie)
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+		}
+	}
+	if err := caddy.Stop(); err != nil { // all is written then
+		t.Fatal(err)
+	}
+	for name, want := range map[string][]string{
+		"access": {
+			`"uri":"/tickets/new"`, `"remote_ip":"127.0.0.0"`, `"client_ip":"127.0.0.0"`, `"kapa_reason":"","kapa":"injected"`,
+			`"kapa_reason":"refused","kapa":"denied"`, `"kapa_reason":"cookie_absent","kapa":"no_consent"`, `"kapa":"error"`,
+		},
+		"errors": {`"uri":"/broken"`, `"remote_ip":"127.0.0.0"`},
+	} {
+		logged, err := os.ReadFile(files[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range want {
+			if !strings.Contains(string(logged), text) {
+				t.Errorf("%s: no %s in %s", name, text, logged)
+			}
+		}
+		for _, text := range []string{"secret", `"127.0.0.1"`, "remote_port", "accepted", "kapa_web_id", "Cookie"} {
+			if strings.Contains(string(logged), text) {
+				t.Errorf("%s: %q is in %s", name, text, logged)
+			}
+		}
+	}
+}
+
+// Without any filter, Caddy takes the cookies out itself, and nothing else.
+func TestCaddyRedactsCookies(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "access")
+	s := startCaddy(t, "http://support.acme.com:HTTP {\nlog {\noutput file "+file+"\n}\n"+
+		block+"header {\nContent-Type text/html\nSet-Cookie session=secret\n}\nrespond `"+page+"`\n}\n")
+	s.get("h1", "/?shown", "Cookie: "+granted+"; a=secret", "Authorization: secret", "Referer: shown", "X-Forwarded-For: shown")
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	logged, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(logged)
+	if strings.Contains(text, "secret") || strings.Contains(text, "accepted") || strings.Contains(text, idCookie) || strings.Count(text, "REDACTED") < 3 {
+		t.Errorf("logged %s", text)
+	}
+	if strings.Count(text, "shown") != 3 || !strings.Contains(text, `"127.0.0.1"`) {
+		t.Errorf("more is taken out than documented: %s", text)
+	}
+}
+
+// The documented log has the debug lines of the directive, and of nothing else.
+func TestDocumentedDebugLog(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "kapa.log")
+	b := blockWith(t, "docs/operations.md", "include http.handlers.kapa_deflector")
+	global := strings.Replace(b.text, "/var/log/caddy/kapa.log", file, 1)
+	port := loadDocumented(t, global+"support.acme.com {\nlog\n"+block+"reverse_proxy 127.0.0.1:3000\n}\n", pageOrigin)
+	askDocumented(t, port, map[string]string{"Cookie": granted})
+	askDocumented(t, port, map[string]string{"Cookie": denied})
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	logged, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := slices.Collect(strings.Lines(string(logged)))
+	if len(lines) != 2 || !strings.Contains(lines[0], `"outcome":"injected","reason":""`) || !strings.Contains(lines[1], `"outcome":"denied","reason":"refused"`) {
+		t.Errorf("logged %s", logged)
+	}
+	for _, line := range lines {
+		if !strings.Contains(line, `"level":"debug"`) || !strings.Contains(line, `"logger":"http.handlers.kapa_deflector"`) {
+			t.Errorf("logged %s", line)
+		}
 	}
 }

@@ -43,7 +43,7 @@ func askedFor(r *http.Request) (a asked, field string) {
 			return askedOther, field
 		}
 	}
-	if strings.EqualFold(r.Header.Get("X-Requested-With"), "XMLHttpRequest") {
+	if strings.EqualFold(first(r.Header["X-Requested-With"]), "XMLHttpRequest") {
 		return askedOther, "X-Requested-With"
 	}
 	if r.Header[turboField] != nil {
@@ -53,14 +53,14 @@ func askedFor(r *http.Request) (a asked, field string) {
 		return askedOther, turboField // what a form was answered with stays on the page
 	}
 	// https://www.w3.org/TR/fetch-metadata/#sec-fetch-dest-header
-	switch r.Header.Get("Sec-Fetch-Dest") {
+	switch first(r.Header["Sec-Fetch-Dest"]) {
 	case "document", "iframe", "frame":
 		return askedDocument, ""
 	case "":
 	default:
 		return askedOther, "Sec-Fetch-Dest"
 	}
-	switch r.Header.Get("Sec-Fetch-Mode") {
+	switch first(r.Header["Sec-Fetch-Mode"]) {
 	case "navigate":
 		return askedDocument, ""
 	case "":
@@ -76,7 +76,7 @@ func askedFor(r *http.Request) (a asked, field string) {
 // mayFetchPage reports whether a request that is not for a document may be for
 // the bytes of one: as by fetch(), prefetching, or htmx.
 func mayFetchPage(h http.Header) bool {
-	dest := h.Get("Sec-Fetch-Dest")
+	dest := first(h["Sec-Fetch-Dest"])
 	return (dest == "" || dest == "empty") && acceptsHTML(h["Accept"])
 }
 
@@ -139,7 +139,7 @@ func documentGate(h http.Header, contentType string) outcome {
 	case httpguts.HeaderValuesContainsToken(h["Cache-Control"], "no-transform"),
 		h["Signature-Input"] != nil: // RFC 9421: what it signs would no longer hold
 		return outcomeNoTransform
-	case caddyhttp.IsIncremental(h): // RFC 10036: nothing may be held back
+	case h["Incremental"] != nil && caddyhttp.IsIncremental(h): // RFC 10036: nothing may be held back
 		return outcomeNotDocument
 	case isEncoded(h["Content-Encoding"]):
 		return outcomeEncoded
@@ -204,6 +204,9 @@ func charsetOf(contentType string) string {
 // has this label (https://encoding.spec.whatwg.org/#names-and-labels). Only
 // UTF-16, ISO-2022-JP and "replacement" are not.
 func asciiCompatible(label string) bool {
+	if label == "" || strings.EqualFold(label, "utf-8") {
+		return true
+	}
 	for _, other := range []string{
 		"utf-16", "utf-16le", "utf-16be", "unicode", "unicodefeff", "unicodefffe", "csunicode", "ucs-2", "iso-10646-ucs-2",
 		"iso-2022-jp", "csiso2022jp",

@@ -55,9 +55,9 @@ func (rw *responseWriter) drain() error {
 }
 
 // dropBuffer gives the buffer back, whatever is in it.
-func (rw *responseWriter) dropBuffer() {
-	if rw.pooled != nil {
-		buffers.Put(rw.pooled)
-		rw.pooled, rw.buf = nil, nil
+func (e *edit) dropBuffer() {
+	if e.pooled != nil {
+		buffers.Put(e.pooled)
+		e.pooled, e.buf = nil, nil
 	}
 }

@@ -34,21 +34,24 @@ const (
 // an error route ever shows what was meant for the page.
 type responseWriter struct {
 	caddyhttp.ResponseWriterWrapper
-	visit   visit
-	scanner head.Scanner
+	visit visit
 
 	stage    stage
 	status   int
 	implicit bool // the status is the first write's, nobody named it
 	outcome  outcome
 	html     bool // an HTML document under the configured pages
-	request  variantRequest
+	private  bool // kept out of shared caches by us
+	gzip     bool // the page comes compressed all the same
+	*edit         // nil unless it is a page that may be changed
+}
+
+// edit is what it takes to change a page. Other responses do not pay for it.
+type edit struct {
+	scanner  head.Scanner
 	permit   permit       // to insert, once it was asked for
 	policies sentPolicies // in the header as it left this writer
-
-	gzip    bool     // the page comes compressed all the same
-	decoder *decoder // from its first byte on
-	private bool     // kept out of shared caches by us
+	decoder  *decoder     // of a compressed page, from its first byte on
 
 	buf    []byte // what is held back
 	least  int    // as much leaves in the first write, or by the header's length
@@ -90,10 +93,12 @@ func (rw *responseWriter) decide(contentType string) {
 		rw.sendHeader(false, false)
 	case rw.visit.request.Method == http.MethodHead:
 		// the header that GET would get, without a body or an id
+		rw.edit = new(edit)
 		rw.outcome = outcomeNoBody
 		rw.stage = through
 		rw.sendHeader(rw.mayInsert(), false)
 	default:
+		rw.edit = new(edit)
 		rw.stage = holding
 		if rw.Header()["Content-Length"] != nil {
 			rw.least = math.MaxInt
@@ -157,7 +162,7 @@ func (rw *responseWriter) editHeader(changed, exact bool) {
 	case changed:
 		describeVariant(h, rw.permit.suffix, len(rw.permit.html), exact && !rw.gzip)
 		rw.permit.send(h)
-		rw.personalize(h)
+		rw.personalize(h, rw.permit.secret)
 		v.warnOfEmbedder(h)
 		rw.policies = policiesIn(h)
 	case rw.status == http.StatusNotModified && v.mayBeChanged() && v.request.Header["If-None-Match"] != nil:
@@ -169,7 +174,7 @@ func (rw *responseWriter) editHeader(changed, exact bool) {
 			p := v.permit(h, nil, true, true, nil)
 			p.send(h)
 		}
-		rw.personalize(h)
+		rw.personalize(h, false)
 	case rw.gzip: // decoded, and nothing to insert after all
 		describeVariant(h, "", 0, false) // what follows is no variant that we know
 	}
@@ -189,13 +194,13 @@ func (rw *responseWriter) imply() {
 }
 
 // personalize adds what a page with the insertion, or a 304 for one, says to
-// its visitor alone.
-func (rw *responseWriter) personalize(h http.Header) {
+// its visitor alone. secret says that the page holds what nobody else may see.
+func (rw *responseWriter) personalize(h http.Header, secret bool) {
 	lines := rw.visit.newID(h)
 	if lines != nil {
 		h["Set-Cookie"] = append(h["Set-Cookie"], lines...)
 	}
-	if lines != nil || rw.visit.isPrivate() || rw.permit.secret {
+	if lines != nil || rw.visit.isPrivate() || secret {
 		makePrivate(h)
 		rw.private = true
 	}

@@ -28,8 +28,8 @@ type MatchConsent struct {
 	// The rules, all of which must be satisfied.
 	Rules []ConsentRule `json:"rules,omitempty"`
 
-	// Whether a browser that sends Global Privacy Control (`Sec-GPC: 1`) matches
-	// never. Default: true. Where it is, what is served needs `Vary: Sec-GPC`.
+	// Whether a browser that sends Global Privacy Control (`Sec-GPC: 1`) never
+	// matches. Default: true. Where it is, what is served needs `Vary: Sec-GPC`.
 	HonorGPC *bool `json:"honor_gpc,omitempty"`
 
 	consent consentReader

@@ -31,20 +31,26 @@ func init() {
 // asked for uncompressed where they may be changed; put `encode` in front. A page
 // whose Content-Security-Policy blocks the script is left as it is, unless `csp`
 // says that the policy may be extended.
+//
+// `{env.*}`, `{file.*}` and `{system.*}` placeholders are resolved when the
+// configuration is loaded. All others work in attributes and in `user`, and are
+// resolved for each request.
 type Handler struct {
 	// The attributes of the script tag, in the order in which they are
 	// written. Required are `data-integration-id`,
 	// `data-main-input-query-selector`, `data-submit-element-query-selector`,
-	// `data-submit-element-event-type`, `data-submit-button-query-selector`
-	// and `data-anchor-element-query-selector`.
+	// `data-submit-element-event-type` (`onSubmit` or `onClick`),
+	// `data-submit-button-query-selector` and
+	// `data-anchor-element-query-selector`. A request for which one of them is
+	// empty gets neither tag nor id.
 	Attributes []Attribute `json:"attributes,omitempty"`
 
 	// The deflector's bundle. Default: Kapa's, loaded async.
 	Script *Script `json:"script,omitempty"`
 
 	// The paths of the pages that get the tag, in the syntax of the path
-	// matcher, compared with the path that the visitor asked for, before any
-	// rewrite. Default: every page.
+	// matcher, each with `/` or `*` at its beginning. They are compared with the
+	// path that the visitor asked for, before any rewrite. Default: every page.
 	Pages []string `json:"pages,omitempty"`
 
 	// How consent is recorded; at least one rule, and all must be satisfied.
@@ -52,7 +58,8 @@ type Handler struct {
 
 	// What visitors get who have not consented: `skip` for the origin's page,
 	// `untracked` for a tag with Kapa's identifiers switched off and no id. It
-	// still loads the script and its captcha. Default: `skip`.
+	// still loads the script and its captcha. Not where consent is not required.
+	// Default: `skip`.
 	WithoutConsent string `json:"without_consent,omitempty"`
 
 	// Whether a browser that sends Global Privacy Control (`Sec-GPC: 1`) counts
@@ -62,7 +69,8 @@ type Handler struct {
 
 	// Whether consent that is given, or withdrawn, on a page takes effect on it
 	// at once, by a small script in the pages that asks when consent cookies
-	// change. Default: false, and a choice counts from the next page on.
+	// change. Not with `without_consent` `untracked`, nor where consent is not
+	// required. Default: false, and a choice counts from the next page on.
 	LiveConsent bool `json:"live_consent,omitempty"`
 
 	// How the visitor's id is set. Default: set for the registrable domain,

@@ -233,9 +233,10 @@ func policiesIn(h http.Header) sentPolicies {
 // by others, under which the inserted script does not run.
 func (rw *responseWriter) checkPolicies() {
 	h, v := rw.Header(), &rw.visit
-	now := policiesIn(h)
-	if rw.permit.html == nil || rw.outcome != v.outcome || v.isUntagged() || v.handler.policy.off ||
-		slices.Equal(now[0], rw.policies[0]) && slices.Equal(now[1], rw.policies[1]) {
+	if rw.edit == nil || rw.permit.html == nil || rw.outcome != v.outcome || v.isUntagged() || v.handler.policy.off {
+		return
+	}
+	if now := policiesIn(h); slices.Equal(now[0], rw.policies[0]) && slices.Equal(now[1], rw.policies[1]) {
 		return
 	}
 	metas, complete := rw.scanner.Policies()

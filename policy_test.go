@@ -392,6 +392,9 @@ func TestPoliciesOfReleasedPages(t *testing.T) {
 			if strings.Contains(tc.policy, "nonce") && resp.Header.Get("Etag") != "" {
 				t.Errorf("Etag %s of a page with a nonce", resp.Header.Get("Etag"))
 			}
+			if tc.tag == tagWith("m") && !strings.HasPrefix(resp.Header.Get("Etag"), `"v1-kapa-`) {
+				t.Errorf("Etag %s, but the header had left before the nonce was seen", resp.Header.Get("Etag"))
+			}
 		})
 	}
 }

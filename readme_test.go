@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -33,14 +35,14 @@ type fence struct {
 	text     string
 }
 
-// documents are the README and the docs.
+// documents are the README, what stands beside it, and the docs.
 func documents(t *testing.T) []string {
 	t.Helper()
 	docs, err := filepath.Glob("docs/*.md")
 	if err != nil || len(docs) == 0 {
 		t.Fatal("no docs", err)
 	}
-	return append([]string{"README.md"}, docs...)
+	return append([]string{"README.md", "CHANGELOG.md", "SECURITY.md"}, docs...)
 }
 
 // blocksOf returns the fenced blocks of a document; what an indented one has in
@@ -591,4 +593,96 @@ func TestDocumentedLinksLeadSomewhere(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The index has every page.
+func TestTheIndexHasEveryDocument(t *testing.T) {
+	const index = "docs/README.md"
+	text, err := os.ReadFile(index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, document := range documents(t) {
+		path, err := filepath.Rel(filepath.Dir(index), document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row := "](" + filepath.ToSlash(path) + ") | "; document != index && !strings.Contains(string(text), row) {
+			t.Errorf("no row for %s", document)
+		}
+	}
+}
+
+// The example in JSON is valid, has every setting of the handler, and is what
+// Caddy makes of the Caddyfile beside it.
+func TestTheExampleInJSON(t *testing.T) {
+	t.Setenv("KAPA_INTEGRATION_ID", "abc")
+	example, err := os.ReadFile("examples/kapa_deflector.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := caddy.Validate(quietConfig(t, example)); err != nil {
+		t.Error(err)
+	}
+	source, err := os.ReadFile("examples/kapa_deflector.caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt(source, nil)
+	if err != nil || warnings != nil {
+		t.Fatal(err, warnings)
+	}
+	var handlers []map[string]any
+	read := func(raw []byte) string {
+		var config any
+		if err := json.Unmarshal(raw, &config); err != nil {
+			t.Fatal(err)
+		}
+		handlers = append(handlers, rewriteHandler(t, config))
+		rewritten, err := json.Marshal(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(rewritten)
+	}
+	if got, want := read(example), read(adapted); !equalJSON(t, got, want) {
+		t.Errorf("the example is\n%s\nthe Caddyfile makes\n%s", got, want)
+	}
+	for field := range reflect.TypeFor[Handler]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if _, ok := handlers[0][name]; !ok && field.IsExported() {
+			t.Errorf("the example has no %s", name)
+		}
+	}
+}
+
+// rewriteHandler writes the one handler of ours within v as Go does, so that a
+// duration is the same in words and in numbers, and returns it.
+func rewriteHandler(t *testing.T, v any) (found map[string]any) {
+	t.Helper()
+	var members []any
+	switch v := v.(type) {
+	case []any:
+		members = v
+	case map[string]any:
+		if v["handler"] == "kapa_deflector" {
+			raw, _ := json.Marshal(v)
+			var h Handler
+			if err := json.Unmarshal(raw, &h); err != nil {
+				t.Fatal(err)
+			}
+			raw, _ = json.Marshal(&h)
+			if err := json.Unmarshal(raw, &v); err != nil { // over what is there
+				t.Fatal(err)
+			}
+			return v
+		}
+		members = slices.Collect(maps.Values(v))
+	}
+	for _, member := range members {
+		if h := rewriteHandler(t, member); h != nil {
+			found = h
+		}
+	}
+	return found
 }

@@ -20,24 +20,24 @@ func (v visit) serve(w http.ResponseWriter, next caddyhttp.Handler) error {
 	rw := &responseWriter{visit: v}
 	rw.ResponseWriterWrapper.ResponseWriter = w
 
+	var original *variantRequest
 	if v.onPage {
-		rw.request.edit(v.request.Header, v.insertion.suffix, isUnsafe(v.request.Method))
+		original = editRequest(v.request.Header, v.insertion.suffix, isUnsafe(v.request.Method))
 	}
 	returned := false
 	defer func() {
-		rw.request.restore(v.request.Header)
-		if rw.decoder != nil {
-			rw.decoder.abandon()
+		original.restore(v.request.Header)
+		if rw.edit != nil {
+			rw.drop()
 		}
 		if !returned {
 			rw.outcome = outcomeAborted
 		}
-		rw.dropBuffer()
 		v.end(rw.outcome)
 	}()
 
 	err := next.ServeHTTP(rw, v.request)
-	if rw.decoder != nil && (err == nil || rw.stage > holding) {
+	if rw.isDecoding() && (err == nil || rw.stage > holding) {
 		rw.finishDecoding()
 	}
 	if err != nil {
@@ -47,6 +47,17 @@ func (v visit) serve(w http.ResponseWriter, next caddyhttp.Handler) error {
 	}
 	returned = true
 	return err
+}
+
+// isDecoding reports whether a compressed body has begun.
+func (rw *responseWriter) isDecoding() bool { return rw.edit != nil && rw.decoder != nil }
+
+// drop gives back what is held.
+func (e *edit) drop() {
+	if e.decoder != nil {
+		e.decoder.abandon()
+	}
+	e.dropBuffer()
 }
 
 // finishDecoding breaks the response off if its body was not whole: a page
@@ -94,7 +105,7 @@ func (rw *responseWriter) finish() error {
 		return nil
 	case rw.stage == sniffing || rw.stage == holding && rw.pooled == nil: // no body
 		rw.outcome = outcomeNoBody
-		rw.gzip = rw.decoder != nil // what was nothing once decoded has no coding
+		rw.gzip = rw.isDecoding() // what was nothing once decoded has no coding
 		rw.stage = through
 		rw.sendHeader(false, true)
 	case rw.stage != through:

@@ -48,22 +48,22 @@ func cutVariant(tag string) (origin, suffix string) {
 // good, and what keeps an answer from being read and changed.
 var variantFields = [...]string{"If-None-Match", "If-Match", "If-Range", "If-Modified-Since", "Range", "Accept-Encoding"}
 
-// variantRequest edits a request's header for the way to the origin and puts
-// it back for handlers that run afterwards, such as error routes.
+// variantRequest is a request's header as it was before it was edited for the
+// way to the origin, for handlers that run afterwards, such as error routes.
 type variantRequest struct {
-	edited   bool
 	saved    [len(variantFields)][]string
 	identity [1]string
 }
 
-// edit leaves of h what the origin can answer for the variant with this
+// editRequest leaves of h what the origin can answer for the variant with this
 // suffix, "" for its own page. unsafe says that the method may change the
 // resource: it is the resource then that the tags name, whatever its variant.
-func (v *variantRequest) edit(h http.Header, suffix string, unsafe bool) {
+// nil comes back where there was nothing to do.
+func editRequest(h http.Header, suffix string, unsafe bool) *variantRequest {
 	if suffix == "" && !hasVariants(h) {
-		return
+		return nil
 	}
-	v.edited = true
+	v := new(variantRequest)
 	for i, field := range variantFields {
 		v.saved[i] = h[field]
 	}
@@ -97,6 +97,7 @@ func (v *variantRequest) edit(h http.Header, suffix string, unsafe bool) {
 		v.identity[0] = "identity"
 		h["Accept-Encoding"] = v.identity[:]
 	}
+	return v
 }
 
 // hasVariants reports whether h names a variant of ours.
@@ -148,7 +149,7 @@ func entityTags(s string) (tags []string) {
 
 // restore puts h back.
 func (v *variantRequest) restore(h http.Header) {
-	if !v.edited {
+	if v == nil {
 		return
 	}
 	for i, field := range variantFields {

@@ -11,21 +11,22 @@ import (
 // their name says. The first one is what the others are measured by.
 type field struct {
 	name       string
-	coding     string // what visitors get
 	contenders []contender
 }
 
-// contender is one server, asked one kind of question.
+// contender is a site of a server, asked one kind of question. Those of one
+// program are sites of one process.
 type contender struct {
-	name    string
-	program program
-	page    string // the origin's kind of page
-	cookies string
-	ours    bool // it has the directive
-	tagged  bool // what it answers holds the tag
-	newID   bool // and the visitor gets an id
-	coding  string
-	target  func(size int) float64 // the most that its CPU time may be; nil for none
+	name       string
+	program    *program
+	directives string
+	page       string // the origin's kind of page
+	cookies    string
+	ours       bool                   // it has the directive
+	tagged     bool                   // what it answers holds the tag
+	newID      bool                   // and the visitor gets an id
+	coding     string                 // what visitors get
+	target     func(size int) float64 // the most that its CPU time may be; nil for none
 }
 
 // The visitors. Their cookies are of one length, so that all requests are.
@@ -54,31 +55,39 @@ func inserted(size int) float64 {
 
 // newFields are all comparisons, without nginx if there is none.
 func newFields(caddyBinary, nginxBinary string) []field {
-	identity := field{name: "identity", contenders: []contender{
-		{name: "Caddy", program: caddy(caddyBinary, ""), page: "html", cookies: withConsent},
-		{name: "Caddy, once more", program: caddy(caddyBinary, ""), page: "html", cookies: withConsent},
-		{name: "no consent", program: caddy(caddyBinary, deflector()), ours: true, page: "html", cookies: withoutConsent, target: unchanged},
-		{name: "not HTML", program: caddy(caddyBinary, deflector()), ours: true, page: "other", cookies: withConsent, target: unchanged},
-		{name: "tag", program: caddy(caddyBinary, deflector()), ours: true, page: "html", cookies: withConsent, tagged: true, target: inserted},
-		{name: "tag and a new id", program: caddy(caddyBinary, deflector()), ours: true, page: "html", cookies: firstVisit, tagged: true, newID: true, target: inserted},
-	}}
-	if nginxBinary != "" {
-		filter := "proxy_set_header Accept-Encoding \"\";\n\t\t\tsub_filter '</head>' '" + tag() + "</head>';"
-		identity.contenders = append(identity.contenders,
-			contender{name: "nginx", program: nginx(nginxBinary, ""), page: "html", cookies: withConsent},
-			contender{name: "nginx sub_filter", program: nginx(nginxBinary, filter), page: "html", cookies: withConsent, tagged: true})
+	contenders := func(encode, gzip string) (all []contender) {
+		plain, proxy := caddy(caddyBinary, encode), nginx(nginxBinary, gzip)
+		all = []contender{
+			{name: "Caddy", program: plain, page: "html", cookies: withConsent},
+			{name: "Caddy, once more", program: plain, page: "html", cookies: withConsent},
+			{name: "no consent", program: plain, ours: true, page: "html", cookies: withoutConsent, target: unchanged},
+			{name: "not HTML", program: plain, ours: true, page: "other", cookies: withConsent, target: unchanged},
+			{name: "tag", program: plain, ours: true, page: "html", cookies: withConsent, tagged: true, target: inserted},
+			{name: "tag and a new id", program: plain, ours: true, page: "html", cookies: firstVisit, tagged: true, newID: true, target: inserted},
+		}
+		if nginxBinary != "" {
+			filter := "proxy_set_header Accept-Encoding \"\";\n\t\t\tsub_filter '</head>' '" + tag() + "</head>';"
+			all = append(all,
+				contender{name: "nginx", program: proxy, page: "html", cookies: withConsent},
+				contender{name: "nginx sub_filter", program: proxy, directives: filter, page: "html", cookies: withConsent, tagged: true})
+		}
+		for i := range all {
+			if all[i].ours {
+				all[i].directives = deflector()
+			}
+		}
+		return all
 	}
-
-	gzip := field{name: "gzip by the proxy", coding: "gzip"}
-	for _, c := range identity.contenders {
-		c.program = withGzip(c.program)
-		c.coding = "gzip"
-		gzip.contenders = append(gzip.contenders, c)
+	identity := field{name: "identity", contenders: contenders("", "")}
+	// at the level that Caddy takes by itself
+	gzip := field{name: "gzip by the proxy", contenders: contenders("encode gzip", "gzip on;\n\tgzip_comp_level 5;")}
+	for i := range gzip.contenders {
+		gzip.contenders[i].coding = "gzip"
 	}
 
 	// Here the work is not the same: what is to be changed has to be encoded
 	// by Caddy, and otherwise the origin's bytes pass.
-	passed := field{name: "gzip by the origin", coding: "gzip"}
+	passed := field{name: "gzip by the origin"}
 	for _, c := range gzip.contenders {
 		switch c.name {
 		case "not HTML", "tag and a new id", "nginx", "nginx sub_filter":
@@ -90,17 +99,6 @@ func newFields(caddyBinary, nginxBinary string) []field {
 		passed.contenders = append(passed.contenders, c)
 	}
 	return []field{identity, gzip, passed}
-}
-
-// withGzip has a program compress what it sends, at the level that Caddy takes
-// by itself.
-func withGzip(p program) program {
-	return func(at place) (string, []string) {
-		config, command := p(at)
-		config = strings.Replace(config, "bind 127.0.0.1", "bind 127.0.0.1\n\tencode gzip", 1)
-		config = strings.Replace(config, "access_log off;", "access_log off;\n\tgzip on;\n\tgzip_comp_level 5;", 1)
-		return config, command
-	}
 }
 
 // check asks once, and returns an error if the answer is not what c stands

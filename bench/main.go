@@ -4,7 +4,7 @@
 //	go -C bench run .                    a few minutes
 //	go -C bench run . -svg chart.svg     with a chart of the ratios
 //	go -C bench run . -short             seconds: whether it still works
-//	go -C bench run . -profile /tmp      CPU profiles of each Caddy instead
+//	go -C bench run . -profile /tmp      the directive's share in CPU profiles instead
 //
 // It builds this repository's Caddy, and needs nothing else; nginx is measured
 // beside it where it is installed. Everything listens on loopback. Linux only.
@@ -23,7 +23,7 @@
 //
 //	contender           what it is
 //	Caddy               without the directive
-//	Caddy, once more    another process of the same: how far from 1 a ratio of nothing comes out
+//	Caddy, once more    another site of the same: how far from 1 a ratio of nothing comes out
 //	no consent          with the directive; the consent cookie is absent
 //	not HTML            the same bytes under another media type; the visitor has consented
 //	tag                 a page with the tag, for a visitor who has an id
@@ -35,14 +35,16 @@
 //
 //	CPU us         user and system time of the server's process for a request, under load
 //	req/s          of a server that has half of the machine's cores; client and origin have the others
-//	peak MB        VmHWM at the end
+//	peak MB        VmHWM under load, in a process of its own
 //	first byte us  median, over one connection while nothing else is asked
 //
-// In a round, servers are started anew, and take turns of some 20 ms in another
-// order each time; the round's figure is the median of its turns. A ratio is the
-// median of the rounds' ratios, with the interval in which it lies in 95 of 100
-// cases. CPU time is what targets are set for: it depends least on what else the
-// machine does. On a busy machine the intervals are wider than any target.
+// In a round, servers are started anew: one Caddy and one nginx, whose sites are
+// the contenders. They take turns of some 20 ms, in another order each time. A
+// round's figure is the median of its turns, and its ratio the median of the
+// ratios of turns that lie next to each other. A ratio in the table is the median
+// of the rounds', with the interval in which it lies in 95 of 100 cases. CPU time
+// is what targets are set for: it depends least on what else the machine does.
+// On a busy machine the intervals are wider than any target.
 package main
 
 import (
@@ -55,6 +57,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"text/tabwriter"
 	"time"
 )
 
@@ -67,7 +70,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 7, "how often all of it is measured, each time by servers that are started anew")
 	flag.StringVar(&o.field, "field", "", "only this field")
 	flag.StringVar(&o.svg, "svg", "", "write a chart to this file")
-	flag.StringVar(&o.profiles, "profile", "", "measure nothing, and write CPU profiles of each Caddy into this directory")
+	flag.StringVar(&o.profiles, "profile", "", "write CPU profiles of each Caddy with the directive into this directory, and print the directive's share")
 	flag.Parse()
 	if err := run(os.Stdout, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -85,9 +88,9 @@ type options struct {
 
 func (o options) plan() plan {
 	if o.short {
-		return plan{sizes: []int{8 << 10, 64 << 10}, rounds: 1, turns: 1, turn: 20 * time.Millisecond, connections: 4}
+		return plan{sizes: []int{8 << 10, 64 << 10}, rounds: 1, turns: 1, turn: 20 * time.Millisecond, connections: 4, profile: time.Second}
 	}
-	return plan{sizes: []int{8 << 10, 64 << 10, 512 << 10, 8 << 20}, rounds: o.rounds, turns: 12, turn: 20 * time.Millisecond, connections: 4}
+	return plan{sizes: []int{8 << 10, 64 << 10, 512 << 10, 8 << 20}, rounds: o.rounds, turns: 24, turn: 20 * time.Millisecond, connections: 4, profile: 30 * time.Second}
 }
 
 func run(out io.Writer, opts options) error {
@@ -125,14 +128,14 @@ func run(out io.Writer, opts options) error {
 	defer o.close()
 
 	if opts.profiles != "" {
+		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprint(t, "CPU time by profile\tsamples of the directive\tratio\tspread\tat most\t\n")
 		for _, h := range heats {
-			files, err := h.profile(o, dir, opts.profiles, p)
-			fmt.Fprintln(out, strings.Join(files, "\n"))
-			if err != nil {
+			if err := h.profile(t, o, dir, opts.profiles, p); err != nil {
 				return err
 			}
 		}
-		return nil
+		return t.Flush()
 	}
 	begin := time.Now()
 	for round := range p.rounds {
@@ -142,6 +145,11 @@ func run(out io.Writer, opts options) error {
 			}
 		}
 		fmt.Fprintf(os.Stderr, "round %d of %d, %.0f s\n", round+1, p.rounds, time.Since(begin).Seconds())
+	}
+	for _, h := range heats {
+		if err := h.memory(o, dir, p); err != nil {
+			return err
+		}
 	}
 	note := machine(p, begin)
 	fmt.Fprintln(out, note)

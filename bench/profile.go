@@ -10,33 +10,32 @@ import (
 	"time"
 )
 
-// profile has every Caddy among the contenders take a CPU profile of itself
-// under load, for go tool pprof, and returns the file's names.
-func (h *heat) profile(o *origin, dir, into string, p plan) (files []string, err error) {
+// profile has every Caddy with the directive take a CPU profile of itself under
+// load, for go tool pprof, and prints the directive's share of it.
+func (h *heat) profile(out io.Writer, o *origin, dir, into string, p plan) error {
 	for _, c := range h.field.contenders {
-		if strings.HasPrefix(c.name, "nginx") {
+		if !c.ours {
 			continue
 		}
-		name := strings.ReplaceAll(fmt.Sprintf("%s-%s-%s.pprof", h.field.name, sizeName(h.size), c.name), " ", "_")
-		name = filepath.Join(into, name)
-		if err := profileOne(&entrant{contender: c}, h.size, o, dir, name, p); err != nil {
-			return files, h.wrap(c, err)
+		file := strings.ReplaceAll(fmt.Sprintf("%s-%s-%s.pprof", h.field.name, sizeName(h.size), c.name), " ", "_")
+		file = filepath.Join(into, file)
+		err := h.alone(c, o, dir, p, func(e *entrant) error { return e.profile(file, p) })
+		if err != nil {
+			return err
 		}
-		files = append(files, name)
+		if err := reportShare(out, h, c, file); err != nil {
+			return err
+		}
 	}
-	return files, nil
+	return nil
 }
 
-func profileOne(e *entrant, size int, o *origin, dir, name string, p plan) error {
-	defer e.leave()
-	if err := e.enter(o, size, dir, p.connections); err != nil {
-		return err
-	}
+func (e *entrant) profile(name string, p plan) error {
 	if _, err := e.visitor.load(100 * p.connections); err != nil {
 		return err
 	}
 	fetched := make(chan error, 1)
-	go func() { fetched <- fetchProfile(e.server.admin, name) }()
+	go func() { fetched <- fetchProfile(e.server.admin, name, p.profile.Seconds()) }()
 	for {
 		select {
 		case err := <-fetched:
@@ -49,9 +48,9 @@ func profileOne(e *entrant, size int, o *origin, dir, name string, p plan) error
 	}
 }
 
-func fetchProfile(admin, name string) error {
+func fetchProfile(admin, name string, seconds float64) error {
 	client := &http.Client{Timeout: time.Minute}
-	resp, err := client.Get("http://" + admin + "/debug/pprof/profile?seconds=5")
+	resp, err := client.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%.0f", admin, seconds))
 	if err != nil {
 		return err
 	}

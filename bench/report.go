@@ -21,7 +21,7 @@ func report(out io.Writer, heats []*heat) error {
 			fmt.Fprintf(t, "%s\t%.1f\t%.3f\t%v\t%.0f\t%.2f\t%.1f\t%.2f\t%.0f\t%.2f\t\n", h.field.contenders[i].name,
 				median(r.cpu), h.cpu(i).median, h.cpu(i),
 				median(r.rate), ratios(r.rate, base.rate).median,
-				median(r.memory), ratios(r.memory, base.memory).median,
+				r.memory, r.memory/base.memory,
 				median(r.firstByte), ratios(r.firstByte, base.firstByte).median)
 		}
 	}
@@ -44,7 +44,7 @@ func report(out io.Writer, heats []*heat) error {
 
 // cpu is the CPU time of a contender in proportion to the first one's.
 func (h *heat) cpu(contender int) spread {
-	return ratios(h.results[contender].cpu, h.results[0].cpu)
+	return spreadOf(h.results[contender].cpuRatio)
 }
 
 // verdict says whether a ratio is within its limit, or not, or whether the

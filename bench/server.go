@@ -16,40 +16,49 @@ import (
 // server is a running server, in a process of its own.
 type server struct {
 	cmd    *exec.Cmd
-	listen string // its address
+	sites  []site
 	admin  string // Caddy's admin endpoint
 	log    bytes.Buffer
 	exited chan struct{}
 }
 
+// site is one of a server's sites: what it has beside the proxy.
+type site struct{ listen, directives string }
+
 // place is where a server is to run.
 type place struct {
-	dir                   string // for its files
-	listen, admin, origin string // addresses
+	dir           string // for its files
+	admin, origin string // addresses
+	sites         []site
 }
 
 // program is how a server is started: its configuration file and the command.
-type program func(place) (config string, command []string)
+type program struct {
+	setup func(place) (config string, command []string)
+}
 
-// start starts p and returns when it listens.
-func start(p program, dir, origin string) (*server, error) {
+// start starts p with a site for each of these directives, and returns when
+// it listens.
+func start(p *program, directives []string, dir, origin string) (*server, error) {
 	dir, err := os.MkdirTemp(dir, "server-")
 	if err != nil {
 		return nil, err
 	}
-	at := place{dir: dir, origin: origin}
-	for _, address := range []*string{&at.listen, &at.admin} {
-		if *address, err = freeAddress(); err != nil {
-			return nil, err
-		}
+	free, err := freeAddresses(1 + len(directives))
+	if err != nil {
+		return nil, err
 	}
-	config, command := p(at)
+	at := place{dir: dir, admin: free[0], origin: origin}
+	for i, d := range directives {
+		at.sites = append(at.sites, site{listen: free[1+i], directives: d})
+	}
+	config, command := p.setup(at)
 	if err := os.WriteFile(filepath.Join(dir, "config"), []byte(config), 0o600); err != nil {
 		return nil, err
 	}
 
 	command = append(slices.Clone(onServerCores), command...)
-	s := &server{cmd: exec.Command(command[0], command[1:]...), listen: at.listen, admin: at.admin, exited: make(chan struct{})}
+	s := &server{cmd: exec.Command(command[0], command[1:]...), sites: at.sites, admin: at.admin, exited: make(chan struct{})}
 	s.cmd.Dir = dir
 	s.cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
@@ -61,9 +70,17 @@ func start(p program, dir, origin string) (*server, error) {
 		_ = s.cmd.Wait()
 		close(s.exited)
 	}()
+	listening := 0
 	for deadline := time.After(20 * time.Second); ; {
-		if conn, err := net.Dial("tcp", s.listen); err == nil {
+		for listening < len(s.sites) {
+			conn, err := net.Dial("tcp", s.sites[listening].listen)
+			if err != nil {
+				break
+			}
 			conn.Close()
+			listening++
+		}
+		if listening == len(s.sites) {
 			return s, nil
 		}
 		select {
@@ -89,33 +106,36 @@ func (s *server) stop() {
 
 func (s *server) pid() int { return s.cmd.Process.Pid }
 
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// freeAddresses are n that nobody listens at.
+func freeAddresses(n int) (free []string, err error) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() // not before all are found, lest one be found twice
+		free = append(free, l.Addr().String())
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return free, nil
 }
 
-// caddy is this repository's Caddy as a reverse proxy, with further directives
-// in front.
-func caddy(binary, directives string) program {
-	return func(p place) (string, []string) {
-		_, port, _ := net.SplitHostPort(p.listen)
-		config := fmt.Sprintf(`{
-	auto_https off
-	admin %s
-	persist_config off
-}
-http://:%s {
+// caddy is this repository's Caddy as a reverse proxy, where each site has
+// further directives in front.
+func caddy(binary, encode string) *program {
+	return &program{func(p place) (string, []string) {
+		config := fmt.Sprintf("{\n\tauto_https off\n\tadmin %s\n\tpersist_config off\n}\n", p.admin)
+		for _, s := range p.sites {
+			_, port, _ := net.SplitHostPort(s.listen)
+			config += fmt.Sprintf(`http://:%s {
 	bind 127.0.0.1
+	%s
 	%s
 	reverse_proxy %s
 }
-`, p.admin, port, directives, p.origin)
+`, port, encode, s.directives, p.origin)
+		}
 		return config, []string{binary, "run", "--config", "config", "--adapter", "caddyfile"}
-	}
+	}}
 }
 
 // attributes are those of the tag that every page gets.
@@ -147,9 +167,10 @@ func tag() string {
 	return b + "></script>"
 }
 
-// nginx is nginx as a reverse proxy, in one process, with further directives.
-func nginx(binary, directives string) program {
-	return func(p place) (string, []string) {
+// nginx is nginx as a reverse proxy, in one process, where each site has
+// further directives.
+func nginx(binary, gzip string) *program {
+	return &program{func(p place) (string, []string) {
 		user := ""
 		if os.Geteuid() == 0 {
 			user = "user root;" // others may not read the directory
@@ -164,6 +185,7 @@ events {
 }
 http {
 	access_log off;
+	%[4]s
 	client_body_temp_path %[2]s/body;
 	proxy_temp_path %[2]s/proxy;
 	fastcgi_temp_path %[2]s/fastcgi;
@@ -172,25 +194,27 @@ http {
 	keepalive_timeout 10m;
 	keepalive_requests 1000000;
 	upstream origin {
-		server %[4]s;
+		server %[3]s;
 		keepalive 32;
 		keepalive_requests 1000000;
 	}
-	server {
-		listen %[3]s;
+`, user, p.dir, p.origin, gzip)
+		for _, s := range p.sites {
+			config += fmt.Sprintf(`	server {
+		listen %s;
 		location / {
 			proxy_pass http://origin;
 			proxy_http_version 1.1;
 			proxy_set_header Host $http_host;
 			proxy_set_header Connection "";
 			proxy_max_temp_file_size 0;
-			%[5]s
+			%s
 		}
 	}
-}
-`, user, p.dir, p.listen, p.origin, directives)
-		return config, []string{binary, "-e", "stderr", "-p", p.dir, "-c", filepath.Join(p.dir, "config")}
-	}
+`, s.listen, s.directives)
+		}
+		return config + "}\n", []string{binary, "-e", "stderr", "-p", p.dir, "-c", filepath.Join(p.dir, "config")}
+	}}
 }
 
 // findNginx returns the nginx that is installed, if it can insert a tag.

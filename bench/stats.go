@@ -9,8 +9,8 @@ import (
 // what was sampled in 95 of 100 cases.
 type spread struct{ median, low, high float64 }
 
-// ratios compares round by round: what disturbs the machine for longer than a
-// round disturbs both.
+// ratios compares one by one what was measured at about the same time: what
+// disturbs the machine for longer disturbs both.
 func ratios(of, by []float64) spread {
 	r := make([]float64, len(of))
 	for i := range of {
