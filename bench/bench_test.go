@@ -77,7 +77,7 @@ func TestWrongAnswersAreNotMeasured(t *testing.T) {
 
 func TestCPUTime(t *testing.T) {
 	before, err := cpuTime(os.Getpid())
-	if errors.Is(err, errors.ErrUnsupported) {
+	if errors.Is(err, errors.ErrUnsupported) && os.Getenv("CI") == "" {
 		t.Skip(err)
 	}
 	if err != nil {

@@ -852,7 +852,7 @@ func (e *faultyEdge) memory(t *testing.T) memory {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", e.cmd.Process.Pid))
 	if err != nil {
-		t.Skipf("only Linux tells how much memory a process has: %v", err)
+		missing(t, "measure of a process's memory", "only Linux has it, in /proc")
 	}
 	field := func(name string) int {
 		match := regexp.MustCompile(name + `:\s+(\d+) kB`).FindSubmatch(status)
