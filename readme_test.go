@@ -686,3 +686,35 @@ func rewriteHandler(t *testing.T, v any) (found map[string]any) {
 	}
 	return found
 }
+
+// A pattern that no test has passes as well as one that all have.
+func TestDocumentedTestsAndBenchmarksExist(t *testing.T) {
+	command := regexp.MustCompile("go (?:-C (\\w+) )?test (?:(\\./\\S+|\\.) )?-run (\\w+)(?: -bench (\\w+))?")
+	found := 0
+	for _, document := range documents(t) {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range command.FindAllStringSubmatch(string(text), -1) {
+			found++
+			function := `Test\w*` + strings.TrimPrefix(c[3], "Test")
+			if c[4] != "" {
+				function = `Benchmark\w*` + c[4]
+			}
+			files, err := filepath.Glob(filepath.Join(c[1], c[2], "*_test.go"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.ContainsFunc(files, func(file string) bool {
+				text, err := os.ReadFile(file)
+				return err == nil && regexp.MustCompile(`(?m)^func `+function).Match(text)
+			}) {
+				t.Errorf("%s: %s: there is no %s", document, c[0], function)
+			}
+		}
+	}
+	if found < 7 {
+		t.Errorf("%d commands", found)
+	}
+}
