@@ -209,6 +209,9 @@ func (rw *responseWriter) personalize(h http.Header, secret bool) {
 // Write takes the origin's bytes. It returns len(p) on success, whatever was
 // written below: the reverse proxy breaks a response off otherwise.
 func (rw *responseWriter) Write(p []byte) (int, error) {
+	if rw.stage == through && !rw.gzip {
+		return rw.ResponseWriter.Write(p)
+	}
 	rw.imply()
 	defer rw.hideTrailers()()
 	if rw.stage == sniffing && len(p) > 0 {

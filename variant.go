@@ -46,7 +46,23 @@ func cutVariant(tag string) (origin, suffix string) {
 // variantFields are the request fields that may be edited on the way to the
 // origin: those by which a client asks whether the copy that it has is still
 // good, and what keeps an answer from being read and changed.
-var variantFields = [...]string{"If-None-Match", "If-Match", "If-Range", "If-Modified-Since", "Range", "Accept-Encoding"}
+var variantFields = [...]string{
+	fieldNoneMatch:      "If-None-Match",
+	fieldMatch:          "If-Match",
+	fieldIfRange:        "If-Range",
+	fieldModifiedSince:  "If-Modified-Since",
+	fieldRange:          "Range",
+	fieldAcceptEncoding: "Accept-Encoding",
+}
+
+const (
+	fieldNoneMatch = iota
+	fieldMatch
+	fieldIfRange
+	fieldModifiedSince
+	fieldRange
+	fieldAcceptEncoding
+)
 
 // variantRequest is a request's header as it was before it was edited for the
 // way to the origin, for handlers that run afterwards, such as error routes.
@@ -67,35 +83,38 @@ func editRequest(h http.Header, suffix string, unsafe bool) *variantRequest {
 	for i, field := range variantFields {
 		v.saved[i] = h[field]
 	}
-	for _, field := range []string{"If-None-Match", "If-Match", "If-Range"} {
-		before := h[field]
-		if before == nil {
+	drop := func(fields ...int) {
+		for _, i := range fields {
+			if v.saved[i] != nil {
+				delete(h, variantFields[i])
+			}
+		}
+	}
+	for _, i := range []int{fieldNoneMatch, fieldMatch, fieldIfRange} {
+		if v.saved[i] == nil {
 			continue
 		}
-		tags := tagsFor(before, suffix, unsafe || field == "If-Match" && first(before) == "*")
+		tags := tagsFor(v.saved[i], suffix, unsafe || i == fieldMatch && first(v.saved[i]) == "*")
 		switch {
 		case tags != "":
-			h[field] = []string{tags}
-		case field == "If-Match":
-			h[field] = []string{`"-"`} // which matches nothing
+			h[variantFields[i]] = []string{tags}
+		case i == fieldMatch:
+			h[variantFields[i]] = []string{`"-"`} // which matches nothing
 		default:
-			delete(h, field)
 			// not even by its date; with If-None-Match it did not count
 			// (RFC 9110 section 13.1.3)
-			delete(h, "If-Modified-Since")
-			if field == "If-Range" {
-				delete(h, "Range")
+			drop(i, fieldModifiedSince)
+			if i == fieldIfRange {
+				drop(fieldRange)
 			}
 		}
 	}
 	if suffix != "" && !unsafe {
-		delete(h, "If-Modified-Since")
-		delete(h, "If-Range")
-		delete(h, "Range")
+		drop(fieldModifiedSince, fieldIfRange, fieldRange)
 	}
 	if suffix != "" {
 		v.identity[0] = "identity"
-		h["Accept-Encoding"] = v.identity[:]
+		h[variantFields[fieldAcceptEncoding]] = v.identity[:]
 	}
 	return v
 }
@@ -153,10 +172,12 @@ func (v *variantRequest) restore(h http.Header) {
 		return
 	}
 	for i, field := range variantFields {
-		delete(h, field)
 		if v.saved[i] != nil {
 			h[field] = v.saved[i]
 		}
+	}
+	if v.saved[fieldAcceptEncoding] == nil && v.identity[0] != "" {
+		delete(h, variantFields[fieldAcceptEncoding]) // the only one that is added
 	}
 }
 

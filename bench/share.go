@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/google/pprof/profile"
@@ -26,15 +27,11 @@ func (s share) ratio() spread {
 	return spread{median: of(p), low: of(max(0, p-wide)), high: of(p + wide)}
 }
 
-// The functions that tell whose a sample is, the innermost one of a stack.
 const ourPackage = "github.com/kapadeflector/caddy-kapa-deflector"
 
-var notOurs = []string{
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy.",
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/encode.",
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp.(*responseRecorder)",
-	"net/http.(*response)",
-}
+// others are the handlers behind ours and the writers below: their methods,
+// in Caddy's packages and Go's.
+var others = regexp.MustCompile(`^(github\.com/caddyserver/caddy/v2/modules/caddyhttp|net/http)\b.*\.(ServeHTTP|Write|WriteHeader|ReadFrom|FlushError|Flush)$`)
 
 // shareOf counts the samples of a profile.
 func shareOf(p *profile.Profile) (s share) {
@@ -47,6 +44,7 @@ func shareOf(p *profile.Profile) (s share) {
 	return s
 }
 
+// isOurs goes by the innermost function that is of either.
 func isOurs(sample *profile.Sample) bool {
 	for _, location := range sample.Location { // from the leaf on
 		for _, line := range location.Line {
@@ -54,10 +52,8 @@ func isOurs(sample *profile.Sample) bool {
 			if strings.HasPrefix(name, ourPackage+".") || strings.HasPrefix(name, ourPackage+"/") {
 				return true
 			}
-			for _, other := range notOurs {
-				if strings.HasPrefix(name, other) {
-					return false
-				}
+			if others.MatchString(name) {
+				return false
 			}
 		}
 	}
