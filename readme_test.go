@@ -689,7 +689,7 @@ func rewriteHandler(t *testing.T, v any) (found map[string]any) {
 
 // A pattern that no test has passes as well as one that all have.
 func TestDocumentedTestsAndBenchmarksExist(t *testing.T) {
-	command := regexp.MustCompile("go (?:-C (\\w+) )?test (?:(\\./\\S+|\\.) )?-run (\\w+)(?: -bench (\\w+))?")
+	command := regexp.MustCompile(`go (?:-C (\w+) )?test (?:(\./\S+|\.) )?-run (\w+)(?: -bench (\w+))?`)
 	found := 0
 	for _, document := range documents(t) {
 		text, err := os.ReadFile(document)
