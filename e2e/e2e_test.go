@@ -98,11 +98,11 @@ func run(m *testing.M) (code int) {
 		}
 	}()
 
-	// go test gives up after ten minutes, in CI after thirty, and would leave a
+	// go test gives up after ten minutes, in CI after an hour, and would leave a
 	// browser behind
 	limit := 9 * time.Minute
 	if os.Getenv("CI") != "" {
-		limit = 29 * time.Minute
+		limit = 59 * time.Minute
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
