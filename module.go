@@ -284,11 +284,12 @@ func (h *Handler) warnings(script Script) []string {
 // ServeHTTP passes the request on and, where the answer is a page that its
 // visitor is to get with the tag, changes it on the way back.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if isClaimed(r) { // by another block of the site
+	b := siblingsOf(r)
+	if b.claimed { // by another block of the site
 		return next.ServeHTTP(w, r)
 	}
 	if r.Method == http.MethodConnect { // a tunnel; other upgrades show by their 101
-		claim(r)
+		b.claimed = true
 		h.record(r, outcomeUpgrade, consent.NoReason)
 		h.metrics.count(outcomeUpgrade)
 		return next.ServeHTTP(w, r)
@@ -298,7 +299,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return err
 	}
 	if v.onPage {
-		claim(r)
+		b.claimed = true
 	}
 	if v.question {
 		return v.answerLive(w)

@@ -12,8 +12,9 @@ import (
 
 // visit is what is known of one request before it goes on to the origin.
 type visit struct {
-	handler *Handler
-	request *http.Request
+	handler  *Handler
+	request  *http.Request
+	siblings *siblings
 
 	onPage    bool // one of the configured pages was asked for
 	question  bool // of the watcher, and not for a page
@@ -28,7 +29,7 @@ type visit struct {
 
 // visit reads r.
 func (h *Handler) visit(r *http.Request) (visit, error) {
-	v := visit{handler: h, request: r, outcome: outcomeOtherPage}
+	v := visit{handler: h, request: r, siblings: siblingsOf(r), outcome: outcomeOtherPage}
 	v.asked, v.gateField = askedFor(r)
 	v.finding = h.consent.find(r)
 
@@ -190,7 +191,7 @@ func (v *visit) hasID() bool {
 // reports whether there was an id to delete.
 func (v *visit) forgetID(h http.Header) bool {
 	if v.finding.Verdict != consent.Denied || v.asked == askedOther || v.request.Method == http.MethodHead ||
-		!v.onPage && isClaimed(v.request) || !v.hasID() {
+		!v.onPage && v.siblings.claimed || !v.hasID() {
 		return false
 	}
 	said := true // by another block, or before a flush
@@ -210,16 +211,15 @@ func (v *visit) forgetID(h http.Header) bool {
 // end makes the outcome known. What a block in an error route makes of the
 // response is told, but not counted beside the error: it is one response.
 func (v *visit) end(o outcome) {
-	ctx := v.request.Context()
-	told := caddyhttp.GetVar(ctx, toldVar) != nil
-	if !v.onPage && (told || isClaimed(v.request)) {
+	b, told := v.siblings, v.siblings.told
+	if !v.onPage && (told || b.claimed) {
 		return // another block says what became of it
 	}
 	if !v.onPage || o == outcomeError {
-		caddyhttp.SetVar(ctx, toldVar, true)
+		b.told = true
 	}
 	if o == outcomeError {
-		unclaim(v.request) // for a block in an error route
+		b.claimed = false // for a block in an error route
 	}
 	v.handler.record(v.request, o, v.finding.Reason)
 	if !told {
@@ -227,16 +227,22 @@ func (v *visit) end(o outcome) {
 	}
 }
 
-// Of several blocks in a site, the first that a request fits claims it.
-// One that fits none is told of by the last.
-const (
-	claimedVar = "kapa_deflector.claimed"
-	toldVar    = "kapa_deflector.told"
-)
+// siblings is what the blocks of a site have made of one request so far. The
+// first that it fits claims it. One that fits none is told of by the last.
+//
+// It is put into the request's variables before the request goes on, and they
+// are not written afterwards: a transport that dials for a request may still
+// read them when the request has ended, and a map that is read and written at
+// once ends the process.
+type siblings struct{ claimed, told bool }
 
-func claim(r *http.Request)   { caddyhttp.SetVar(r.Context(), claimedVar, true) }
-func unclaim(r *http.Request) { caddyhttp.SetVar(r.Context(), claimedVar, nil) }
+const siblingsVar = "kapa_deflector.siblings"
 
-func isClaimed(r *http.Request) bool {
-	return caddyhttp.GetVar(r.Context(), claimedVar) != nil
+func siblingsOf(r *http.Request) *siblings {
+	b, ok := caddyhttp.GetVar(r.Context(), siblingsVar).(*siblings)
+	if !ok {
+		b = new(siblings)
+		caddyhttp.SetVar(r.Context(), siblingsVar, b)
+	}
+	return b
 }
