@@ -79,6 +79,7 @@ func (rw *responseWriter) WriteHeader(status int) {
 	if !named && rw.visit.onPage && rw.visit.request.Method != http.MethodHead &&
 		responseKind(status, h, "text/html") == undecided && documentGate(h, "") == undecided {
 		rw.stage = sniffing // net/http will name the type by the first body bytes
+		rw.gzip = false     // as it was judged for an early flush
 		return
 	}
 	rw.decide(first(contentType))

@@ -34,3 +34,22 @@ func TestVariablesAreNotWrittenAfterTheHandler(t *testing.T) {
 		})
 	}
 }
+
+// What an early flush was judged by does not count for a header that has
+// changed since.
+func TestFlushBeforeTheTypeIsTakenBack(t *testing.T) {
+	h := newHandler(t, consentLine)
+	resp := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", "text/html")
+		w.Header().Set("Content-Encoding", "gzip")
+		_ = http.NewResponseController(w).Flush()
+		w.Header().Del("Content-Type")
+		w.Header().Del("Content-Encoding")
+		w.WriteHeader(http.StatusOK)
+		_, err := w.Write(nil)
+		return err
+	})
+	if got := bodyOf(t, resp); got != "" {
+		t.Errorf("got %q", got)
+	}
+}
