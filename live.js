@@ -11,6 +11,7 @@
 (names, tagged) => {
 	const me = document.currentScript;
 	const page = location.href;
+	const field = "Kapa-Deflector";
 
 	// read returns the cookies whose names match, as they are now.
 	const read = wanted => {
@@ -35,12 +36,12 @@
 	let asked = 0; // when the last question left
 	let busy; // a question is about to leave, or has no answer yet
 	let withdrawn; // the page has the script, and the answer was no
-	let due; // a question had no answer, or has to wait
+	let due; // a question must be asked: 1 at once, 2 at an event of the browser's
 
 	const seen = () => !document.hidden && !document.prerendering;
 
-	// check asks if something has changed, if it must, which is 1, and what is due
-	// at an event of the browser's.
+	// check asks if something has changed, if it must, which is 1, and at an event
+	// what is due.
 	const check = must => {
 		if (must === 1) due = 1;
 		if (!busy && seen() && (must && due || read(names) != known || read(id) != knownID)) {
@@ -56,25 +57,25 @@
 				known = read(names);
 				knownID = read(id); // lest a question without an answer is asked for ever
 				const answer = await fetch(page, {
-					headers: { "Kapa-Deflector": "consent" },
+					headers: { [field]: "consent" },
 					cache: "no-store",
 					redirect: "error",
 					keepalive: true,
 				});
+				// The edge says 200 or 204; this is what stands in for it.
+				if (!answer.ok) throw 0;
 				// a service worker or a cache may have answered with a page
-				if (answer.headers.get("Kapa-Deflector") == "answer") {
+				if (answer.headers.get(field) == "answer") {
 					withdrawn = tagged && answer.status == 204;
 					if (answer.status == 200 && !tagged) put(await answer.json());
 				}
 				knownID = read(id); // the answer may have set or deleted it
 			}
-			busy = 0;
-			check(due);
-		} catch { // no network, or none that could be believed
-			busy = 0;
-			check();
-			due = 1;
+		} catch { // no network, no edge, or no answer that could be read
+			due = 2;
 		}
+		busy = 0;
+		check(due < 2);
 	};
 
 	// put puts the script in as the edge would have.

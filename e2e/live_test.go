@@ -373,6 +373,27 @@ func TestLiveConsentOnTheForm(t *testing.T) {
 		}
 	})
 
+	t.Run("an answer of what stands in for the edge is none", func(t *testing.T) {
+		v := c.visitor(t, form)
+		v.arrive()
+		eval[bool](v.visitor, `(() => {
+			const real = fetch;
+			window.fetch = async () => {
+				window.fetch = real;
+				window.failed = true;
+				return new Response('', { status: 503 });
+			};
+			return true;
+		})()`)
+		v.set(yes)
+		v.waitFor(`window.failed`)
+		v.wantAsked(0, "503")
+		v.wantNoTag()
+		eval[bool](v.visitor, `dispatchEvent(new Event('focus'))`)
+		v.wantLiveTag()
+		v.wantAsked(1, "the edge is back")
+	})
+
 	t.Run("what has to be asked is, though a question has no answer yet", func(t *testing.T) {
 		v := c.visitor(t, form)
 		v.arrive()
