@@ -22,35 +22,35 @@ func (rw *responseWriter) finishBuffer(parts ...[]byte) (err error) {
 	if err == nil {
 		err = rw.drain()
 	}
-	rw.dropBuffer()
+	rw.edit.dropBuffer()
 	return err
 }
 
 // put adds b to the buffer. What does not fit goes past it, uncopied; but the
 // buffer is filled first, so that no small write comes before a large one.
 func (rw *responseWriter) put(b []byte) error {
-	if room := cap(rw.buf) - len(rw.buf); len(b) > room {
-		rw.buf = append(rw.buf, b[:room]...)
+	if room := cap(rw.edit.buf) - len(rw.edit.buf); len(b) > room {
+		rw.edit.buf = append(rw.edit.buf, b[:room]...)
 		b = b[room:]
 		if err := rw.drain(); err != nil {
 			return err
 		}
-		if len(b) > cap(rw.buf) {
+		if len(b) > cap(rw.edit.buf) {
 			_, err := rw.ResponseWriter.Write(b)
 			return err
 		}
 	}
-	rw.buf = append(rw.buf, b...)
+	rw.edit.buf = append(rw.edit.buf, b...)
 	return nil
 }
 
 // drain writes the buffer.
 func (rw *responseWriter) drain() error {
-	if len(rw.buf) == 0 {
+	if len(rw.edit.buf) == 0 {
 		return nil
 	}
-	_, err := rw.ResponseWriter.Write(rw.buf)
-	rw.buf = rw.buf[:0]
+	_, err := rw.ResponseWriter.Write(rw.edit.buf)
+	rw.edit.buf = rw.edit.buf[:0]
 	return err
 }
 

@@ -94,6 +94,9 @@ func trustProxy(r *http.Request) *http.Request {
 // serve runs one request through h in front of next and returns the answer.
 func serve(t testing.TB, h *Handler, r *http.Request, next caddyhttp.HandlerFunc) *http.Response {
 	t.Helper()
+	if siblingsOf(r) != nil {
+		t.Fatal("the request was served before: a block that has seen it passes it through")
+	}
 	w := httptest.NewRecorder()
 	if err := h.ServeHTTP(w, r, next); err != nil {
 		t.Fatal(err)

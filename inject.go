@@ -40,10 +40,10 @@ type responseWriter struct {
 	status   int
 	implicit bool // the status is the first write's, nobody named it
 	outcome  outcome
-	html     bool // an HTML document under the configured pages
-	private  bool // kept out of shared caches by us
-	gzip     bool // the page comes compressed all the same
-	*edit         // nil unless it is a page that may be changed
+	html     bool  // an HTML document under the configured pages
+	private  bool  // kept out of shared caches by us
+	gzip     bool  // the page comes compressed all the same
+	edit     *edit // nil unless it is a page that may be changed
 }
 
 // edit is what it takes to change a page. Other responses do not pay for it.
@@ -79,7 +79,7 @@ func (rw *responseWriter) WriteHeader(status int) {
 	if !named && rw.visit.onPage && rw.visit.request.Method != http.MethodHead &&
 		responseKind(status, h, "text/html") == undecided && documentGate(h, "") == undecided {
 		rw.stage = sniffing // net/http will name the type by the first body bytes
-		rw.gzip = false     // as it was judged for an early flush
+		rw.gzip = false     // which an early flush may have left
 		return
 	}
 	rw.decide(first(contentType))
@@ -102,11 +102,11 @@ func (rw *responseWriter) decide(contentType string) {
 		rw.edit = new(edit)
 		rw.stage = holding
 		if rw.Header()["Content-Length"] != nil {
-			rw.least = math.MaxInt
+			rw.edit.least = math.MaxInt
 		}
-		rw.scanner.Reset(kapaScriptFile)
+		rw.edit.scanner.Reset(kapaScriptFile)
 		if charsetOf(contentType) != "" {
-			rw.scanner.TrustEncoding() // it passed the gate
+			rw.edit.scanner.TrustEncoding() // it passed the gate
 		}
 	}
 }
@@ -161,11 +161,11 @@ func (rw *responseWriter) editHeader(changed, exact bool) {
 	}
 	switch {
 	case changed:
-		describeVariant(h, rw.permit.suffix, len(rw.permit.html), exact && !rw.gzip)
-		rw.permit.send(h)
-		rw.personalize(h, rw.permit.secret)
+		describeVariant(h, rw.edit.permit.suffix, len(rw.edit.permit.html), exact && !rw.gzip)
+		rw.edit.permit.send(h)
+		rw.personalize(h, rw.edit.permit.secret)
 		v.warnOfEmbedder(h)
-		rw.policies = policiesIn(h)
+		rw.edit.policies = policiesIn(h)
 	case rw.status == http.StatusNotModified && v.mayBeChanged() && v.request.Header["If-None-Match"] != nil:
 		// the request's tags, cut for this variant, were what it answers to
 		markVariant(h, v.insertion.suffix)
@@ -218,7 +218,7 @@ func (rw *responseWriter) Write(p []byte) (int, error) {
 	if rw.stage == sniffing && len(p) > 0 {
 		rw.decide(http.DetectContentType(p))
 	}
-	if rw.stage == holding && rw.pooled == nil && len(p) > 0 && p[0] == 0x1f && !rw.gzip {
+	if rw.stage == holding && rw.edit.pooled == nil && len(p) > 0 && p[0] == 0x1f && !rw.gzip {
 		// compressed, without the header field that says so; no page begins so
 		if !isGzipMagic(p) {
 			return len(p), rw.pass(outcomeEncoded, p)
@@ -228,10 +228,10 @@ func (rw *responseWriter) Write(p []byte) (int, error) {
 	if !rw.gzip {
 		return rw.write(p)
 	}
-	if rw.decoder == nil {
-		rw.decoder = newDecoder(writerFunc(rw.write))
+	if rw.edit.decoder == nil {
+		rw.edit.decoder = newDecoder(writerFunc(rw.write))
 	}
-	return rw.decoder.Write(p)
+	return rw.edit.decoder.Write(p)
 }
 
 // write takes bytes of the page.
@@ -250,17 +250,17 @@ func (rw *responseWriter) write(p []byte) (int, error) {
 
 // feed looks for the anchor in p.
 func (rw *responseWriter) feed(p []byte) error {
-	if rw.pooled == nil {
-		rw.pooled = buffers.Get().(*[bufferSize]byte)
-		rw.buf = rw.pooled[:0]
-		rw.least = max(rw.least, len(p))
+	if rw.edit.pooled == nil {
+		rw.edit.pooled = buffers.Get().(*[bufferSize]byte)
+		rw.edit.buf = rw.edit.pooled[:0]
+		rw.edit.least = max(rw.edit.least, len(p))
 	}
-	off, done := rw.scanner.Feed(p)
+	off, done := rw.edit.scanner.Feed(p)
 	switch {
 	case done:
-		return rw.settle(len(rw.buf)+off, p)
-	case rw.stage == holding && len(rw.buf)+len(p) <= gatherLimit:
-		rw.buf = append(rw.buf, p...)
+		return rw.settle(len(rw.edit.buf)+off, p)
+	case rw.stage == holding && len(rw.edit.buf)+len(p) <= gatherLimit:
+		rw.edit.buf = append(rw.edit.buf, p...)
 		return nil
 	default:
 		return rw.release(p)
@@ -273,13 +273,13 @@ func (rw *responseWriter) settle(at int, p []byte) error {
 	if o := rw.refusal(); o != undecided {
 		return rw.pass(o, p)
 	}
-	if !rw.scanner.Evidence() && rw.visit.asked != askedDocument {
+	if !rw.edit.scanner.Evidence() && rw.visit.asked != askedDocument {
 		return rw.pass(outcomeNotDocument, p)
 	}
 	if !rw.mayInsert() {
-		return rw.pass(rw.blocked(), p)
+		return rw.pass(outcomeCSPBlocked, p)
 	}
-	rw.outcome = rw.visit.outcome
+	rw.outcome = rw.visit.inserted()
 	if rw.stage == holding {
 		rw.sendHeader(true, true)
 	}
@@ -287,39 +287,31 @@ func (rw *responseWriter) settle(at int, p []byte) error {
 
 	var after [head.MaxHeld]byte // held bytes behind the anchor
 	n := 0
-	if at < len(rw.buf) {
-		n = copy(after[:], rw.buf[at:])
-		rw.buf = rw.buf[:at]
+	if at < len(rw.edit.buf) {
+		n = copy(after[:], rw.edit.buf[at:])
+		rw.edit.buf = rw.edit.buf[:at]
 	}
-	k := at - len(rw.buf) // bytes of p before the anchor
-	return rw.finishBuffer(p[:k], rw.permit.html, after[:n], p[k:])
+	k := at - len(rw.edit.buf) // bytes of p before the anchor
+	return rw.finishBuffer(p[:k], rw.edit.permit.html, after[:n], p[k:])
 }
 
 // mayInsert reports whether the policies seen so far let the script in. Once the
 // header is sent, it is the policies in there that count.
 func (rw *responseWriter) mayInsert() bool {
-	metas, complete := rw.scanner.Policies()
-	rw.permit = rw.visit.permit(rw.Header(), metas, complete, rw.stage != scanning, newNonce)
-	return rw.permit.html != nil
-}
-
-// blocked is the outcome of a page whose policies let nothing in.
-func (rw *responseWriter) blocked() outcome {
-	if rw.visit.isTagged() || rw.visit.behind != nil {
-		return outcomeCSPBlocked
-	}
-	return rw.visit.outcome // it would have got no tag anyway
+	metas, complete := rw.edit.scanner.Policies()
+	rw.edit.permit = rw.visit.permit(rw.Header(), metas, complete, rw.stage != scanning, newNonce)
+	return rw.edit.permit.html != nil
 }
 
 // refusal is the outcome that what was seen so far of the head leads to,
 // undecided if nothing in it speaks against the insertion.
 func (rw *responseWriter) refusal() outcome {
 	switch {
-	case rw.scanner.Unusable():
+	case rw.edit.scanner.Unusable():
 		return outcomeCharset
-	case rw.scanner.AMP():
+	case rw.edit.scanner.AMP():
 		return outcomeAMP
-	case rw.scanner.HasScript():
+	case rw.edit.scanner.HasScript():
 		return outcomeAlreadyPresent
 	default:
 		return undecided
@@ -344,17 +336,17 @@ func (rw *responseWriter) release(p []byte) error {
 			return rw.pass(o, p)
 		}
 		if !rw.mayInsert() {
-			return rw.pass(rw.blocked(), p)
+			return rw.pass(outcomeCSPBlocked, p)
 		}
 		rw.sendHeader(true, false)
 		rw.stage = scanning
 	}
 	var last [head.MaxHeld]byte
-	keep := rw.scanner.Held()
+	keep := rw.edit.scanner.Held()
 	fromBuf := max(keep-len(p), 0)
-	n := copy(last[:], rw.buf[len(rw.buf)-fromBuf:])
+	n := copy(last[:], rw.edit.buf[len(rw.edit.buf)-fromBuf:])
 	n += copy(last[n:], p[len(p)-(keep-fromBuf):])
-	rw.buf = rw.buf[:len(rw.buf)-fromBuf]
+	rw.edit.buf = rw.edit.buf[:len(rw.edit.buf)-fromBuf]
 
 	if err := rw.put(p[:len(p)-(keep-fromBuf)]); err != nil {
 		return err
@@ -362,7 +354,7 @@ func (rw *responseWriter) release(p []byte) error {
 	if err := rw.drain(); err != nil {
 		return err
 	}
-	rw.buf = append(rw.buf, last[:n]...)
+	rw.edit.buf = append(rw.edit.buf, last[:n]...)
 	return nil
 }
 
@@ -409,7 +401,7 @@ func (rw *responseWriter) FlushError() error {
 	case sniffing:
 		rw.decide("") // net/http names no type once the header is flushed
 	case holding:
-		if len(rw.buf) == 0 || len(rw.buf)-rw.scanner.Held() < rw.least {
+		if len(rw.edit.buf) == 0 || len(rw.edit.buf)-rw.edit.scanner.Held() < rw.edit.least {
 			return nil
 		}
 		if err := rw.release(nil); err != nil {

@@ -203,16 +203,18 @@ func TestTurboVisits(t *testing.T) {
 		want   string
 		o      outcome
 		ids    int
+
+		blocked outcome // under a policy that lets nothing in
 	}{
-		{"granted", "", "GET", []string{"Cookie: " + granted}, page, pageWith(reload), outcomeAnswered, 0},
-		{"no answer", "", "GET", nil, page, page, outcomeNoConsent, 0},
-		{"no answer, live_consent", "live_consent", "GET", nil, page, pageWith(reload), outcomeAnswered, 0},
-		{"untracked", "without_consent untracked", "GET", nil, page, pageWith(reload), outcomeAnswered, 0},
-		{"refused", "", "GET", []string{"Cookie: " + denied + "; kapa_web_id=" + idA}, page, page, outcomeDenied, 2},
-		{"another page", "pages /x", "GET", []string{"Cookie: " + granted}, page, page, outcomeOtherPage, 0},
-		{"a frame", "", "GET", []string{"Turbo-Frame: main", "Cookie: " + granted}, page, page, outcomeNotDocument, 0},
-		{"no document", "", "GET", []string{"Cookie: " + granted}, "<p>part</p>", "<p>part</p>", outcomeNotDocument, 0},
-		{"a form that is shown again", "", "POST", []string{"Cookie: " + granted}, page, page, outcomeNotDocument, 0},
+		{"granted", "", "GET", []string{"Cookie: " + granted}, page, pageWith(reload), outcomeAnswered, 0, outcomeCSPBlocked},
+		{"no answer", "", "GET", nil, page, page, outcomeNoConsent, 0, outcomeNoConsent},
+		{"no answer, live_consent", "live_consent", "GET", nil, page, pageWith(reload), outcomeAnswered, 0, outcomeNoConsent},
+		{"untracked", "without_consent untracked", "GET", nil, page, pageWith(reload), outcomeAnswered, 0, outcomeCSPBlocked},
+		{"refused", "", "GET", []string{"Cookie: " + denied + "; kapa_web_id=" + idA}, page, page, outcomeDenied, 2, outcomeDenied},
+		{"another page", "pages /x", "GET", []string{"Cookie: " + granted}, page, page, outcomeOtherPage, 0, outcomeOtherPage},
+		{"a frame", "", "GET", []string{"Turbo-Frame: main", "Cookie: " + granted}, page, page, outcomeNotDocument, 0, outcomeNotDocument},
+		{"no document", "", "GET", []string{"Cookie: " + granted}, "<p>part</p>", "<p>part</p>", outcomeNotDocument, 0, outcomeNotDocument},
+		{"a form that is shown again", "", "POST", []string{"Cookie: " + granted}, page, page, outcomeNotDocument, 0, outcomeNotDocument},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRequest(t, tc.method, "https://support.example.com/", append(tc.fields, "X-Turbo-Request-Id: 0d2c")...)
@@ -224,9 +226,13 @@ func TestTurboVisits(t *testing.T) {
 			if o, _ := outcomeOf(r); o != tc.o {
 				t.Errorf("outcome %s, want %s", o, tc.o)
 			}
-			blocked := serve(t, newHandler(t, consentLine+tc.lines), r, withPolicy(tc.next, "default-src 'self'"))
+			forget(r)
+			blocked := serve(t, newHandler(t, consentLine+tc.lines), r, withPolicy(tc.next, "default-src 'none'"))
 			if got := bodyOf(t, blocked); got != tc.next {
 				t.Errorf("the policy would block what the reload is for: %s", got)
+			}
+			if o, _ := outcomeOf(r); o != tc.blocked {
+				t.Errorf("blocked: outcome %s, want %s", o, tc.blocked)
 			}
 			if tc.o == outcomeAnswered && !strings.Contains(resp.Header.Get("Vary"), "X-Turbo-Request-Id") {
 				t.Errorf("Vary: %s", resp.Header.Get("Vary"))

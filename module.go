@@ -284,27 +284,29 @@ func (h *Handler) warnings(script Script) []string {
 // ServeHTTP passes the request on and, where the answer is a page that its
 // visitor is to get with the tag, changes it on the way back.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	b := siblingsOf(r)
-	if b.claimed { // by another block of the site
+	if s := siblingsOf(r); s != nil && s.claimed { // by another block of the site
 		return next.ServeHTTP(w, r)
 	}
+	rw := &responseWriter{visit: visit{handler: h, request: r}}
+	v := &rw.visit
+	v.joinSiblings()
 	if r.Method == http.MethodConnect { // a tunnel; other upgrades show by their 101
-		b.claimed = true
+		v.siblings.claimed = true
 		h.record(r, outcomeUpgrade, consent.NoReason)
 		h.metrics.count(outcomeUpgrade)
 		return next.ServeHTTP(w, r)
 	}
-	v, err := h.visit(r)
-	if err != nil {
+	if err := v.read(); err != nil {
 		return err
 	}
 	if v.onPage {
-		b.claimed = true
+		v.siblings.claimed = true
 	}
 	if v.question {
 		return v.answerLive(w)
 	}
-	return v.serve(w, next)
+	rw.ResponseWriterWrapper.ResponseWriter = w
+	return rw.serve(next)
 }
 
 // Interface guards

@@ -34,9 +34,9 @@ type permit struct {
 }
 
 // permit asks the policies in h, the header of a page or what was sent of it,
-// and those of meta elements in the page's source. edit says that the header is
+// and those of meta elements in the page's source. editable says that the header is
 // still to be sent; mint makes nonces, nil if there can be none.
-func (v *visit) permit(h http.Header, metas []string, complete, edit bool, mint func() string) permit {
+func (v *visit) permit(h http.Header, metas []string, complete, editable bool, mint func() string) permit {
 	rules, in := &v.handler.policy, v.insertion
 	allowed := csp.Verdict{Allowed: true}
 	p := permit{html: in.html, suffix: in.suffix, verdicts: [3]csp.Verdict{allowed, allowed, allowed}}
@@ -55,7 +55,7 @@ func (v *visit) permit(h http.Header, metas []string, complete, edit bool, mint 
 	}
 	script := rules.script
 	script.Unnonceable = in.unnonceable
-	if edit && rules.extend {
+	if editable && rules.extend {
 		extension := csp.Extension{Script: script, Sources: rules.sources, Nonce: mint}
 		if in.inline > 0 {
 			extension.Inline = in.userContent()
@@ -244,14 +244,14 @@ func policiesIn(h http.Header) sentPolicies {
 // by others, under which an inserted script does not run.
 func (rw *responseWriter) checkPolicies() {
 	h, v := rw.Header(), &rw.visit
-	if rw.edit == nil || rw.permit.html == nil || rw.outcome != v.outcome || v.isUntagged() || v.handler.policy.off {
+	if rw.edit == nil || rw.edit.permit.html == nil || rw.outcome != v.inserted() || v.isUntagged() || v.handler.policy.off {
 		return
 	}
-	if now := policiesIn(h); slices.Equal(now[0], rw.policies[0]) && slices.Equal(now[1], rw.policies[1]) {
+	if now := policiesIn(h); slices.Equal(now[0], rw.edit.policies[0]) && slices.Equal(now[1], rw.edit.policies[1]) {
 		return
 	}
-	metas, complete := rw.scanner.Policies()
-	if rw.permit.runs(v.permit(h, metas, complete, false, nil)) {
+	metas, complete := rw.edit.scanner.Policies()
+	if rw.edit.permit.runs(v.permit(h, metas, complete, false, nil)) {
 		return
 	}
 	rw.outcome = outcomeHeaderOverridden

@@ -16,10 +16,8 @@ import (
 // serve runs next and ends the response. A panic is how a proxy breaks off a
 // response whose origin failed: what is held then goes nowhere, and the page
 // does not look whole.
-func (v visit) serve(w http.ResponseWriter, next caddyhttp.Handler) error {
-	rw := &responseWriter{visit: v}
-	rw.ResponseWriterWrapper.ResponseWriter = w
-
+func (rw *responseWriter) serve(next caddyhttp.Handler) error {
+	v := &rw.visit
 	var original *variantRequest
 	if v.onPage {
 		original = editRequest(v.request.Header, v.insertion.suffix, isUnsafe(v.request.Method))
@@ -28,7 +26,7 @@ func (v visit) serve(w http.ResponseWriter, next caddyhttp.Handler) error {
 	defer func() {
 		original.restore(v.request.Header)
 		if rw.edit != nil {
-			rw.drop()
+			rw.edit.drop()
 		}
 		if !returned {
 			rw.outcome = outcomeAborted
@@ -50,7 +48,7 @@ func (v visit) serve(w http.ResponseWriter, next caddyhttp.Handler) error {
 }
 
 // isDecoding reports whether a compressed body has begun.
-func (rw *responseWriter) isDecoding() bool { return rw.edit != nil && rw.decoder != nil }
+func (rw *responseWriter) isDecoding() bool { return rw.edit != nil && rw.edit.decoder != nil }
 
 // drop gives back what is held.
 func (e *edit) drop() {
@@ -63,11 +61,11 @@ func (e *edit) drop() {
 // finishDecoding breaks the response off if its body was not whole: a page
 // that is cut short must not look like one that is not.
 func (rw *responseWriter) finishDecoding() {
-	err := rw.decoder.finish()
+	err := rw.edit.decoder.finish()
 	if err == nil {
 		return
 	}
-	if !rw.decoder.writeFailed { // else the client has left
+	if !rw.edit.decoder.writeFailed { // else the client has left
 		rw.visit.handler.logger.Error("aborting the response: the origin's compressed page cannot be decoded", zap.Error(err))
 	}
 	panic(http.ErrAbortHandler)
@@ -103,14 +101,14 @@ func (rw *responseWriter) finish() error {
 		rw.outcome = outcomeNoBody
 		rw.visit.forgetID(rw.Header())
 		return nil
-	case rw.stage == sniffing || rw.stage == holding && rw.pooled == nil: // no body
+	case rw.stage == sniffing || rw.stage == holding && rw.edit.pooled == nil: // no body
 		rw.outcome = outcomeNoBody
 		rw.gzip = rw.isDecoding() // what was nothing once decoded has no coding
 		rw.stage = through
 		rw.sendHeader(false, true)
 	case rw.stage != through:
-		if off, ok := rw.scanner.End(); ok {
-			err = rw.settle(len(rw.buf)+off, nil)
+		if off, ok := rw.edit.scanner.End(); ok {
+			err = rw.settle(len(rw.edit.buf)+off, nil)
 		} else {
 			err = rw.pass(outcomeNoAnchor, nil)
 		}

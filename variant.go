@@ -46,23 +46,7 @@ func cutVariant(tag string) (origin, suffix string) {
 // variantFields are the request fields that may be edited on the way to the
 // origin: those by which a client asks whether the copy that it has is still
 // good, and what keeps an answer from being read and changed.
-var variantFields = [...]string{
-	fieldNoneMatch:      "If-None-Match",
-	fieldMatch:          "If-Match",
-	fieldIfRange:        "If-Range",
-	fieldModifiedSince:  "If-Modified-Since",
-	fieldRange:          "Range",
-	fieldAcceptEncoding: "Accept-Encoding",
-}
-
-const (
-	fieldNoneMatch = iota
-	fieldMatch
-	fieldIfRange
-	fieldModifiedSince
-	fieldRange
-	fieldAcceptEncoding
-)
+var variantFields = [...]string{"If-None-Match", "If-Match", "If-Range", "If-Modified-Since", "Range", "Accept-Encoding"}
 
 // variantRequest is a request's header as it was before it was edited for the
 // way to the origin, for handlers that run afterwards, such as error routes.
@@ -83,38 +67,35 @@ func editRequest(h http.Header, suffix string, unsafe bool) *variantRequest {
 	for i, field := range variantFields {
 		v.saved[i] = h[field]
 	}
-	drop := func(fields ...int) {
-		for _, i := range fields {
-			if v.saved[i] != nil {
-				delete(h, variantFields[i])
-			}
-		}
-	}
-	for _, i := range []int{fieldNoneMatch, fieldMatch, fieldIfRange} {
-		if v.saved[i] == nil {
+	for _, field := range []string{"If-None-Match", "If-Match", "If-Range"} {
+		before := h[field]
+		if before == nil {
 			continue
 		}
-		tags := tagsFor(v.saved[i], suffix, unsafe || i == fieldMatch && first(v.saved[i]) == "*")
+		tags := tagsFor(before, suffix, unsafe || field == "If-Match" && first(before) == "*")
 		switch {
 		case tags != "":
-			h[variantFields[i]] = []string{tags}
-		case i == fieldMatch:
-			h[variantFields[i]] = []string{`"-"`} // which matches nothing
+			h[field] = []string{tags}
+		case field == "If-Match":
+			h[field] = []string{`"-"`} // which matches nothing
 		default:
+			delete(h, field)
 			// not even by its date; with If-None-Match it did not count
 			// (RFC 9110 section 13.1.3)
-			drop(i, fieldModifiedSince)
-			if i == fieldIfRange {
-				drop(fieldRange)
+			delete(h, "If-Modified-Since")
+			if field == "If-Range" {
+				delete(h, "Range")
 			}
 		}
 	}
 	if suffix != "" && !unsafe {
-		drop(fieldModifiedSince, fieldIfRange, fieldRange)
+		delete(h, "If-Modified-Since")
+		delete(h, "If-Range")
+		delete(h, "Range")
 	}
 	if suffix != "" {
 		v.identity[0] = "identity"
-		h[variantFields[fieldAcceptEncoding]] = v.identity[:]
+		h["Accept-Encoding"] = v.identity[:]
 	}
 	return v
 }
@@ -174,10 +155,9 @@ func (v *variantRequest) restore(h http.Header) {
 	for i, field := range variantFields {
 		if v.saved[i] != nil {
 			h[field] = v.saved[i]
+		} else {
+			delete(h, field)
 		}
-	}
-	if v.saved[fieldAcceptEncoding] == nil && v.identity[0] != "" {
-		delete(h, variantFields[fieldAcceptEncoding]) // the only one that is added
 	}
 }
 

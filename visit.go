@@ -15,6 +15,7 @@ type visit struct {
 	handler  *Handler
 	request  *http.Request
 	siblings *siblings
+	own      siblings // of the first block
 
 	onPage    bool // one of the configured pages was asked for
 	question  bool // of the watcher, and not for a page
@@ -27,15 +28,15 @@ type visit struct {
 	outcome   outcome    // what a document of this visit comes to
 }
 
-// visit reads r.
-func (h *Handler) visit(r *http.Request) (visit, error) {
-	v := visit{handler: h, request: r, siblings: siblingsOf(r), outcome: outcomeOtherPage}
+// read reads the request.
+func (v *visit) read() (err error) {
+	h, r := v.handler, v.request
+	v.outcome = outcomeOtherPage
 	v.asked, v.gateField = askedFor(r)
 	v.finding = h.consent.find(r)
 
-	var err error
 	if v.onPage, err = h.isPage(r); err != nil || !v.onPage {
-		return v, err
+		return err
 	}
 	if v.question = h.asksLive(r); v.question {
 		v.asked, v.gateField = askedDocument, ""
@@ -55,9 +56,9 @@ func (h *Handler) visit(r *http.Request) (visit, error) {
 	}
 	if v.insertion.html != nil && v.asked == askedTurbo {
 		behind := v.insertion
-		v.insertion, v.behind, v.outcome = turboReload, &behind, outcomeAnswered
+		v.insertion, v.behind = turboReload, &behind
 	}
-	return v, nil
+	return nil
 }
 
 // turboReload has Turbo load the page in full, with what belongs into it:
@@ -103,15 +104,18 @@ func (v *visit) mayBeChanged() bool {
 	return v.insertion.html != nil
 }
 
-// isTagged reports whether a document of this visit is to get the tag.
-func (v *visit) isTagged() bool {
-	return v.outcome == outcomeInjected || v.outcome == outcomeUntracked
+// inserted is what becomes of the answer with the insertion.
+func (v *visit) inserted() outcome {
+	if v.behind != nil {
+		return outcomeAnswered
+	}
+	return v.outcome
 }
 
 // isPrivate reports whether the page with the insertion is for its visitor
 // alone, so that no shared cache may keep it.
 func (v *visit) isPrivate() bool {
-	return (v.outcome == outcomeInjected || v.outcome == outcomeAnswered) && len(v.handler.consent.rules) > 0 ||
+	return (v.outcome == outcomeInjected || v.behind != nil) && len(v.handler.consent.rules) > 0 ||
 		v.insertion.cookies || v.insertion.fingerprint || v.insertion.varies
 }
 
@@ -211,15 +215,16 @@ func (v *visit) forgetID(h http.Header) bool {
 // end makes the outcome known. What a block in an error route makes of the
 // response is told, but not counted beside the error: it is one response.
 func (v *visit) end(o outcome) {
-	b, told := v.siblings, v.siblings.told
-	if !v.onPage && (told || b.claimed) {
+	s := v.siblings
+	told := s.told
+	if !v.onPage && (told || s.claimed) {
 		return // another block says what became of it
 	}
 	if !v.onPage || o == outcomeError {
-		b.told = true
+		s.told = true
 	}
 	if o == outcomeError {
-		b.claimed = false // for a block in an error route
+		s.claimed = false // for a block in an error route
 	}
 	v.handler.record(v.request, o, v.finding.Reason)
 	if !told {
@@ -230,19 +235,24 @@ func (v *visit) end(o outcome) {
 // siblings is what the blocks of a site have made of one request so far. The
 // first that it fits claims it. One that fits none is told of by the last.
 //
-// It is put into the request's variables before the request goes on, and they
-// are not written afterwards: a transport that dials for a request may still
-// read them when the request has ended, and a map that is read and written at
-// once ends the process.
+// The first block puts it into the request's variables before the request goes
+// on, and they are not written afterwards: a transport that dials for a request
+// may still read them when the request has ended, and a map that is read and
+// written at once ends the process. (Where only an error route has a block that
+// is late, as it is for Caddy's own directives there.)
 type siblings struct{ claimed, told bool }
 
 const siblingsVar = "kapa_deflector.siblings"
 
+// siblingsOf returns r's, nil if this is the first block.
 func siblingsOf(r *http.Request) *siblings {
-	b, ok := caddyhttp.GetVar(r.Context(), siblingsVar).(*siblings)
-	if !ok {
-		b = new(siblings)
-		caddyhttp.SetVar(r.Context(), siblingsVar, b)
+	s, _ := caddyhttp.GetVar(r.Context(), siblingsVar).(*siblings)
+	return s
+}
+
+func (v *visit) joinSiblings() {
+	if v.siblings = siblingsOf(v.request); v.siblings == nil {
+		v.siblings = &v.own
+		caddyhttp.SetVar(v.request.Context(), siblingsVar, v.siblings)
 	}
-	return b
 }
