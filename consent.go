@@ -47,7 +47,8 @@ type ConsentRule struct {
 	Decode [][]string `json:"decode,omitempty"`
 
 	// The tests, each line in its words, that tell a choice from none, such as
-	// `["json", "status", "exists"]`; all must hold. Default: any value that is not empty is a choice. For `rule`.
+	// `["json", "status", "exists"]`; all must hold. Default: any value that is
+	// not empty is a choice. For `rule`.
 	Answered [][]string `json:"answered,omitempty"`
 
 	// The tests, each line in its words, that tell a yes from a no, such as

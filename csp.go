@@ -22,10 +22,10 @@ type CSP struct {
 	// What the deflector loads and connects to, by directive: hosts and schemes
 	// under `connect-src`, `font-src`, `frame-src`, `img-src`, `media-src` and
 	// `style-src`, hosts under `script-src`. `extend`, which it is for, allows it
-	// where the policy restricts it. A directive that is named here replaces that directive's
-	// default list; an empty list allows nothing. Default: the hosts that Kapa
-	// documents, and none for `script-src`, in which the bundle's own URL is all
-	// that is added.
+	// where the policy restricts it. A directive that is named here replaces
+	// that directive's default list; an empty list allows nothing. Default: the
+	// hosts that Kapa documents, and none for `script-src`, in which the bundle's
+	// own URL is all that is added.
 	Sources map[string][]string `json:"sources,omitempty"`
 }
 

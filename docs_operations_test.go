@@ -66,7 +66,7 @@ func TestDocumentedSwitch(t *testing.T) {
 	}
 	for _, fields := range [][]string{{"Cookie: " + granted}, {"Cookie: " + granted, "If-None-Match: " + etag}} {
 		resp, body := s.get("h1", "/tickets/new", fields...)
-		if resp.StatusCode != http.StatusOK || body != page || idLines(resp) != nil || resp.Header.Get("Etag") != `"v1"` {
+		if resp.StatusCode != http.StatusOK || body != page || idLines(resp) != nil || resp.Header.Get("Etag") != `"v1"` || resp.Header["Vary"] != nil {
 			t.Errorf("switched off, %v: %d %v %s", fields, resp.StatusCode, resp.Header, body)
 		}
 	}

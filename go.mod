@@ -3,15 +3,15 @@ module github.com/kapadeflector/caddy-kapa-deflector
 go 1.26.0
 
 require (
-	cel.dev/cel-go v0.32.0
-	github.com/andybalholm/cascadia v1.3.5
+	cel.dev/cel-go v0.32.0 // the consent matcher in expressions, as Caddy's own matchers
+	github.com/andybalholm/cascadia v1.3.5 // selectors, for kapa-check alone
 	github.com/caddyserver/caddy/v2 v2.11.9
 	github.com/google/uuid v1.6.0
 	github.com/prometheus/client_golang v1.24.1
-	github.com/quic-go/quic-go v0.63.0
-	github.com/spf13/cobra v1.10.2
+	github.com/quic-go/quic-go v0.63.0 // tests alone: a client that speaks HTTP/3
+	github.com/spf13/cobra v1.10.2 // what Caddy's commands are made of
 	go.uber.org/zap v1.28.0
-	golang.org/x/net v0.60.0
+	golang.org/x/net v0.60.0 // publicsuffix, httpguts
 )
 
 require (

@@ -19,8 +19,9 @@ type Script struct {
 	URL string `json:"url,omitempty"`
 
 	// Subresource Integrity hashes (https://www.w3.org/TR/SRI/), such as
-	// `sha384-...`, with spaces between them. For a bundle of your own version only: Kapa's URL names no
-	// version, and its next release would be blocked. Default: none.
+	// `sha384-...`, with spaces between them. For a bundle of your own version
+	// only: Kapa's URL names no version, and its next release would be blocked.
+	// Default: none.
 	Integrity string `json:"integrity,omitempty"`
 
 	// The crossorigin attribute: `anonymous` or `use-credentials`. Default:

@@ -30,6 +30,16 @@ type liveEdge struct {
 	visitors int // so far: the pages of each have an address of their own
 }
 
+// loggedBlock is the beginning of a site, up to what its kapa_deflector block
+// has in particular.
+const loggedBlock = `
+	log
+	log_append outcome {http.kapa_deflector.outcome}
+	encode
+	kapa_deflector {` + required + `
+		script /shared` + standIn + `
+		consent cookie cookie_consent accepted`
+
 func newLiveEdge(t *testing.T, ownPages http.HandlerFunc) *liveEdge {
 	t.Helper()
 	if browser == nil {
@@ -38,13 +48,7 @@ func newLiveEdge(t *testing.T, ownPages http.HandlerFunc) *liveEdge {
 	origin := httptest.NewServer(ownPages)
 	t.Cleanup(origin.Close)
 	return &liveEdge{caddy: ownCaddy(t, fmt.Sprintf(`
-http://`+support+`:{$EDGE_PORT}, http://`+docs+`:{$EDGE_PORT} {
-	log
-	log_append outcome {http.kapa_deflector.outcome}
-	encode
-	kapa_deflector {`+required+`
-		script /shared`+standIn+`
-		consent cookie cookie_consent accepted
+http://`+support+`:{$EDGE_PORT}, http://`+docs+`:{$EDGE_PORT} {`+loggedBlock+`
 		live_consent
 		pages /tickets/new /contact /own/page/*
 	}

@@ -36,13 +36,7 @@ addEventListener('fetch', (e) => e.respondWith(fetch(e.request)));`)
 	}))
 	t.Cleanup(origin.Close)
 	c := &liveEdge{caddy: ownCaddy(t, fmt.Sprintf(`
-http://`+support+`:{$EDGE_PORT} {
-	log
-	log_append outcome {http.kapa_deflector.outcome}
-	encode
-	kapa_deflector {`+required+`
-		script /shared`+standIn+`
-		consent cookie cookie_consent accepted
+http://`+support+`:{$EDGE_PORT} {`+loggedBlock+`
 	}
 	reverse_proxy /shared/* 127.0.0.1:%d
 	reverse_proxy %s
