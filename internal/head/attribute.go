@@ -1,5 +1,7 @@
 package head
 
+import "bytes"
+
 // An attribute says what becomes of the value of the attribute being read. One
 // that is to be looked at has a name here, is recognised by attrName, and has its
 // value taken by attrValue; [tag.watched] tells in which tags there are any.
@@ -58,9 +60,10 @@ func declaresAMP(name []byte) bool {
 // attribute value (quoted) state" and the "self-closing start tag state", which
 // differ from it only in what they call an error.
 func (s *Scanner) readBeforeAttrName(p []byte, i int) int {
-	for ; i < len(p); i++ {
+	for i < len(p) {
 		switch class[p[i]] {
 		case space, solidus:
+			i++
 		case bracket:
 			s.tagDone()
 			return i + 1
@@ -72,7 +75,9 @@ func (s *Scanner) readBeforeAttrName(p []byte, i int) int {
 				s.name.add('=')
 				i++
 			}
-			return s.readAttrName(p, i)
+			if i = s.readAttrName(p, i); s.state != stateBeforeAttrName {
+				return i
+			}
 		}
 	}
 	return i
@@ -94,12 +99,21 @@ func (s *Scanner) readAttrName(p []byte, i int) int {
 	if watched {
 		s.attrName()
 	}
-	if p[i] == '=' {
-		s.state = stateBeforeAttrValue
-		return s.readBeforeAttrValue(p, i+1)
+	if p[i] != '=' {
+		s.state = stateAfterAttrName
+		return i
 	}
-	s.state = stateAfterAttrName
-	return i
+	if i += 2; i < len(p) && (p[i-1] == '"' || p[i-1] == '\'') {
+		if n := bytes.IndexByte(p[i:], p[i-1]); n >= 0 { // for speed; as readQuoted
+			if s.attr != attrOther {
+				s.attrValue(p[i : i+n])
+			}
+			s.state = stateBeforeAttrName
+			return i + n + 1
+		}
+	}
+	s.state = stateBeforeAttrValue
+	return i - 1
 }
 
 // readAfterAttrName is the "after attribute name state".

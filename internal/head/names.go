@@ -27,6 +27,17 @@ var class = func() (class [256]uint8) {
 	return class
 }()
 
+// lower is each byte with the letters of ASCII in lower case.
+var lower = func() (lower [256]byte) {
+	for c := range lower {
+		lower[c] = byte(c)
+		if class[c] == letter {
+			lower[c] |= 0x20
+		}
+	}
+	return lower
+}()
+
 // A name collects the bytes of a name. What exceeds its room is cut off, which
 // does no harm: no name that matters fills it.
 type name struct {
@@ -52,10 +63,7 @@ func (n *name) addLower(p []byte) {
 		p = p[:len(room)]
 	}
 	for i, c := range p {
-		if class[c] == letter {
-			c |= 0x20
-		}
-		room[i] = c
+		room[i] = lower[c]
 	}
 	n.n += uint8(len(p))
 }

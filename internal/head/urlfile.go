@@ -1,7 +1,5 @@
 package head
 
-import "bytes"
-
 // A urlFile follows a URL, piece by piece, and tells whether the last segment
 // of its path is a given file name. It heeds what browsers do to a URL in an
 // attribute (URL Standard, 4.4 "URL parsing"): space around it is cut off, tabs
@@ -28,9 +26,12 @@ func (u *urlFile) read(p []byte, name string) {
 		u.over = true
 		p = p[:i]
 	}
-	if i := bytes.LastIndexAny(p, `/\`); i >= 0 {
-		*u = urlFile{began: true, over: u.over}
-		p = p[i+1:]
+	for i := len(p) - 1; i >= 0; i-- {
+		if p[i] == '/' || p[i] == '\\' {
+			*u = urlFile{began: true, over: u.over}
+			p = p[i+1:]
+			break
+		}
 	}
 	for _, c := range p {
 		if u.agrees == differs {
