@@ -48,11 +48,11 @@ func cutVariant(tag string) (origin, suffix string) {
 // good, and what keeps an answer from being read and changed.
 var variantFields = [...]string{"If-None-Match", "If-Match", "If-Range", "If-Modified-Since", "Range", "Accept-Encoding"}
 
-// variantRequest is a request's header as it was before it was edited for the
-// way to the origin, for handlers that run afterwards, such as error routes.
+// variantRequest is what a request's header was before it was edited for the way
+// to the origin, for handlers that run afterwards, such as error routes.
 type variantRequest struct {
-	saved    [len(variantFields)][]string
-	identity [1]string
+	saved    [len(variantFields)][]string // nil for those that were not there
+	identity [1]string                    // what Accept-Encoding became, if it did
 }
 
 // editRequest leaves of h what the origin can answer for the variant with this
@@ -64,9 +64,24 @@ func editRequest(h http.Header, suffix string, unsafe bool) *variantRequest {
 		return nil
 	}
 	v := new(variantRequest)
+	conditional := false
 	for i, field := range variantFields {
 		v.saved[i] = h[field]
+		conditional = conditional || v.saved[i] != nil && field != "Accept-Encoding"
 	}
+	if conditional {
+		editConditions(h, suffix, unsafe)
+	}
+	if suffix != "" {
+		v.identity[0] = "identity"
+		h["Accept-Encoding"] = v.identity[:]
+	}
+	return v
+}
+
+// editConditions leaves of the conditions in h those that the origin can answer
+// for the variant.
+func editConditions(h http.Header, suffix string, unsafe bool) {
 	for _, field := range []string{"If-None-Match", "If-Match", "If-Range"} {
 		before := h[field]
 		if before == nil {
@@ -93,11 +108,6 @@ func editRequest(h http.Header, suffix string, unsafe bool) *variantRequest {
 		delete(h, "If-Range")
 		delete(h, "Range")
 	}
-	if suffix != "" {
-		v.identity[0] = "identity"
-		h["Accept-Encoding"] = v.identity[:]
-	}
-	return v
 }
 
 // hasVariants reports whether h names a variant of ours.
@@ -152,11 +162,12 @@ func (v *variantRequest) restore(h http.Header) {
 	if v == nil {
 		return
 	}
+	if v.identity[0] != "" {
+		delete(h, "Accept-Encoding")
+	}
 	for i, field := range variantFields {
 		if v.saved[i] != nil {
 			h[field] = v.saved[i]
-		} else {
-			delete(h, field)
 		}
 	}
 }
