@@ -36,7 +36,7 @@ func (rw *responseWriter) put(b []byte) error {
 			return err
 		}
 		if len(b) > cap(rw.edit.buf) {
-			_, err := rw.ResponseWriter.Write(b)
+			_, err := rw.send(b)
 			return err
 		}
 	}
@@ -49,7 +49,7 @@ func (rw *responseWriter) drain() error {
 	if len(rw.edit.buf) == 0 {
 		return nil
 	}
-	_, err := rw.ResponseWriter.Write(rw.edit.buf)
+	_, err := rw.send(rw.edit.buf)
 	rw.edit.buf = rw.edit.buf[:0]
 	return err
 }

@@ -1,6 +1,7 @@
 package kapadeflector
 
 import (
+	"errors"
 	"io"
 	"math"
 	"net/http"
@@ -43,6 +44,7 @@ type responseWriter struct {
 	html     bool  // an HTML document under the configured pages
 	private  bool  // kept out of shared caches by us
 	gzip     bool  // the page comes compressed all the same
+	failed   bool  // some of the body did not get through: the client has left
 	edit     *edit // nil unless it is a page that may be changed
 }
 
@@ -211,7 +213,7 @@ func (rw *responseWriter) personalize(h http.Header, secret bool) {
 // written below: the reverse proxy breaks a response off otherwise.
 func (rw *responseWriter) Write(p []byte) (int, error) {
 	if rw.stage == through && !rw.gzip {
-		return rw.ResponseWriter.Write(p)
+		return rw.send(p)
 	}
 	rw.imply()
 	defer rw.hideTrailers()()
@@ -237,7 +239,7 @@ func (rw *responseWriter) Write(p []byte) (int, error) {
 // write takes bytes of the page.
 func (rw *responseWriter) write(p []byte) (int, error) {
 	if rw.stage == through {
-		return rw.ResponseWriter.Write(p)
+		return rw.send(p)
 	}
 	if len(p) == 0 {
 		return 0, nil
@@ -383,7 +385,24 @@ func (rw *responseWriter) ReadFrom(r io.Reader) (n int64, err error) {
 		}
 	}
 	rest, err := rw.ResponseWriterWrapper.ReadFrom(r)
+	rw.note(err)
 	return n + rest, err
+}
+
+// send passes bytes of the body down.
+func (rw *responseWriter) send(p []byte) (int, error) {
+	n, err := rw.ResponseWriter.Write(p)
+	rw.note(err)
+	return n, err
+}
+
+// note keeps an error of the writer below in mind, for most handlers do not:
+// http.ServeContent, which file_server calls, has no way to return it. That a
+// body is not for this response, or too long for its header, breaks nothing off.
+func (rw *responseWriter) note(err error) {
+	if err != nil && !errors.Is(err, http.ErrBodyNotAllowed) && !errors.Is(err, http.ErrContentLength) {
+		rw.failed = true
+	}
 }
 
 // FlushError sends what can be sent. While the header is held and no body byte

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -636,6 +638,63 @@ func TestAbort(t *testing.T) {
 		}
 	}
 }
+
+// A client that leaves is an aborted response, whether or not the handler behind
+// cares to say so. That there is to be no body is none.
+func TestClientThatLeaves(t *testing.T) {
+	files := func(w http.ResponseWriter, r *http.Request) error {
+		http.ServeContent(w, r, "page.html", time.Time{}, strings.NewReader(page+filler)) // says nothing
+		return nil
+	}
+	careless := func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", "text/html")
+		for range 3 {
+			io.WriteString(w, page+filler)
+		}
+		return nil
+	}
+	for _, tt := range []struct {
+		name    string
+		cookies string
+		next    caddyhttp.HandlerFunc
+		err     error
+		want    outcome
+	}{
+		{"a file with the tag", granted, files, net.ErrClosed, outcomeAborted},
+		{"a file without it", unknown, files, net.ErrClosed, outcomeAborted},
+		{"a page with the tag", granted, careless, net.ErrClosed, outcomeAborted},
+		{"a page without it", unknown, careless, net.ErrClosed, outcomeAborted},
+		{"data, and its handler says so", granted, answer(200, "application/json", "{}"), net.ErrClosed, outcomeAborted},
+		{"no body is allowed", granted, func(w http.ResponseWriter, r *http.Request) error {
+			_ = answer(304, "text/html", page)(w, r)
+			return nil
+		}, http.ErrBodyNotAllowed, outcomeNotModified},
+		{"the body is longer than the header says", unknown, careless, http.ErrContentLength, outcomeNoConsent},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRequest(t, "GET", "/", "Cookie: "+tt.cookies)
+			err := newHandler(t, consentLine).ServeHTTP(&leaver{httptest.NewRecorder(), tt.err}, r, tt.next)
+			if o, _ := outcomeOf(r); o != tt.want {
+				t.Errorf("%s, %v", o, err)
+			}
+		})
+	}
+	t.Run("a question of the watcher", func(t *testing.T) {
+		r := newRequest(t, "GET", "/", "Cookie: "+granted, liveField+": "+liveQuestion, "Sec-Fetch-Dest: empty", "Sec-Fetch-Mode: same-origin", "Sec-Fetch-Site: same-origin")
+		err := newHandler(t, consentLine+"live_consent").ServeHTTP(&leaver{httptest.NewRecorder(), net.ErrClosed}, r, caddyhttp.HandlerFunc(pageHandler))
+		if o, _ := outcomeOf(r); o != outcomeAborted || err != nil {
+			t.Errorf("%s, %v", o, err)
+		}
+	})
+}
+
+// A leaver is a client to which no body gets through.
+type leaver struct {
+	*httptest.ResponseRecorder
+	err error
+}
+
+func (w *leaver) Write([]byte) (int, error) { return 0, w.err }
 
 // What a handler does that says nothing, or flushes before it has said
 // anything, stays as it is.

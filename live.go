@@ -96,8 +96,7 @@ func (h *Handler) asksLive(r *http.Request) bool {
 // answerLive answers the watcher's question: 200 with the tag for a visitor who
 // has consented, 204 for any other, and in each case the cookies that a page
 // would have come with.
-func (v *visit) answerLive(w http.ResponseWriter) error {
-	defer v.end(outcomeAnswered)
+func (v *visit) answerLive(w http.ResponseWriter) outcome {
 	h := w.Header()
 	h["Cache-Control"] = []string{"no-store"}
 	makePrivate(h) // what was set early for CDNs outranks it
@@ -107,7 +106,7 @@ func (v *visit) answerLive(w http.ResponseWriter) error {
 	// https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header
 	if site := first(v.request.Header["Sec-Fetch-Site"]); site != "" && site != "same-origin" {
 		w.WriteHeader(http.StatusForbidden)
-		return nil
+		return outcomeAnswered
 	}
 	h[liveField] = []string{liveAnswer}
 	body, cookies := v.liveTag(h)
@@ -117,12 +116,14 @@ func (v *visit) answerLive(w http.ResponseWriter) error {
 	v.forgetID(h)
 	if body == "" {
 		w.WriteHeader(http.StatusNoContent)
-		return nil
+		return outcomeAnswered
 	}
 	h["Content-Type"] = []string{"application/json"}
 	h["X-Content-Type-Options"] = []string{"nosniff"}
-	_, err := w.Write([]byte(body))
-	return err
+	if _, err := w.Write([]byte(body)); err != nil { // the client is gone
+		return outcomeAborted
+	}
+	return outcomeAnswered
 }
 
 // liveTag is the tag as the watcher reads it, "" if the visitor gets none, with

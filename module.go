@@ -303,7 +303,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		v.siblings.claimed = true
 	}
 	if v.question {
-		return v.answerLive(w)
+		v.end(v.answerLive(w))
+		return nil
 	}
 	rw.ResponseWriterWrapper.ResponseWriter = w
 	return rw.serve(next)

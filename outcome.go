@@ -15,7 +15,8 @@ import (
 type outcome uint8
 
 // The outcomes, in the order in which they are decided: what kind of response
-// it is, whether it is a document, who consented, and what the page allowed.
+// it is, whether it is a document, who consented, and what the page allowed. The
+// first that applies counts, but for the last two, which replace any other.
 const (
 	undecided outcome = iota
 

@@ -40,7 +40,10 @@ func (rw *responseWriter) serve(next caddyhttp.Handler) error {
 	}
 	if err != nil {
 		rw.fail()
-	} else if rw.finish() != nil { // the client is gone
+	} else {
+		rw.finish()
+	}
+	if rw.failed {
 		rw.outcome = outcomeAborted
 	}
 	returned = true
@@ -93,14 +96,13 @@ func (rw *responseWriter) hideTrailers() (restore func()) {
 }
 
 // finish ends a response whose handler returned without an error.
-func (rw *responseWriter) finish() error {
+func (rw *responseWriter) finish() {
 	defer rw.hideTrailers()()
-	var err error
 	switch {
 	case rw.stage == waiting: // nothing was written; what is meant, the server decides
 		rw.outcome = outcomeNoBody
 		rw.visit.forgetID(rw.Header())
-		return nil
+		return
 	case rw.stage == sniffing || rw.stage == holding && rw.edit.pooled == nil: // no body
 		rw.outcome = outcomeNoBody
 		rw.gzip = rw.isDecoding() // what was nothing once decoded has no coding
@@ -108,14 +110,13 @@ func (rw *responseWriter) finish() error {
 		rw.sendHeader(false, true)
 	case rw.stage != through:
 		if off, ok := rw.edit.scanner.End(); ok {
-			err = rw.settle(len(rw.edit.buf)+off, nil)
+			_ = rw.settle(len(rw.edit.buf)+off, nil)
 		} else {
-			err = rw.pass(outcomeNoAnchor, nil)
+			_ = rw.pass(outcomeNoAnchor, nil)
 		}
 	}
 	rw.checkPolicies()
 	rw.checkHeader()
-	return err
 }
 
 // checkHeader finds out whether a handler further out has undone what keeps a
