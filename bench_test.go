@@ -67,6 +67,7 @@ func BenchmarkHandler(b *testing.B) {
 		{"no consent", unknown, "text/html"},
 		{"denied", denied, "text/html"},
 		{"granted", granted + "; kapa_web_id=" + idA, "text/html"},
+		{"granted, new id", granted, "text/html"},
 		{"granted, not HTML", granted + "; kapa_web_id=" + idA, "application/json"},
 	} {
 		for _, size := range []int{8 << 10, 64 << 10, 512 << 10, 8 << 20} {

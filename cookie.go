@@ -118,7 +118,7 @@ func (c Cookie) withDefaults() Cookie {
 // Kapa's script writes it SameSite=Strict, which browsers hide when a link is
 // followed from another site. A page that is only fetched ahead sets none.
 func (c Cookie) idChange(r *http.Request) (lines []string, covered bool) {
-	if c.Off || r.Header.Get("Sec-Fetch-Site") == "cross-site" || isPrefetch(r.Header) {
+	if c.Off || first(r.Header["Sec-Fetch-Site"]) == "cross-site" || isPrefetch(r.Header) {
 		return nil, true
 	}
 	ids := readIDs(r.Header["Cookie"])
@@ -235,8 +235,12 @@ func visitorOf(r *http.Request) visitor {
 
 // parsePort returns the port of a host, 0 if it has none but the default one.
 func parsePort(s string, https bool) int {
-	port, err := strconv.Atoi(s[strings.LastIndexByte(s, ':')+1:])
-	if err != nil || !strings.Contains(s, ":") || https && port == 443 || !https && port == 80 {
+	colon := strings.LastIndexByte(s, ':')
+	if colon < 0 {
+		return 0
+	}
+	port, err := strconv.Atoi(s[colon+1:])
+	if err != nil || https && port == 443 || !https && port == 80 {
 		return 0
 	}
 	return port
@@ -259,11 +263,13 @@ const (
 
 // parseHost lower-cases a host and takes its port and the root's dot away.
 func parseHost(s string) (host string, kind hostKind) {
-	if addr, err := netip.ParseAddrPort(s); err == nil {
-		return addr.Addr().String(), hostIP
-	}
-	if addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err == nil {
-		return addr.String(), hostIP
+	if mayBeAddress(s) {
+		if addr, err := netip.ParseAddrPort(s); err == nil {
+			return addr.Addr().String(), hostIP
+		}
+		if addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err == nil {
+			return addr.String(), hostIP
+		}
 	}
 	host, _, _ = strings.Cut(s, ":")
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
@@ -288,6 +294,11 @@ func parseHost(s string) (host string, kind hostKind) {
 	}
 }
 
+// mayBeAddress spares the names of most sites two errors, which allocate.
+func mayBeAddress(s string) bool {
+	return s != "" && ('0' <= s[0] && s[0] <= '9' || s[0] == '[') || strings.Count(s, ":") > 1
+}
+
 func notInHostname(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-'
 }
@@ -295,7 +306,7 @@ func notInHostname(r rune) bool {
 // isPrefetch reports whether the page is fetched before anyone asked to see
 // it: https://wicg.github.io/nav-speculation/prefetch.html#sec-purpose-header
 func isPrefetch(h http.Header) bool {
-	return strings.HasPrefix(h.Get("Sec-Purpose"), "prefetch") || h.Get("Purpose") == "prefetch"
+	return strings.HasPrefix(first(h["Sec-Purpose"]), "prefetch") || first(h["Purpose"]) == "prefetch"
 }
 
 // ids is what a request shows of the visitor's id.
