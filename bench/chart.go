@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"html"
+	"os"
 )
 
 // The chart's measures, in pixels.
@@ -16,6 +17,14 @@ const (
 	unitWidth    = 58  // of a bar for 1
 	longestRatio = 2.0 // longer bars are cut off, and say so
 )
+
+// draw writes the chart of what was measured, if one is wanted.
+func (b *bench) draw(heats []*heat, note string) error {
+	if b.svg == "" {
+		return nil
+	}
+	return os.WriteFile(b.svg, chart(heats, note), 0o644)
+}
 
 // chart draws the ratios of CPU time as an SVG: a panel for each field, a
 // column for each size, a row for each contender. It takes on the reader's
@@ -36,7 +45,7 @@ func chart(heats []*heat, note string) []byte {
 	y += 20
 	text(&body, "note", chartMargin, y, note)
 	y += 16
-	text(&body, "note", chartMargin, y, "Line: plain Caddy = 1. Mark: the most that is aimed at. Whisker: spread of the rounds.")
+	text(&body, "note", chartMargin, y, "Line: plain Caddy = 1. Mark: the most that is aimed at. Whisker: interval of 95 in 100 cases.")
 	for _, panel := range panels {
 		columns = max(columns, len(panel))
 		y = drawPanel(&body, y+34, panel)
@@ -93,20 +102,20 @@ func drawPanel(out *bytes.Buffer, y int, panel []*heat) int {
 func drawBar(out *bytes.Buffer, x, middle int, c contender, size int, ratio spread) {
 	at := func(ratio float64) float64 { return float64(x) + unitWidth*min(ratio, longestRatio) }
 	class := "others"
-	if c.ours {
+	if c.ours() {
 		class = "ours"
 	}
 	fmt.Fprintf(out, "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>\n",
-		class, x, middle-barHeight/2, at(ratio.median)-float64(x), barHeight)
+		class, x, middle-barHeight/2, at(ratio.middle)-float64(x), barHeight)
 	line(out, "spread", at(ratio.low), middle, at(ratio.high), middle)
 	if c.target != nil {
 		line(out, "aim", at(c.target(size)), middle-barHeight/2-2, at(c.target(size)), middle+barHeight/2+2)
 	}
-	value := fmt.Sprintf("%.3g", ratio.median)
-	if ratio.median < 10 {
-		value = fmt.Sprintf("%.2f", ratio.median)
+	value := fmt.Sprintf("%.3g", ratio.middle)
+	if ratio.middle < 10 {
+		value = fmt.Sprintf("%.2f", ratio.middle)
 	}
-	if ratio.median > longestRatio {
+	if ratio.middle > longestRatio {
 		value += " »"
 	}
 	text(out, "", x+int(unitWidth*longestRatio)+8, middle+4, value)

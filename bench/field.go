@@ -14,20 +14,21 @@ type field struct {
 	contenders []contender
 }
 
-// contender is a site of a server, asked one kind of question. Those of one
-// program are sites of one process.
+// contender is one kind of question to one program.
 type contender struct {
-	name       string
-	program    *program
-	directives string
-	page       string // the origin's kind of page
-	cookies    string
-	ours       bool                   // it has the directive
-	tagged     bool                   // what it answers holds the tag
-	newID      bool                   // and the visitor gets an id
-	coding     string                 // what visitors get
-	target     func(size int) float64 // the most that its CPU time may be; nil for none
+	name    string
+	program *program
+	host    string
+	page    string // the origin's kind of page
+	cookies string
+	gzip    bool                   // asked of the site that compresses; the visitor gets gzip
+	tagged  bool                   // what it answers holds the tag
+	newID   bool                   // and the visitor gets an id
+	target  func(size int) float64 // the most that its CPU time may be; nil for none
 }
+
+// ours: it has the directive.
+func (c contender) ours() bool { return c.program.caddy && c.host == hostWith }
 
 // The visitors. Their cookies are of one length, so that all requests are.
 const (
@@ -53,42 +54,28 @@ func inserted(size int) float64 {
 	}
 }
 
-// newFields are all comparisons, without nginx if there is none.
-func newFields(caddyBinary, nginxBinary string) []field {
-	contenders := func(encode, gzip string) (all []contender) {
-		plain, proxy := caddy(caddyBinary, encode), nginx(nginxBinary, gzip)
-		all = []contender{
-			{name: "Caddy", program: plain, page: "html", cookies: withConsent},
-			{name: "Caddy, once more", program: plain, page: "html", cookies: withConsent},
-			{name: "no consent", program: plain, ours: true, page: "html", cookies: withoutConsent, target: unchanged},
-			{name: "not HTML", program: plain, ours: true, page: "other", cookies: withConsent, target: unchanged},
-			{name: "tag", program: plain, ours: true, page: "html", cookies: withConsent, tagged: true, target: inserted},
-			{name: "tag and a new id", program: plain, ours: true, page: "html", cookies: firstVisit, tagged: true, newID: true, target: inserted},
-		}
-		if nginxBinary != "" {
-			filter := "proxy_set_header Accept-Encoding \"\";\n\t\t\tsub_filter '</head>' '" + tag() + "</head>';"
-			all = append(all,
-				contender{name: "nginx", program: proxy, page: "html", cookies: withConsent},
-				contender{name: "nginx sub_filter", program: proxy, directives: filter, page: "html", cookies: withConsent, tagged: true})
-		}
-		for i := range all {
-			if all[i].ours {
-				all[i].directives = deflector()
-			}
-		}
-		return all
+// newFields are all comparisons, without nginx if it is nil.
+func newFields(caddy, nginx *program) []field {
+	identity := field{name: "identity", contenders: []contender{
+		{name: "Caddy", program: caddy, host: hostWithout, page: "html", cookies: withConsent},
+		{name: "Caddy, once more", program: caddy, host: hostWithout, page: "html", cookies: withConsent},
+		{name: "no consent", program: caddy, host: hostWith, page: "html", cookies: withoutConsent, target: unchanged},
+		{name: "not HTML", program: caddy, host: hostWith, page: "other", cookies: withConsent, target: unchanged},
+		{name: "tag", program: caddy, host: hostWith, page: "html", cookies: withConsent, tagged: true, target: inserted},
+		{name: "tag and a new id", program: caddy, host: hostWith, page: "html", cookies: firstVisit, tagged: true, newID: true, target: inserted},
+	}}
+	if nginx != nil {
+		identity.contenders = append(identity.contenders,
+			contender{name: "nginx", program: nginx, host: hostWithout, page: "html", cookies: withConsent},
+			contender{name: "nginx sub_filter", program: nginx, host: hostWith, page: "html", cookies: withConsent, tagged: true})
 	}
-	identity := field{name: "identity", contenders: contenders("", "")}
-	// at the level that Caddy takes by itself
-	gzip := field{name: "gzip by the proxy", contenders: contenders("encode gzip", "gzip on;\n\tgzip_comp_level 5;")}
-	for i := range gzip.contenders {
-		gzip.contenders[i].coding = "gzip"
-	}
+	byProxy, byOrigin := field{name: "gzip by the proxy"}, field{name: "gzip by the origin"}
+	for _, c := range identity.contenders {
+		c.gzip = true
+		byProxy.contenders = append(byProxy.contenders, c)
 
-	// Here the work is not the same: what is to be changed has to be encoded
-	// by Caddy, and otherwise the origin's bytes pass.
-	passed := field{name: "gzip by the origin"}
-	for _, c := range gzip.contenders {
+		// Here the work is not the same: what is to be changed has to be encoded
+		// by Caddy, and otherwise the origin's bytes pass.
 		switch c.name {
 		case "not HTML", "tag and a new id", "nginx", "nginx sub_filter":
 			continue
@@ -96,9 +83,9 @@ func newFields(caddyBinary, nginxBinary string) []field {
 			c.target = nil
 		}
 		c.page = "gzip"
-		passed.contenders = append(passed.contenders, c)
+		byOrigin.contenders = append(byOrigin.contenders, c)
 	}
-	return []field{identity, gzip, passed}
+	return []field{identity, byProxy, byOrigin}
 }
 
 // check asks once, and returns an error if the answer is not what c stands
@@ -108,8 +95,8 @@ func (c contender) check(v *visitor, page []byte) error {
 	if err != nil {
 		return err
 	}
-	if coding != c.coding {
-		return fmt.Errorf("content coding %q, want %q", coding, c.coding)
+	if gzip := coding == "gzip"; gzip != c.gzip {
+		return fmt.Errorf("content coding %q, want gzip: %v", coding, c.gzip)
 	}
 	want := page
 	if c.tagged {

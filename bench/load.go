@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// visitor asks a server for one page again and again, over connections that
-// are kept. What it sends is made beforehand, and what it gets is thrown away,
-// so that the machine's time is left to the server.
+// visitor asks a site for one page again and again, over connections that are
+// kept and that it may share with other visitors. What it sends is made
+// beforehand, and what it gets is thrown away, so that the machine's time is
+// left to the server.
 type visitor struct {
-	address string
-	request []byte
 	pool    []*connection
+	request []byte
 }
 
 type connection struct {
@@ -27,11 +27,22 @@ type connection struct {
 	in *bufio.Reader
 }
 
-// newVisitor asks for path as a browser does that opens a page, with these
-// cookies.
-func newVisitor(address, path, cookies string, connections int) (*visitor, error) {
-	v := &visitor{address: address, request: []byte("GET " + path + " HTTP/1.1\r\n" +
-		"Host: support.acme.com\r\n" +
+// dial opens that many connections.
+func dial(address string, connections int) (pool []*connection, err error) {
+	for range connections {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			return pool, err
+		}
+		pool = append(pool, &connection{conn, bufio.NewReaderSize(conn, 64<<10)})
+	}
+	return pool, nil
+}
+
+// newVisitor asks for a page as a browser does that opens it.
+func newVisitor(pool []*connection, host, path, cookies string) *visitor {
+	return &visitor{pool: pool, request: []byte("GET " + path + " HTTP/1.1\r\n" +
+		"Host: " + host + "\r\n" +
 		"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36\r\n" +
 		"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8\r\n" +
 		"Accept-Encoding: gzip, deflate, br, zstd\r\n" +
@@ -39,20 +50,6 @@ func newVisitor(address, path, cookies string, connections int) (*visitor, error
 		"Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: same-origin\r\nSec-Fetch-User: ?1\r\n" +
 		"Upgrade-Insecure-Requests: 1\r\n" +
 		"Cookie: _ga=GA1.1.1031945731.1767225600; session=4bd3f6a0c1b84e37a3f2d1c0b9a85746; " + cookies + "\r\n\r\n")}
-	for range connections {
-		conn, err := net.Dial("tcp", address)
-		if err != nil {
-			return nil, err
-		}
-		v.pool = append(v.pool, &connection{conn, bufio.NewReaderSize(conn, 64<<10)})
-	}
-	return v, nil
-}
-
-func (v *visitor) close() {
-	for _, c := range v.pool {
-		c.Close()
-	}
 }
 
 // ask sends one request, reads its answer to the end and into body, and
@@ -79,42 +76,42 @@ func (v *visitor) ask(c *connection, body io.Writer) (resp *http.Response, first
 	return resp, firstByte, err
 }
 
-// load sends so many requests over all connections, and returns how long they
-// took together.
-func (v *visitor) load(requests int) (time.Duration, error) {
+// load asks over all connections for about so long, once over each at least,
+// and returns how many requests that were and how long they took together.
+func (v *visitor) load(about time.Duration) (requests int, took time.Duration, err error) {
 	var (
-		left   atomic.Int64
-		wg     sync.WaitGroup
-		failed atomic.Pointer[error]
+		answered atomic.Int64
+		wg       sync.WaitGroup
+		failed   atomic.Pointer[error]
 	)
-	left.Store(int64(requests))
 	start := time.Now()
 	for _, c := range v.pool {
 		wg.Go(func() {
-			for left.Add(-1) >= 0 {
+			for again := true; again; again = time.Since(start) < about {
 				if _, _, err := v.ask(c, io.Discard); err != nil {
 					failed.Store(&err)
 					return
 				}
+				answered.Add(1)
 			}
 		})
 	}
 	wg.Wait()
 	if err := failed.Load(); err != nil {
-		return 0, *err
+		return 0, 0, *err
 	}
-	return time.Since(start), nil
+	return int(answered.Load()), time.Since(start), nil
 }
 
-// firstBytes sends requests one after the other for about so long, one at
-// least, and returns how long the first byte of each answer took.
-func (v *visitor) firstBytes(about time.Duration) (took []time.Duration, err error) {
+// firstBytes asks one by one for about so long, once at least, and returns how
+// many microseconds the first byte of each answer took.
+func (v *visitor) firstBytes(about time.Duration) (took []float64, err error) {
 	for start := time.Now(); took == nil || time.Since(start) < about; {
 		_, t, err := v.ask(v.pool[0], io.Discard)
 		if err != nil {
 			return nil, err
 		}
-		took = append(took, t)
+		took = append(took, microseconds(t))
 	}
 	return took, nil
 }

@@ -28,13 +28,14 @@ func cpuTime(pid int) (time.Duration, error) {
 
 // idleCPUTime is cpuTime once the process has nothing more to do: the kernel
 // adds what a thread has run when it is switched away from, or at the next tick.
+// time.Sleep would not wake up before a millisecond is over.
 func idleCPUTime(pid int) (time.Duration, error) {
 	last, err := cpuTime(pid)
-	for range 20 {
+	for range 200 {
 		if err != nil {
 			break
 		}
-		time.Sleep(time.Millisecond)
+		_ = syscall.Nanosleep(&syscall.Timespec{Nsec: 20_000}, nil)
 		var now time.Duration
 		if now, err = cpuTime(pid); now == last {
 			break
@@ -60,30 +61,45 @@ func peakMemory(pid int) (int, error) {
 	return kb << 10, err
 }
 
-// endWithUs has the kernel end the command when this program is killed.
-func endWithUs(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+// written is what a process has written so far.
+func written(pid int) (c counters, err error) {
+	file := fmt.Sprintf("/proc/%d/io", pid)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return c, err
+	}
+	var read float64
+	if _, err := fmt.Sscanf(string(text), "rchar: %g\nwchar: %g\nsyscr: %g\nsyscw: %g\n", &read, &c.bytes, &read, &c.writes); err != nil {
+		return c, fmt.Errorf("%s: %w", file, err)
+	}
+	return c, nil
 }
 
-// onServerCores begins the command of each server.
-var onServerCores []string
+// endWithUs has the kernel end the command when this program is killed, but not
+// when it is interrupted: then there is something to be told first.
+func endWithUs(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+}
 
-// splitCores leaves the upper half of the machine's cores to the servers and
-// the lower half to this program, so that neither waits for the other's.
-func splitCores() error {
-	n := runtime.NumCPU()
-	if n < 2 {
-		return errors.New("there is only one")
-	}
+// onServerCore begins the command of each server.
+var onServerCore []string
+
+// pin has the servers run on the machine's last core, and this program on the
+// same one or on the first.
+func pin(sameCore bool) error {
 	taskset, err := exec.LookPath("taskset")
 	if err != nil {
 		return errors.New("taskset is not installed: apt-get install util-linux")
 	}
-	ours := exec.Command(taskset, "--all-tasks", "--pid", "--cpu-list", fmt.Sprintf("0-%d", n/2-1), strconv.Itoa(os.Getpid()))
-	if out, err := ours.CombinedOutput(); err != nil {
+	last, ours := strconv.Itoa(runtime.NumCPU()-1), "0"
+	if sameCore {
+		ours = last
+	}
+	cmd := exec.Command(taskset, "--all-tasks", "--pid", "--cpu-list", ours, strconv.Itoa(os.Getpid()))
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
-	runtime.GOMAXPROCS(n / 2)
-	onServerCores = []string{taskset, "--cpu-list", fmt.Sprintf("%d-%d", n/2, n-1)}
+	runtime.GOMAXPROCS(1)
+	onServerCore = []string{taskset, "--cpu-list", last}
 	return nil
 }

@@ -14,9 +14,10 @@ var errNotLinux = fmt.Errorf("only Linux tells what a process has used: %w", err
 func cpuTime(int) (time.Duration, error)     { return 0, errNotLinux }
 func idleCPUTime(int) (time.Duration, error) { return 0, errNotLinux }
 func peakMemory(int) (int, error)            { return 0, errNotLinux }
+func written(int) (counters, error)          { return counters{}, errNotLinux }
 func endWithUs(*exec.Cmd)                    {}
 
-// onServerCores begins the command of each server.
-var onServerCores []string
+// onServerCore begins the command of each server.
+var onServerCore []string
 
-func splitCores() error { return errNotLinux }
+func pin(bool) error { return errNotLinux }

@@ -5,44 +5,34 @@ import (
 	"slices"
 )
 
-// spread is the median of a sample and an interval that holds the median of
-// what was sampled in 95 of 100 cases.
-type spread struct{ median, low, high float64 }
+// spread is the mean of a sample and an interval that holds the mean of what
+// was sampled in 95 of 100 cases.
+type spread struct{ middle, low, high float64 }
 
-// ratios compares one by one what was measured at about the same time: what
-// disturbs the machine for longer disturbs both.
-func ratios(of, by []float64) spread {
-	r := make([]float64, len(of))
-	for i := range of {
-		r[i] = of[i] / by[i]
-	}
-	return spreadOf(r)
-}
+// student is the quantile of Student's t for that, by degrees of freedom.
+var student = []float64{math.Inf(1), 12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23,
+	2.20, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11, 2.10, 2.09, 2.09}
 
-// spreadOf takes the interval from the order of the sample, so that nothing is
-// assumed of how it is distributed: how many of n values lie below the median
-// is binomial. A small sample's interval is all of it.
+// spreadOf takes the sample's values for normal: each is the figure of a whole
+// round, and so the middle of many.
 func spreadOf(sample []float64) spread {
-	s := slices.Sorted(slices.Values(sample))
-	n := len(s)
-	if n == 0 {
-		return spread{math.NaN(), math.NaN(), math.NaN()}
+	n := float64(len(sample))
+	var mean, square float64
+	for _, x := range sample {
+		mean += x / n
 	}
-	k, below := 0, math.Pow(0.5, float64(n)) // the chance that at most k values lie below
-	for p := below; ; k++ {
-		p *= float64(n-k) / float64(k+1)
-		if below+p > 0.025 || k+1 > n/2 {
-			break
-		}
-		below += p
+	for _, x := range sample {
+		square += (x - mean) * (x - mean)
 	}
-	return spread{median: middle(s), low: s[k], high: s[n-1-k]}
+	if n < 2 {
+		return spread{mean, math.Inf(-1), math.Inf(1)}
+	}
+	wide := student[min(len(sample), len(student))-1] * math.Sqrt(square/(n-1)/n)
+	return spread{mean, mean - wide, mean + wide}
 }
 
-func median(sample []float64) float64 { return middle(slices.Sorted(slices.Values(sample))) }
-
-// middle is the median of a sorted sample.
-func middle(s []float64) float64 {
+func median(sample []float64) float64 {
+	s := slices.Sorted(slices.Values(sample))
 	n := len(s)
 	if n == 0 {
 		return math.NaN()
