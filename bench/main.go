@@ -41,7 +41,7 @@
 // # What is measured
 //
 //	CPU us         user and system time of the server's process for a request
-//	req/s          on one core, which the server shares with client and origin
+//	req/s          of a server that has one core; client and origin have another one
 //	peak MB        VmHWM under load, in a process of its own, by the end of this size
 //	first byte us  median, over one connection while nothing else is asked
 //
@@ -62,10 +62,9 @@
 // and would have hit the neighbour's turn as often as the own: so they are
 // charged by the bytes.
 //
-// Client and origin run on the server's core, since a virtual machine whose
-// cores are all busy loses the most of them. Caches are colder than a server's
-// that has its core for itself, which the directive, whose code runs once for
-// a request, feels more than the rest.
+// The server has a core for itself, as an edge has whose visitors and origin are
+// elsewhere. On the same core as both, where each request finds the caches cold,
+// the directive, whose code runs once for a request, costs half as much again.
 //
 // A target is met or missed if the whole interval says so, or else open. In six
 // minutes on such a machine of 2 cores the interval of the same, once more, is
@@ -156,7 +155,7 @@ func run(ctx context.Context, out io.Writer, o options) error {
 			return err
 		}
 	}
-	if err := pin(o.profiles == ""); err != nil {
+	if err := pin(); err != nil {
 		fmt.Fprintf(out, "Nothing is bound to a core: %v\n", err)
 	}
 	if b.origin, err = newOrigin(b.sizes); err != nil {

@@ -84,18 +84,18 @@ func endWithUs(cmd *exec.Cmd) {
 // onServerCore begins the command of each server.
 var onServerCore []string
 
-// pin has the servers run on the machine's last core, and this program on the
-// same one or on the first.
-func pin(sameCore bool) error {
+// pin has the servers run on the machine's last core, and this program, which is
+// client and origin, on the first.
+func pin() error {
 	taskset, err := exec.LookPath("taskset")
 	if err != nil {
 		return errors.New("taskset is not installed: apt-get install util-linux")
 	}
-	last, ours := strconv.Itoa(runtime.NumCPU()-1), "0"
-	if sameCore {
-		ours = last
+	if runtime.NumCPU() < 2 {
+		return errors.New("there is only one")
 	}
-	cmd := exec.Command(taskset, "--all-tasks", "--pid", "--cpu-list", ours, strconv.Itoa(os.Getpid()))
+	last := strconv.Itoa(runtime.NumCPU() - 1)
+	cmd := exec.Command(taskset, "--all-tasks", "--pid", "--cpu-list", "0", strconv.Itoa(os.Getpid()))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}

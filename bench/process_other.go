@@ -20,4 +20,4 @@ func endWithUs(*exec.Cmd)                    {}
 // onServerCore begins the command of each server.
 var onServerCore []string
 
-func pin(bool) error { return errNotLinux }
+func pin() error { return errNotLinux }
