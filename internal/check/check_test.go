@@ -215,6 +215,32 @@ func TestPolicies(t *testing.T) {
 			replace("<script async", `<script nonce="abc" async`)(s)
 			csp("script-src 'nonce-abc' 'strict-dynamic'")(s)
 		}, "", ""},
+		{"a nonce whose keyword is in upper case", func(s *Site) {
+			replace("<script async", `<script nonce="aBc" async`)(s)
+			csp("script-src 'NONCE-aBc' 'strict-dynamic'")(s)
+		}, "", ""},
+		{"a nonce in another case", func(s *Site) {
+			replace("<script async", `<script nonce="abc" async`)(s)
+			csp("script-src 'nonce-aBc' 'strict-dynamic'")(s)
+		}, "csp_script", ""},
+		{"the second of two nonces", func(s *Site) {
+			replace("<script async", `<script nonce="b" async`)(s)
+			csp("script-src 'nonce-a' 'nonce-b'")(s)
+		}, "", ""},
+		{"a nonce that is for styles", func(s *Site) {
+			replace("<script async", `<script nonce="b" async`)(s)
+			csp("script-src 'nonce-a'; style-src 'nonce-b'")(s)
+		}, "csp_script", ""},
+		{"the nonce of a meta element", replace("<script async",
+			`<meta http-equiv="content-security-policy" content="script-src 'nonce-abc'"><script nonce="abc" async`), "", ""},
+		{"what is known of the visitor, without the nonce", func(s *Site) {
+			replace("<script async", `<script>window.kapaSettings={user:{}}</script><script nonce="abc" async`)(s)
+			csp("script-src 'nonce-abc'")(s)
+		}, "csp_user", ""},
+		{"what is known of the visitor, with the nonce", func(s *Site) {
+			replace("<script async", `<script nonce="abc">window.kapaSettings={user:{}}</script><script nonce="abc" async`)(s)
+			csp("script-src 'nonce-abc'")(s)
+		}, "", ""},
 		{"a meta element ahead of the tag", replace("<script async", meta+"<script async"), "csp_script", ""},
 		{"a meta element behind the tag", replace("</head>", meta+"</head>"), "", ""},
 		{"a policy that only reports", header("Content-Security-Policy-Report-Only", "script-src 'none'"), "", ""},

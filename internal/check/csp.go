@@ -1,7 +1,6 @@
 package check
 
 import (
-	"slices"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -72,15 +71,13 @@ func (j *judge) checkPolicy(t tag) {
 	if err != nil {
 		return
 	}
-	nonce := t.attr("nonce")
-	switch v := policies.Script(csp.Script{URL: u, Integrity: t.attr("integrity")}); {
-	case !v.Allowed:
-		blocks("csp_script", v.Directive, "blocks the script: the deflector does not start")
-		return
-	case v.Nonce != "" && !slices.ContainsFunc(j.answer.Header["Content-Security-Policy"], func(line string) bool {
-		return nonce != "" && strings.Contains(line, "'nonce-"+nonce+"'")
-	}):
-		blocks("csp_script", "a nonce", "is needed, and the tag has not the page's own: the deflector does not start")
+	script := csp.Script{URL: u, Integrity: t.attr("integrity")}
+	if v := policies.ScriptWith(t.attr("nonce"), script); !v.Allowed {
+		what := "blocks the script: the deflector does not start"
+		if policies.Script(script).Allowed {
+			what = "wants a nonce that the tag has not: the deflector does not start"
+		}
+		blocks("csp_script", v.Directive, "%s", what)
 		return
 	}
 	for _, to := range j.deflector.Connects {
@@ -91,8 +88,9 @@ func (j *judge) checkPolicy(t tag) {
 			}
 		}
 	}
-	if settings := settingsBefore(t.node); settings != "" {
-		if v := policies.Inline(settings); !v.Allowed {
+	if n := settingsBefore(t.node); n != nil {
+		nonce, _ := attribute(n.Attr, "nonce")
+		if v := policies.InlineWith(nonce, n.FirstChild.Data); !v.Allowed {
 			blocks("csp_user", v.Directive, "blocks the inline script with what the user block says about the visitor")
 		}
 	}
@@ -103,11 +101,11 @@ func (j *judge) checkPolicy(t tag) {
 }
 
 // settingsBefore is the inline script in front of the tag that says what the
-// site knows about its visitor, "" if there is none.
-func settingsBefore(n *html.Node) string {
+// site knows about its visitor, nil if there is none.
+func settingsBefore(n *html.Node) *html.Node {
 	n = n.PrevSibling
 	if n == nil || n.DataAtom != atom.Script || n.FirstChild == nil || !strings.Contains(n.FirstChild.Data, "kapaSettings") {
-		return ""
+		return nil
 	}
-	return n.FirstChild.Data
+	return n
 }
