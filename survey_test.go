@@ -375,10 +375,11 @@ func tidy(s string) string {
 func codesOf(r *check.Report, findings []check.Finding) string {
 	var codes []string
 	for _, f := range findings {
+		code := string(f.Code)
 		if f.Code == "tag_missing" {
-			f.Code += ":" + r.Tag.Reason
+			code += ":" + string(r.Tag.Reason)
 		}
-		codes = append(codes, f.Code)
+		codes = append(codes, code)
 	}
 	return strings.Join(codes, " ")
 }

@@ -64,7 +64,7 @@ func Judge(s Site, d Deflector) *Report {
 	}
 
 	if j.page.tooDeep {
-		j.finding("page_unreadable", "tag", "the page nests its elements more than 512 deep, and was not read")
+		j.finding(codePageUnreadable, "tag", "the page nests its elements more than 512 deep, and was not read")
 	} else if s.With != nil {
 		j.checkWith()
 	} else {
@@ -90,7 +90,7 @@ func (j *judge) checkWith() {
 	j.checkTag(t)
 	j.checkAttributes(t)
 	if j.looksLikeLogin() {
-		j.finding("login", aboutTag, "the tag is on a page that asks for a login: pass the cookie of a session too, with another --cookie, to see the form")
+		j.finding(codeLogin, aboutTag, "the tag is on a page that asks for a login: pass the cookie of a session too, with another --cookie, to see the form")
 	} else {
 		j.checkSelectors(t)
 	}
@@ -100,10 +100,10 @@ func (j *judge) checkWith() {
 		j.checkCaching(t)
 	}
 	if j.answer.Status < 200 || j.answer.Status > 299 {
-		j.note("status", "tag", "the page came with status %d", j.answer.Status)
+		j.note(codeStatus, "tag", "the page came with status %d", j.answer.Status)
 	}
 	if j.answer.Cut {
-		j.note("page_cut", "tag", "only the first %d MiB of the page were read", len(j.answer.Body)>>20)
+		j.note(codePageCut, "tag", "only the first %d MiB of the page were read", len(j.answer.Body)>>20)
 	}
 }
 
@@ -125,11 +125,11 @@ func (j *judge) checkWithout() {
 		j.checkTagWithout(j.withoutPage.tags[0])
 	}
 	if j.report.Tag.Present && !j.isThePage(a) {
-		j.note("other_page", aboutWithout, "without cookies the site shows another page (%s, %s), so that the form's own was not seen without consent",
+		j.note(codeOtherPage, aboutWithout, "without cookies the site shows another page (%s, %s), so that the form's own was not seen without consent",
 			withoutQuery(a.URL), status(a))
 	}
 	if j.idOf(a) != "" {
-		j.finding("id_without_consent", aboutWithout, "a visitor without any cookie is given a %s", j.deflector.Cookie)
+		j.finding(codeIDWithoutConsent, aboutWithout, "a visitor without any cookie is given a %s", j.deflector.Cookie)
 	}
 }
 
@@ -151,8 +151,8 @@ func (j *judge) checkVary() {
 			lacking = append(lacking, asked.how)
 		}
 	}
-	if lacking != nil && (j.report.Tag.Present || j.report.Tag.Reason == "no_consent") {
-		j.finding("vary_missing", aboutCaching, "the answer %s lacks Vary: Cookie, which the directive puts on every page: a header directive "+
+	if lacking != nil && (j.report.Tag.Present || j.report.Tag.Reason == reasonNoConsent) {
+		j.finding(codeVaryMissing, aboutCaching, "the answer %s lacks Vary: Cookie, which the directive puts on every page: a header directive "+
 			"or a CDN has taken it away, and a cache may hand the page to everybody", strings.Join(lacking, " and the one "))
 	}
 }
@@ -166,12 +166,12 @@ func (j *judge) checkTagWithout(t tag) {
 		if from := j.site.Without.fromCache(); from != "" {
 			why = "it came out of a cache (" + from + "), which hands one visitor's page to all: purge it, and let it heed Vary and Cache-Control"
 		}
-		j.finding("tag_without_consent", aboutWithout, "a visitor without any cookie gets the tag: %s", why)
+		j.finding(codeTagWithoutConsent, aboutWithout, "a visitor without any cookie gets the tag: %s", why)
 	case with != nil && !with.tracks():
-		j.finding("consent_not_recognised", aboutTag, "with the cookies %s the tag is the one that visitors without consent get, "+
+		j.finding(codeConsentNotRecognised, aboutTag, "with the cookies %s the tag is the one that visitors without consent get, "+
 			"with tracking switched off: compare name and value with the consent line", strings.Join(j.site.Cookies, ", "))
 	default:
-		j.note("untracked_tag", aboutWithout, "visitors without consent get the tag with tracking switched off, as without_consent untracked says")
+		j.note(codeUntrackedTag, aboutWithout, "visitors without consent get the tag with tracking switched off, as without_consent untracked says")
 	}
 }
 
@@ -183,10 +183,10 @@ func (j *judge) consentedTag() *tag {
 	return &j.page.tags[0]
 }
 
-func (j *judge) finding(code, about, format string, args ...any) {
+func (j *judge) finding(code Code, about, format string, args ...any) {
 	j.report.Findings = append(j.report.Findings, Finding{code, about, clean(fmt.Sprintf(format, args...))})
 }
 
-func (j *judge) note(code, about, format string, args ...any) {
+func (j *judge) note(code Code, about, format string, args ...any) {
 	j.report.Notes = append(j.report.Notes, Finding{code, about, clean(fmt.Sprintf(format, args...))})
 }

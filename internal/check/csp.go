@@ -58,7 +58,7 @@ func (j *judge) checkPolicy(t tag) {
 		return
 	}
 	j.report.CSP.Present = true
-	blocks := func(code, directive, format string, args ...any) {
+	blocks := func(code Code, directive, format string, args ...any) {
 		j.report.CSP.Blocks = append(j.report.CSP.Blocks, directive)
 		j.finding(code, aboutPolicy, "%s "+format, append([]any{short(directive)}, args...)...)
 	}
@@ -77,13 +77,13 @@ func (j *judge) checkPolicy(t tag) {
 		if policies.Script(script).Allowed {
 			what = "wants a nonce that the tag has not: the deflector does not start"
 		}
-		blocks("csp_script", v.Directive, "%s", what)
+		blocks(codeCSPScript, v.Directive, "%s", what)
 		return
 	}
 	for _, to := range j.deflector.Connects {
 		if u, err := csp.ParseURL(to); err == nil {
 			if v := policies.Fetch("connect-src", u); !v.Allowed {
-				blocks("csp_connection", v.Directive, "blocks what the deflector asks of %s: it gets no answers. Add the hosts that Kapa lists", u.Host)
+				blocks(codeCSPConnection, v.Directive, "blocks what the deflector asks of %s: it gets no answers. Add the hosts that Kapa lists", u.Host)
 				return
 			}
 		}
@@ -91,11 +91,11 @@ func (j *judge) checkPolicy(t tag) {
 	if n := settingsBefore(t.node); n != nil {
 		nonce, _ := attribute(n.Attr, "nonce")
 		if v := policies.InlineWith(nonce, n.FirstChild.Data); !v.Allowed {
-			blocks("csp_user", v.Directive, "blocks the inline script with what the user block says about the visitor")
+			blocks(codeCSPUser, v.Directive, "blocks the inline script with what the user block says about the visitor")
 		}
 	}
 	if policies.RequiresTrustedTypes() {
-		j.note("csp_trusted_types", aboutPolicy, "the page requires Trusted Types, and it is not known whether Kapa's script does without what they forbid: "+
+		j.note(codeCSPTrustedTypes, aboutPolicy, "the page requires Trusted Types, and it is not known whether Kapa's script does without what they forbid: "+
 			"look into the browser's console")
 	}
 }

@@ -119,9 +119,9 @@ func (p planted) run(t *testing.T) {
 func codes(r *Report, findings []Finding) string {
 	var all []string
 	for _, f := range findings {
-		code := f.Code
-		if code == "tag_missing" {
-			code += ":" + r.Tag.Reason
+		code := string(f.Code)
+		if f.Code == codeTagMissing {
+			code += ":" + string(r.Tag.Reason)
 		}
 		all = append(all, code)
 	}

@@ -60,7 +60,7 @@ type Tag struct {
 	Line    int    `json:"line,omitempty"`   // 1 for the first
 	Offset  int    `json:"offset,omitempty"` // in bytes
 	Source  string `json:"src,omitempty"`
-	Reason  string `json:"reason,omitempty"` // the likeliest why there is none
+	Reason  Reason `json:"reason,omitempty"` // the likeliest why there is none
 }
 
 // Attribute is one of the tag.
@@ -109,7 +109,7 @@ type Caching struct {
 
 // Finding is one thing that is wrong, or a note. Codes stay, texts may change.
 type Finding struct {
-	Code  string `json:"code"`
+	Code  Code   `json:"code"`
 	About string `json:"about"` // an attribute, or a row of the table
 	Text  string `json:"text"`
 }
@@ -122,7 +122,7 @@ func newReport(s Site) *Report {
 	}
 }
 
-func (r *Report) has(code string) bool {
+func (r *Report) has(code Code) bool {
 	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Code == code })
 }
 
