@@ -2,6 +2,7 @@ package kapadeflector
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -81,9 +82,13 @@ func (s survey) ask(ctx context.Context, address *url.URL, cookies string, notRe
 		if site.With, err = consented.visit(ctx, address); err != nil {
 			return site, fmt.Errorf("as a visitor with consent: %w", err)
 		}
-		err = s.askAgain(ctx, &site, stranger, consented)
+		if err := s.askAgain(ctx, &site, stranger, consented); err != nil {
+			return site, err
+		}
 	}
-	return site, err
+	site.WithAfresh = consented.visitAfresh(ctx, site.With)
+	site.WithoutAfresh = stranger.visitAfresh(ctx, site.Without)
+	return site, nil
 }
 
 // askAgain asks for the page as those do who have a copy.
@@ -149,6 +154,25 @@ func (g *guest) revisit(ctx context.Context, address, etag string) (*check.Answe
 		return nil, fmt.Errorf("asking again: %w", err)
 	}
 	return answer, nil
+}
+
+// visitAfresh opens a page that came out of a cache at an address that no cache
+// can know, for what the site itself answers. It returns nil for others, and if
+// the site does not like the address: then nothing is known.
+func (g *guest) visitAfresh(ctx context.Context, a *check.Answer) *check.Answer {
+	if a == nil || a.FromCache() == "" {
+		return nil
+	}
+	u, err := url.Parse(a.URL)
+	if err != nil {
+		return nil
+	}
+	u.RawQuery = strings.TrimPrefix(u.RawQuery+"&kapa-check="+rand.Text(), "&")
+	afresh, err := g.request(ctx, u, "")
+	if err != nil {
+		return nil
+	}
+	return afresh
 }
 
 func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*check.Answer, error) {

@@ -9,19 +9,31 @@ import (
 // visitors share and by their own.
 func (j *judge) checkCaching(t tag) {
 	a := j.answer
-	j.report.Caching = Caching{CacheControl: a.list("Cache-Control"), Vary: a.list("Vary"), ETag: a.Header.Get("Etag") != "", Cache: a.fromCache()}
+	j.report.Caching = Caching{CacheControl: a.list("Cache-Control"), Vary: a.list("Vary"), ETag: a.Header.Get("Etag") != "", Cache: a.FromCache()}
 	private := !j.site.NotRequired || t.tracks()
 	if private {
 		j.checkPrivate(a, "the page with the tag")
-		if from := a.fromCache(); from != "" {
-			j.finding(codeTagFromCache, aboutCaching, "the page with the tag came out of a cache that visitors share (%s)", short(from))
-		}
+		j.checkCache(a)
 	}
 	if w := j.site.Without; w != nil && j.isThePage(w) && w.Gzip && !a.Gzip {
 		j.finding(codeNotCompressed, aboutCaching, "the page without the tag comes compressed, the one with it does not: the origin compresses, "+
 			"and is asked not to where the page is changed. Put encode into the site's block")
 	}
 	j.checkValidators(private)
+}
+
+// checkCache finds the page with the tag in a cache that visitors share: one in
+// front of Caddy.
+func (j *judge) checkCache(a *Answer) {
+	from := j.fromFront(a, j.site.WithAfresh)
+	if from == "" && j.fromFront(j.site.Without, j.site.WithoutAfresh) != "" {
+		from = a.FromCache()
+	}
+	if from == "" {
+		j.noteCache(a, aboutCaching)
+		return
+	}
+	j.finding(codeTagFromCache, aboutCaching, "the page with the tag came out of a cache that visitors share (%s)", short(from))
 }
 
 // checkPrivate finds an answer that the wrong visitor may be given, or the right

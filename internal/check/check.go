@@ -33,6 +33,11 @@ type Site struct {
 	With    *Answer // to a visitor with those cookies
 	Without *Answer // to a visitor without any cookie
 
+	// The same at an address that no cache can know, for one that came out of a
+	// cache.
+	WithAfresh    *Answer
+	WithoutAfresh *Answer
+
 	// The same once more, with If-None-Match and the entity tag of ...
 	Again          *Answer // With, asked with the cookies
 	WithdrawnAgain *Answer // With, asked without
@@ -115,7 +120,7 @@ func (j *judge) isForAll() bool {
 		return false
 	}
 	other := j.withoutPage.tags[0]
-	return other.tracks() && len(j.page.tags) == 1 && j.site.Without.fromCache() == "" || !other.tracks() && !j.page.tags[0].tracks()
+	return other.tracks() && len(j.page.tags) == 1 && j.fromFront(j.site.Without, j.site.WithoutAfresh) == "" || !other.tracks() && !j.page.tags[0].tracks()
 }
 
 // checkWithout judges what a visitor without any cookie gets.
@@ -163,8 +168,10 @@ func (j *judge) checkTagWithout(t tag) {
 	switch with := j.consentedTag(); {
 	case t.tracks():
 		why := "the page's own template has it, or the directive says consent not_required (then pass --consent-not-required)"
-		if from := j.site.Without.fromCache(); from != "" {
-			why = "it came out of a cache (" + from + "), which hands one visitor's page to all: purge it, and let it heed Vary and Cache-Control"
+		if from := j.fromFront(j.site.Without, j.site.WithoutAfresh); from != "" {
+			why = "it came out of a cache (" + short(from) + "), which hands one visitor's page to all: purge it, and let it heed Vary and Cache-Control"
+		} else {
+			j.noteCache(j.site.Without, aboutWithout)
 		}
 		j.finding(codeTagWithoutConsent, aboutWithout, "a visitor without any cookie gets the tag: %s", why)
 	case with != nil && !with.tracks():

@@ -58,7 +58,16 @@ func TestReasonsForAMissingTag(t *testing.T) {
 		{"a redirect to another site", status(302, "Location: https://login.example.com/?token=secret"), "tag_missing:redirect", ""},
 		{"a policy that allows no other site's scripts", untagged(plainPage, "Content-Security-Policy: script-src 'self'"), "tag_missing:csp_blocked", ""},
 		{"the same in a meta element", untagged(strings.Replace(plainPage, "<title>", `<meta http-equiv=Content-Security-Policy content="script-src &#39;self&#39;"><title>`, 1)), "tag_missing:csp_blocked", ""},
-		{"a cache that does not heed Vary", untagged(plainPage, "Cf-Cache-Status: HIT"), "tag_missing:cached", ""},
+		{"a cache that does not heed Vary", func(s *Site) {
+			s.WithAfresh = s.With
+			untagged(plainPage, "Cf-Cache-Status: HIT")(s)
+		}, "tag_missing:cached", ""},
+		{"a cache, somewhere", untagged(plainPage, "Cf-Cache-Status: HIT"), "tag_missing:no_consent", "cache_seen"},
+		{"a cache, and an error at the other address", func(s *Site) {
+			s.WithAfresh = answerOf(taggedPage)
+			s.WithAfresh.Status = 404
+			untagged(plainPage, "Cf-Cache-Status: HIT")(s)
+		}, "tag_missing:no_consent", "cache_seen"},
 		{"an address that is not in pages", without(untagged(plainPage), "Vary"), "tag_missing:not_covered", ""},
 		{"a frameset", without(untagged("<!doctype html><head></head><frameset><frame src=/form></frameset>"), "Vary"), "tag_missing:not_covered", ""},
 		{"another value than the one that means yes", untagged(plainPage), "tag_missing:no_consent", ""},
@@ -103,7 +112,11 @@ func TestWhatVisitorsWithoutConsentGet(t *testing.T) {
 	untracked := strings.Replace(taggedPage, "<script async", `<script async data-user-analytics-cookie-enabled="false"`, 1)
 	for _, p := range []planted{
 		{"the tag in the page's template", func(s *Site) { s.With = answerOf(taggedPage); s.Without = s.With }, "tag_without_consent", ""},
-		{"the tag out of a cache", func(s *Site) { s.Without.Body = s.With.Body; s.Without.Header.Set("Age", "12") }, "tag_without_consent", ""},
+		{"the tag out of a cache", func(s *Site) {
+			s.WithoutAfresh, s.Without.Body = answerOf(plainPage), s.With.Body
+			s.Without.Header.Set("Age", "12")
+		}, "tag_without_consent", ""},
+		{"the tag out of a cache, somewhere", func(s *Site) { s.Without.Body = s.With.Body; s.Without.Header.Set("Age", "12") }, "tag_without_consent", "cache_seen"},
 		{"an id", func(s *Site) { s.Without.Header.Set("Set-Cookie", theCookie) }, "id_without_consent", ""},
 		{"a login, as cookies are missing", func(s *Site) {
 			s.Without = answerOf(plainPage, "Vary: Accept-Encoding", `Etag: "v1-kapa-0123456789abcdef"`)
@@ -269,12 +282,27 @@ func TestCaching(t *testing.T) {
 		{"a field for CDNs", header("CDN-Cache-Control", "max-age=600"), "cache_control", ""},
 		{"a field for CDNs that forbids it", header("Surrogate-Control", "no-store"), "", ""},
 		{"a 304 that makes the page public", func(s *Site) { s.Again.Header.Set("Cache-Control", "max-age=600") }, "cache_control", ""},
-		{"the tag out of a cache", header("X-Cache", "TCP_HIT from edge"), "tag_from_cache", ""},
-		{"the tag out of a cache, by its age", header("Age", "3"), "tag_from_cache", ""},
-		{"the tag out of a cache, by RFC 9211", header("Cache-Status", "ExampleCache; hit; ttl=30"), "tag_from_cache", ""},
-		{"the tag out of CloudFront", header("X-Cache", "RefreshHit from cloudfront"), "tag_from_cache", ""},
+		{"a cache, somewhere", header("X-Cache", "TCP_HIT from edge"), "", "cache_seen"},
+		{"a cache, by its age", header("Age", "3"), "", "cache_seen"},
+		{"a cache, by RFC 9211", header("Cache-Status", "origin; fwd=miss, ExampleCache; ttl=30; hit"), "", "cache_seen"},
+		{"a cache that asked again, by RFC 9211", header("Cache-Status", "ExampleCache; fwd=stale; stored"), "", ""},
+		{"CloudFront", header("X-Cache", "RefreshHit from cloudfront"), "", "cache_seen"},
+		{"Akamai", header("Server-Timing", "cdn-cache; desc=HIT, edge; dur=1"), "", "cache_seen"},
+		{"the origin's own timing", header("Server-Timing", "cache; desc=HIT, cdn-cache; desc=MISS"), "", ""},
 		{"past Cloudflare", header("Cf-Cache-Status", "DYNAMIC"), "", ""},
 		{"past a cache", header("X-Cache", "MISS, MISS"), "", ""},
+		{"the tag out of a cache, with another visitor's id", func(s *Site) {
+			s.With.Header.Set("Age", "3")
+			s.Again.Header.Set("Set-Cookie", theCookie)
+		}, "tag_from_cache id_shared", ""},
+		{"the tag out of a cache, and no tag at another address", func(s *Site) {
+			s.With.Header.Set("Age", "3")
+			s.WithAfresh = answerOf(plainPage)
+		}, "tag_from_cache", ""},
+		{"a cache, and the tag at another address, too", func(s *Site) {
+			s.With.Header.Set("Age", "3")
+			s.WithAfresh = answerOf(taggedPage)
+		}, "", "cache_seen"},
 		{"the page without the tag out of a cache", func(s *Site) { s.Without.Header.Set("X-Cache", "HIT"); s.Without.Header.Set("Age", "9") }, "", ""},
 		{"the same ETag", header("Etag", `W/"v1"`), "etag_shared", ""},
 		{"no ETags at all", func(s *Site) {

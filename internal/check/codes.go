@@ -53,6 +53,7 @@ const (
 // The notes.
 const (
 	codeAttributeName         Code = "attribute_name"           // likely misspelt, or of another product
+	codeCacheSeen             Code = "cache_seen"               // in front of Caddy, or behind it
 	codeCSPTrustedTypes       Code = "csp_trusted_types"        // required, and not known of the script
 	codeFormInFrame           Code = "form_in_frame"            // the tag may belong there
 	codeIDHostOnly            Code = "id_host_only"             // other hosts have other ids

@@ -19,6 +19,9 @@ func (j *judge) checkMissing() {
 		return
 	}
 	j.finding(codeTagMissing, aboutTag, "%s", text)
+	if reason == reasonNotCovered || reason == reasonNoConsent {
+		j.noteCache(j.answer, aboutTag)
+	}
 }
 
 // whyMissing is the likeliest reason, going by what the directive looks at and
@@ -40,8 +43,8 @@ func (j *judge) whyMissing() (reason Reason, text string) {
 	if blocked := j.blockedScript(j.deflector.Script); blocked != "" {
 		return reasonCSPBlocked, "the page's Content-Security-Policy blocks the script by its " + blocked + ", and the directive loosens none unless it says csp extend"
 	}
-	if from := a.fromCache(); from != "" && j.site.With != nil {
-		return reasonCached, "the page came out of a cache (" + from + ") that hands visitors with consent the page of those without: " +
+	if from := j.fromFront(j.site.With, j.site.WithAfresh); from != "" {
+		return reasonCached, "the page came out of a cache (" + short(from) + ") that hands visitors with consent the page of those without: " +
 			"purge it, and let it pass this page by, or heed Vary: Cookie"
 	}
 	if !a.variesByCookie() {
