@@ -1,6 +1,8 @@
 package kapadeflector
 
 import (
+	"bufio"
+	"compress/gzip"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -16,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"golang.org/x/net/publicsuffix"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/check"
@@ -30,10 +33,13 @@ const (
 )
 
 // surveyFields are those of a browser that opens a page whose address was
-// typed (https://www.w3.org/TR/fetch-metadata/). The transport asks for gzip.
+// typed (https://www.w3.org/TR/fetch-metadata/). Browsers accept br as well: to
+// read it would take one more dependency, in every Caddy with this plugin, and a
+// site that has br has gzip for those who do not.
 var surveyFields = map[string]string{
 	"User-Agent":                "Mozilla/5.0 (compatible; caddy-kapa-check)",
 	"Accept":                    "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+	"Accept-Encoding":           "gzip, zstd",
 	"Accept-Language":           "en",
 	"Sec-Fetch-Dest":            "document",
 	"Sec-Fetch-Mode":            "navigate",
@@ -201,7 +207,12 @@ func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*ch
 		return nil, explain(err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, surveyBody+1))
+	content, coding, err := decompressed(resp)
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer content.Close()
+	body, err := io.ReadAll(io.LimitReader(content, surveyBody+1))
 	if err != nil {
 		return nil, fmt.Errorf("the answer broke off after %d bytes: %w", len(body), explain(err))
 	}
@@ -210,9 +221,40 @@ func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*ch
 		Status: resp.StatusCode,
 		Header: resp.Header,
 		Body:   body[:min(len(body), surveyBody)],
-		Gzip:   resp.Uncompressed,
+		Coding: coding,
 		Cut:    len(body) > surveyBody,
 	}, nil
+}
+
+// largestWindow is what browsers allow a zstd frame (RFC 9659).
+const largestWindow = 8 << 20
+
+// decompressed is the body as it was before it was compressed by coding, "" for
+// not at all. Another coding than were asked for stays, and in the header, too.
+func decompressed(resp *http.Response) (content io.ReadCloser, coding string, err error) {
+	body := bufio.NewReader(resp.Body)
+	if _, err := body.Peek(1); err == io.EOF {
+		return io.NopCloser(body), "", nil // as that of a 304
+	}
+	coding = strings.ToLower(resp.Header.Get("Content-Encoding"))
+	switch coding {
+	case "gzip", "x-gzip":
+		content, err = gzip.NewReader(body)
+	case "zstd":
+		var z *zstd.Decoder
+		z, err = zstd.NewReader(body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(largestWindow))
+		if err == nil {
+			content = z.IOReadCloser()
+		}
+	default:
+		return io.NopCloser(body), "", nil
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("the answer is not the %s that it says it is: %w", coding, err)
+	}
+	resp.Header.Del("Content-Encoding")
+	resp.Header.Del("Content-Length")
+	return content, coding, nil
 }
 
 // cookieHeader is what the guest sends to that address.

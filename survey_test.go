@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/check"
 )
 
@@ -123,7 +125,15 @@ var faultySites = []faultySite{
 		page: strings.Replace(checkedForm, "</head>", staticTag+"</head>", 1), findings: "tag_without_consent", notes: "cache_seen"},
 	{fault: "a cache behind Caddy, and a header directive that makes pages public", fields: behind,
 		swap: []string{"encode\n", "encode\nheader >Cache-Control \"public, max-age=600\"\n"}, findings: "cache_control", notes: "cache_seen"},
-	{fault: "an origin that compresses, and no encode", swap: []string{"encode\n", ""}, origin: compressing, findings: "not_compressed"},
+	{fault: "an origin that compresses, and no encode", swap: []string{"encode\n", ""}, origin: compressing("gzip"), findings: "not_compressed"},
+	{fault: "an origin that compresses by zstd, and no encode", swap: []string{"encode\n", ""}, origin: compressing("zstd"), findings: "not_compressed"},
+	{fault: "none, and an origin that compresses", origin: compressing("gzip")},
+	{fault: "none, and an origin that says of no body that it is compressed", origin: func(w http.ResponseWriter, r *http.Request) {
+		if r.Header["If-None-Match"] != nil {
+			w.Header().Set("Content-Encoding", "gzip")
+		}
+		answerPage(w, r, checkedForm)
+	}},
 	{fault: "an id of the origin's own", origin: func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.Header.Get("Cookie"), granted) {
 			w.Header().Set("Set-Cookie", "kapa_web_id=0b8a2f6e-3f0c-4f5e-9a53-1c2d3e4f5a6b; Domain=acme.com; Path=/; Max-Age=60; Secure; HttpOnly")
@@ -313,17 +323,22 @@ func serveKept(w http.ResponseWriter, kept *httptest.ResponseRecorder, dropped .
 	_, _ = w.Write(kept.Body.Bytes())
 }
 
-// compressing is an origin that compresses.
-func compressing(w http.ResponseWriter, r *http.Request) {
-	if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		answerPage(w, r, checkedForm)
-		return
+// compressing is an origin that compresses for those who accept that coding.
+func compressing(coding string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !strings.Contains(r.Header.Get("Accept-Encoding"), coding) {
+			answerPage(w, r, checkedForm)
+			return
+		}
+		w.Header().Set("Content-Encoding", coding)
+		w.Header().Set("Content-Type", "text/html")
+		var z io.WriteCloser = gzip.NewWriter(w)
+		if coding == "zstd" {
+			z, _ = zstd.NewWriter(w)
+		}
+		_, _ = io.WriteString(z, checkedForm)
+		_ = z.Close()
 	}
-	w.Header().Set("Content-Encoding", "gzip")
-	w.Header().Set("Content-Type", "text/html")
-	z := gzip.NewWriter(w)
-	_, _ = io.WriteString(z, checkedForm)
-	_ = z.Close()
 }
 
 // answerPage answers with a page that has an ETag.

@@ -15,7 +15,7 @@ type Answer struct {
 	Status    int
 	Header    http.Header
 	Body      []byte // as it was before compression
-	Gzip      bool   // it came compressed
+	Coding    string // by which it was compressed, "" for not at all
 	Cut       bool   // the body goes on, and was not read to its end
 }
 

@@ -15,7 +15,7 @@ func (j *judge) checkCaching(t tag) {
 		j.checkPrivate(a, "the page with the tag")
 		j.checkCache(a)
 	}
-	if w := j.site.Without; w != nil && j.isThePage(w) && w.Gzip && !a.Gzip {
+	if w := j.site.Without; w != nil && j.isThePage(w) && w.Coding != "" && a.Coding == "" {
 		j.finding(codeNotCompressed, aboutCaching, "the page without the tag comes compressed, the one with it does not: the origin compresses, "+
 			"and is asked not to where the page is changed. Put encode into the site's block")
 	}

@@ -314,8 +314,8 @@ func TestCaching(t *testing.T) {
 		{"no tag comes after consent", func(s *Site) { s.GrantedAgain.Status = http.StatusNotModified }, "no_tag_after_consent", ""},
 		{"a second server that does not know the directive", func(s *Site) { s.Again = answerOf(plainPage) }, "tag_unsteady", ""},
 		{"one id for two visitors", func(s *Site) { s.Again.Header.Set("Set-Cookie", theCookie) }, "id_shared", ""},
-		{"an origin that compresses, without encode", func(s *Site) { s.With.Gzip = false }, "not_compressed", ""},
-		{"nobody compresses", both(func(a *Answer) { a.Gzip = false }), "", ""},
+		{"an origin that compresses, without encode", func(s *Site) { s.With.Coding = "" }, "not_compressed", ""},
+		{"nobody compresses", both(func(a *Answer) { a.Coding = "" }), "", ""},
 	} {
 		p.run(t)
 	}

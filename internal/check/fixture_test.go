@@ -53,7 +53,7 @@ func answerOf(body string, fields ...string) *Answer {
 		name, value, _ := strings.Cut(field, ": ")
 		h.Set(name, value)
 	}
-	return &Answer{URL: "https://support.acme.com/tickets/new", Status: 200, Header: h, Body: []byte(body), Gzip: true}
+	return &Answer{URL: "https://support.acme.com/tickets/new", Status: 200, Header: h, Body: []byte(body), Coding: "gzip"}
 }
 
 // sound is a site at which nothing is wrong.

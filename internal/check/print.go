@@ -178,7 +178,7 @@ func (p *printer) answer(who string, a *AnswerSummary) {
 	if a == nil {
 		return
 	}
-	what := fmt.Sprintf("%d, %s%s", a.Status, either(short(a.ContentType), "no Content-Type"), yesNo(a.Compressed, ", gzip", ""))
+	what := fmt.Sprintf("%d, %s%s", a.Status, either(short(a.ContentType), "no Content-Type"), prefixed(", ", a.Coding))
 	if a.Redirects > 0 {
 		what += fmt.Sprintf(", redirected to %s", a.URL)
 	}

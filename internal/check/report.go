@@ -49,6 +49,7 @@ type AnswerSummary struct {
 	Status      int    `json:"status"`
 	ContentType string `json:"content_type"`
 	Compressed  bool   `json:"compressed"`
+	Coding      string `json:"coding,omitempty"` // by which it is: "gzip" or "zstd"
 	Tag         bool   `json:"tag"`
 	SetsID      bool   `json:"sets_id"`
 }
@@ -133,6 +134,6 @@ func (j *judge) summarize(a *Answer, p *page) *AnswerSummary {
 	}
 	return &AnswerSummary{
 		URL: withoutQuery(a.URL), Redirects: a.Redirects, Status: a.Status, ContentType: a.Header.Get("Content-Type"),
-		Compressed: a.Gzip, Tag: len(p.tags) > 0, SetsID: j.idOf(a) != "",
+		Compressed: a.Coding != "", Coding: a.Coding, Tag: len(p.tags) > 0, SetsID: j.idOf(a) != "",
 	}
 }
