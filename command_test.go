@@ -135,6 +135,7 @@ func (p program) testSample(t *testing.T) {
 		{"a page that does not exist", []string{"-c", "cookie_consent=accepted", site + "/nowhere"}, 1, []string{"404 Not Found", "1 finding\n"}, "findings: 1"},
 
 		{"nobody listens", []string{"localhost:1/tickets/new?a=secret"}, 2, nil, "could not ask localhost:1"},
+		{"https where http is spoken", []string{"https://" + site + "/tickets/new"}, 2, nil, "answers without TLS: ask http://"},
 		{"no URL", nil, 2, nil, "one URL is needed"},
 		{"two URLs", []string{site, site}, 2, nil, "one URL is needed"},
 		{"an unknown flag", []string{"--cokie", "a=b", site}, 2, nil, "unknown flag: --cokie"},

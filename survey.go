@@ -308,7 +308,10 @@ func isSameSite(a, b *url.URL) bool {
 // explain says more about errors for which there is something to do.
 func explain(err error) error {
 	var unknown x509.UnknownAuthorityError
+	var plain tls.RecordHeaderError
 	switch {
+	case errors.As(err, &plain):
+		return fmt.Errorf("%w: it answers without TLS: ask http://", err)
 	case errors.As(err, &unknown):
 		return fmt.Errorf("%w; --insecure accepts a certificate of Caddy's internal CA", err)
 	case errors.Is(err, context.DeadlineExceeded):

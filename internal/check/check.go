@@ -94,18 +94,21 @@ func (j *judge) checkWith() {
 	t := j.page.tags[0]
 	j.checkTag(t)
 	j.checkAttributes(t)
-	if j.looksLikeLogin() {
+	switch status := j.answer.Status; {
+	case status == 404 || status == 410 || status >= 500:
+		j.finding(codeErrorPage, aboutTag, "the tag is on a page with which the site answers %s: is this the form's address?", statusOf(j.answer))
+	case j.looksLikeLogin():
 		j.finding(codeLogin, aboutTag, "the tag is on a page that asks for a login: pass the cookie of a session too, with another --cookie, to see the form")
-	} else {
+	default:
+		if status < 200 || status > 299 {
+			j.note(codeStatus, aboutTag, "the page came with status %s", statusOf(j.answer))
+		}
 		j.checkSelectors(t)
 	}
 	j.checkPolicy(t)
 	if !j.isForAll() {
 		j.checkCookie(t)
 		j.checkCaching(t)
-	}
-	if j.answer.Status < 200 || j.answer.Status > 299 {
-		j.note(codeStatus, "tag", "the page came with status %d", j.answer.Status)
 	}
 	if j.answer.Cut {
 		j.note(codePageCut, "tag", "only the first %d MiB of the page were read", len(j.answer.Body)>>20)
@@ -131,7 +134,7 @@ func (j *judge) checkWithout() {
 	}
 	if j.report.Tag.Present && !j.isThePage(a) {
 		j.note(codeOtherPage, aboutWithout, "without cookies the site shows another page (%s, %s), so that the form's own was not seen without consent",
-			withoutQuery(a.URL), status(a))
+			withoutQuery(a.URL), statusOf(a))
 	}
 	if j.idOf(a) != "" {
 		j.finding(codeIDWithoutConsent, aboutWithout, "a visitor without any cookie is given a %s", j.deflector.Cookie)
@@ -147,18 +150,18 @@ func (j *judge) isThePage(a *Answer) bool {
 // checkVary finds pages that a cache may take for everybody's. Where nothing at
 // all shows that the directive ran, that has been said.
 func (j *judge) checkVary() {
-	var lacking []string
+	var lacking []string // Vary
 	for _, asked := range []struct {
 		answer *Answer
 		how    string
-	}{{j.site.With, "with consent"}, {j.site.Without, "without consent"}} {
+	}{{j.site.With, aboutWith}, {j.site.Without, aboutWithout}} {
 		if a := asked.answer; a != nil && j.isThePage(a) && a.isHTML() && !a.variesByCookie() {
 			lacking = append(lacking, asked.how)
 		}
 	}
 	if lacking != nil && (j.report.Tag.Present || j.report.Tag.Reason == reasonNoConsent) {
-		j.finding(codeVaryMissing, aboutCaching, "the answer %s lacks Vary: Cookie, which the directive puts on every page: a header directive "+
-			"or a CDN has taken it away, and a cache may hand the page to everybody", strings.Join(lacking, " and the one "))
+		j.finding(codeVaryMissing, aboutCaching, "Vary: Cookie is missing %s, and the directive puts it on every page: a header directive "+
+			"or a CDN has taken it away, and a cache may hand the page to everybody", strings.Join(lacking, " and "))
 	}
 }
 

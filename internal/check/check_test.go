@@ -42,6 +42,10 @@ func TestReasonsForAMissingTag(t *testing.T) {
 		{"XHTML", without(untagged(plainPage, "Content-Type: application/xhtml+xml"), "Vary"), "tag_missing:not_html", ""},
 		{"no Content-Type", without(untagged(plainPage), "Content-Type"), "tag_missing:not_html", ""},
 		{"an empty page", untagged(""), "tag_missing:empty", ""},
+		{"a host that no site block is for", func(s *Site) {
+			untagged("")(s)
+			s.With.Header, s.Without.Header = http.Header{}, http.Header{}
+		}, "tag_missing:empty", ""},
 		{"no-transform", untagged(plainPage, "Cache-Control: public, no-transform"), "tag_missing:no_transform", ""},
 		{"a signed answer", untagged(plainPage, "Signature-Input: sig=()"), "tag_missing:no_transform", ""},
 		{"brotli", untagged("\x1b\x9c", "Content-Encoding: br"), "tag_missing:encoded", ""},
@@ -102,6 +106,7 @@ func TestWithoutCookies(t *testing.T) {
 		{"the untracked tag comes without consent", only(answerOf(untracked)), "", "no_cookie untracked_tag"},
 		{"consent is not required", notRequired(answerOf(taggedPage, private...)), "", ""},
 		{"consent is not required, nor tracking", notRequired(answerOf(untracked, "Cache-Control: public, max-age=60")), "", ""},
+		{"consent is not required, and the directive wants it", notRequired(answerOf(plainPage)), "tag_missing:no_consent", ""},
 		{"consent is not required, and the page is public", notRequired(answerOf(taggedPage, "Cache-Control: public")), "id_missing cache_control", ""},
 	} {
 		p.run(t)
@@ -152,6 +157,11 @@ func TestTags(t *testing.T) {
 		{"an event in the wrong case", replace("onSubmit", "onsubmit"), "attribute_value", ""},
 		{"an attribute of the website widget", replace("<script async", `<script async data-website-id="x"`), "", "attribute_name"},
 		{"a login page", replace(theForm, "<form><input type=password></form>"), "login", ""},
+		{"a page that says 404", func(s *Site) {
+			s.With.Status, s.Without.Status = 404, 404
+			replace(theForm, "<p>There is no such page.</p>")(s)
+		}, "error_page", ""},
+		{"a page that says 503", func(s *Site) { s.With.Status, s.Without.Status = 503, 503 }, "error_page", ""},
 		{"status 422", func(s *Site) { s.With.Status, s.Without.Status = 422, 422 }, "", "status"},
 		{"a page that is longer than was read", func(s *Site) { s.With.Cut = true }, "", "page_cut"},
 	} {

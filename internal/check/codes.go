@@ -16,6 +16,7 @@ const (
 	codeCSPConnection          Code = "csp_connection"           // the policy blocks what the script asks
 	codeCSPScript              Code = "csp_script"               // or the script
 	codeCSPUser                Code = "csp_user"                 // or the user block's
+	codeErrorPage              Code = "error_page"               // of the site, with the tag
 	codeETagShared             Code = "etag_shared"              // by the pages with and without the tag
 	codeEventType              Code = "event_type"               // the element has no such event
 	codeFrameset               Code = "frameset"                 // a page that shows others
@@ -63,7 +64,7 @@ const (
 	codePageCut               Code = "page_cut"                 // it was not read to its end
 	codeSelectorDrawnByScript Code = "selector_drawn_by_script" // not in the page yet
 	codeSelectorUntried       Code = "selector_untried"         // only a browser can tell
-	codeStatus                Code = "status"                   // the tag is on an error page
+	codeStatus                Code = "status"                   // of a page with the tag, though it may be right
 	codeTagInBody             Code = "tag_in_body"              // where the directive puts none
 	codeUntrackedTag          Code = "untracked_tag"            // without consent, as may be wanted
 )

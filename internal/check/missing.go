@@ -59,6 +59,10 @@ func (j *judge) whyMissing() (reason Reason, text string) {
 		return reasonNoCookie, "asked without consent, which is as it should be: to see what a visitor who has consented gets, " +
 			"pass the banner's cookie, --cookie name=value"
 	}
+	if len(j.site.Cookies) == 0 {
+		return reasonNoConsent, "the page can get the tag, but a visitor without cookies does not: the directive asks for consent. " +
+			"Ask without --consent-not-required, and pass the banner's cookie, --cookie name=value"
+	}
 	return reasonNoConsent, "the page can get the tag, but the cookies " + strings.Join(j.site.Cookies, ", ") + " were not taken for consent: " +
 		"compare name and value with the consent lines, exactly and as the browser sends them. Or another block, with another consent line, claims the page"
 }
@@ -69,19 +73,20 @@ func whyNoPage(a *Answer) (reason Reason, text string) {
 	case a.Header.Get("Cf-Mitigated") == "challenge":
 		return reasonChallenge, "a bot protection in front of the site answered instead of it (Cf-Mitigated: challenge); ask from where it lets you through"
 	case a.isRedirect():
-		return reasonRedirect, "the site redirects, and the way was not followed to its end: to " + withoutQuery(a.Header.Get("Location"))
+		return reasonRedirect, "the site redirects to " + withoutQuery(a.Header.Get("Location")) + ", and was not followed: it is another site, or there is no end to it. " +
+			"If it is for a login, pass the cookie of a session too, with another --cookie"
 	case a.Status == 204 || a.Status == 205 || a.Status == 206:
-		return reasonStatus, "an answer with status " + status(a) + " has no whole page in it"
+		return reasonStatus, "an answer with status " + statusOf(a) + " has no whole page in it"
 	case a.Status == 401 || a.Status == 403:
-		return reasonLogin, "the site answered " + status(a) + ": pass the cookie of a session too, with another --cookie"
+		return reasonLogin, "the site answered " + statusOf(a) + ": pass the cookie of a session too, with another --cookie"
 	case a.Status >= 500:
-		return reasonStatus, "the site answered " + status(a) + ": what stands behind Caddy failed, and pages of handle_errors are outside of the directive"
+		return reasonStatus, "the site answered " + statusOf(a) + ": what stands behind Caddy failed, and pages of handle_errors are outside of the directive"
 	case a.Status == 404 && !a.variesByCookie():
-		return reasonStatus, "the site answered " + status(a) + ": is this the form's address?"
+		return reasonStatus, "the site answered " + statusOf(a) + ": is this the form's address?"
+	case len(a.Body) == 0:
+		return reasonEmpty, "the answer is empty, as Caddy's is where no site block is for the host, and no directive for the address"
 	case !a.isHTML():
 		return reasonNotHTML, "the answer's Content-Type is " + either(short(a.Header.Get("Content-Type")), "missing") + ", and only text/html gets the tag: correct it at the origin"
-	case len(a.Body) == 0:
-		return reasonEmpty, "the page is empty"
 	default:
 		return "", ""
 	}

@@ -10,6 +10,7 @@ const (
 	aboutPolicy  = "CSP"
 	aboutCaching = "caching"
 	aboutWithout = "without consent"
+	aboutWith    = "with consent" // no row of the table
 )
 
 // Results.
