@@ -26,7 +26,8 @@ func init() {
 Asks a running site for a page as a browser does that opens it: once without
 any cookie, and once with the given ones, which are those that your consent
 banner sets when a visitor accepts. Then asks again, with the ETag of what
-came, as a browser does that has the page.
+came, as a browser does that has the page; and a page that seems to come out
+of a cache once more, with kapa-check=... in its query.
 
 Prints what a visitor gets, with consent and without: the tag, or the
 likeliest reason why there is none; what each selector finds in the page as
@@ -38,10 +39,11 @@ Several --cookie are sent as one Cookie header, exactly as they are written.
 A URL without a scheme is asked by https, or by http on localhost.
 
 --consent-not-required is for a directive that says consent not_required.
-Visitors without cookies are then expected to get the tag.
+Visitors are then expected to get the tag without the banner's cookie, and are
+asked for once, with the cookies that were given, such as that of a session.
 
 --json prints one JSON object instead, with what was found in "findings" and
-"notes". The fields are explained in the README.
+"notes". docs/kapa-check.md explains the fields, and each code.
 
 --insecure accepts any certificate, as for a staging site with one of Caddy's
 internal CA.

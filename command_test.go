@@ -135,6 +135,7 @@ func (p program) testSample(t *testing.T) {
 		{"a page that does not exist", []string{"-c", "cookie_consent=accepted", site + "/nowhere"}, 1, []string{"404 Not Found", "1 finding\n"}, "findings: 1"},
 
 		{"nobody listens", []string{"localhost:1/tickets/new?a=secret"}, 2, nil, "could not ask localhost:1"},
+		{"https where http is spoken", []string{"https://" + site + "/tickets/new"}, 2, nil, "answers without TLS: ask http://"},
 		{"no URL", nil, 2, nil, "one URL is needed"},
 		{"two URLs", []string{site, site}, 2, nil, "one URL is needed"},
 		{"an unknown flag", []string{"--cokie", "a=b", site}, 2, nil, "unknown flag: --cokie"},
@@ -168,17 +169,21 @@ func (p program) testSample(t *testing.T) {
 		})
 	}
 
-	t.Run("the README's transcripts", func(t *testing.T) {
-		readme, err := os.ReadFile("README.md")
+	t.Run("the transcripts of docs/kapa-check.md", func(t *testing.T) {
+		text, err := os.ReadFile("docs/kapa-check.md")
 		if err != nil {
 			t.Fatal(err)
 		}
 		for value, begin := range map[string]string{"accepted": "http://support.", "yes": "wrong  tag: "} {
 			got := p.kapaCheck(t, "--cookie", "cookie_consent="+value, site+"/tickets/new").stdout
 			got = strings.ReplaceAll(got[strings.Index(got, begin):], port, "8080")
-			if !strings.Contains(string(readme), "```text\n"+got+"```\n") {
-				t.Errorf("not in the README:\n%s", got)
+			if !strings.Contains(string(text), "```text\n"+got+"```\n") {
+				t.Errorf("not there:\n%s", got)
 			}
+		}
+		got := p.kapaCheck(t, "--json", "--cookie", "cookie_consent=yes", site+"/tickets/new").stdout
+		if got = strings.ReplaceAll(got, port, "8080"); !strings.Contains(string(text), "```json\n"+got+"```\n") {
+			t.Errorf("not there:\n%s", got)
 		}
 	})
 	t.Run("as JSON", func(t *testing.T) {

@@ -7,6 +7,7 @@ require (
 	github.com/andybalholm/cascadia v1.3.5 // selectors, for kapa-check alone
 	github.com/caddyserver/caddy/v2 v2.11.9
 	github.com/google/uuid v1.6.0
+	github.com/klauspost/compress v1.20.1 // kapa-check reads zstd, as browsers do
 	github.com/prometheus/client_golang v1.24.1
 	github.com/quic-go/quic-go v0.63.0 // tests alone: a client that speaks HTTP/3
 	github.com/spf13/cobra v1.10.2 // what Caddy's commands are made of
@@ -75,7 +76,6 @@ require (
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/jackc/pgx/v5 v5.11.0 // indirect
 	github.com/jackc/puddle/v2 v2.2.2 // indirect
-	github.com/klauspost/compress v1.20.1 // indirect
 	github.com/klauspost/cpuid/v2 v2.4.0 // indirect
 	github.com/libdns/libdns v1.1.1 // indirect
 	github.com/manifoldco/promptui v0.9.0 // indirect

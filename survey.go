@@ -1,7 +1,10 @@
 package kapadeflector
 
 import (
+	"bufio"
+	"compress/gzip"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -15,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"golang.org/x/net/publicsuffix"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/check"
@@ -29,10 +33,13 @@ const (
 )
 
 // surveyFields are those of a browser that opens a page whose address was
-// typed (https://www.w3.org/TR/fetch-metadata/). The transport asks for gzip.
+// typed (https://www.w3.org/TR/fetch-metadata/). Browsers accept br as well: to
+// read it would take one more dependency, in every Caddy with this plugin, and a
+// site that has br has gzip for those who do not.
 var surveyFields = map[string]string{
 	"User-Agent":                "Mozilla/5.0 (compatible; caddy-kapa-check)",
 	"Accept":                    "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+	"Accept-Encoding":           "gzip, zstd",
 	"Accept-Language":           "en",
 	"Sec-Fetch-Dest":            "document",
 	"Sec-Fetch-Mode":            "navigate",
@@ -81,9 +88,13 @@ func (s survey) ask(ctx context.Context, address *url.URL, cookies string, notRe
 		if site.With, err = consented.visit(ctx, address); err != nil {
 			return site, fmt.Errorf("as a visitor with consent: %w", err)
 		}
-		err = s.askAgain(ctx, &site, stranger, consented)
+		if err := s.askAgain(ctx, &site, stranger, consented); err != nil {
+			return site, err
+		}
 	}
-	return site, err
+	site.WithAfresh = consented.visitAfresh(ctx, site.With)
+	site.WithoutAfresh = stranger.visitAfresh(ctx, site.Without)
+	return site, nil
 }
 
 // askAgain asks for the page as those do who have a copy.
@@ -151,6 +162,25 @@ func (g *guest) revisit(ctx context.Context, address, etag string) (*check.Answe
 	return answer, nil
 }
 
+// visitAfresh opens a page that came out of a cache at an address that no cache
+// can know, for what the site itself answers. It returns nil for others, and if
+// the site does not like the address: then nothing is known.
+func (g *guest) visitAfresh(ctx context.Context, a *check.Answer) *check.Answer {
+	if a == nil || a.FromCache() == "" {
+		return nil
+	}
+	u, err := url.Parse(a.URL)
+	if err != nil {
+		return nil
+	}
+	u.RawQuery = strings.TrimPrefix(u.RawQuery+"&kapa-check="+rand.Text(), "&")
+	afresh, err := g.request(ctx, u, "")
+	if err != nil {
+		return nil
+	}
+	return afresh
+}
+
 func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*check.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, surveyTime)
 	defer cancel()
@@ -177,7 +207,12 @@ func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*ch
 		return nil, explain(err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, surveyBody+1))
+	content, coding, err := decompressed(resp)
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer content.Close()
+	body, err := io.ReadAll(io.LimitReader(content, surveyBody+1))
 	if err != nil {
 		return nil, fmt.Errorf("the answer broke off after %d bytes: %w", len(body), explain(err))
 	}
@@ -186,9 +221,40 @@ func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*ch
 		Status: resp.StatusCode,
 		Header: resp.Header,
 		Body:   body[:min(len(body), surveyBody)],
-		Gzip:   resp.Uncompressed,
+		Coding: coding,
 		Cut:    len(body) > surveyBody,
 	}, nil
+}
+
+// largestWindow is what browsers allow a zstd frame (RFC 9659).
+const largestWindow = 8 << 20
+
+// decompressed is the body as it was before it was compressed by coding, "" for
+// not at all. Another coding than were asked for stays, and in the header, too.
+func decompressed(resp *http.Response) (content io.ReadCloser, coding string, err error) {
+	body := bufio.NewReader(resp.Body)
+	if _, err := body.Peek(1); err == io.EOF {
+		return io.NopCloser(body), "", nil // as that of a 304
+	}
+	coding = strings.ToLower(resp.Header.Get("Content-Encoding"))
+	switch coding {
+	case "gzip", "x-gzip":
+		content, err = gzip.NewReader(body)
+	case "zstd":
+		var z *zstd.Decoder
+		z, err = zstd.NewReader(body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(largestWindow))
+		if err == nil {
+			content = z.IOReadCloser()
+		}
+	default:
+		return io.NopCloser(body), "", nil
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("the answer is not the %s that it says it is: %w", coding, err)
+	}
+	resp.Header.Del("Content-Encoding")
+	resp.Header.Del("Content-Length")
+	return content, coding, nil
 }
 
 // cookieHeader is what the guest sends to that address.
@@ -242,7 +308,10 @@ func isSameSite(a, b *url.URL) bool {
 // explain says more about errors for which there is something to do.
 func explain(err error) error {
 	var unknown x509.UnknownAuthorityError
+	var plain tls.RecordHeaderError
 	switch {
+	case errors.As(err, &plain):
+		return fmt.Errorf("%w: it answers without TLS: ask http://", err)
 	case errors.As(err, &unknown):
 		return fmt.Errorf("%w; --insecure accepts a certificate of Caddy's internal CA", err)
 	case errors.Is(err, context.DeadlineExceeded):

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/check"
 )
 
@@ -50,6 +52,9 @@ type faultySite struct {
 	cookies     string // of a visitor with consent; granted if empty
 	notRequired bool
 }
+
+// behind are fields of a cache between Caddy and the origin: Caddy passes them on.
+var behind = []string{"Age: 30", "X-Cache: HIT", "Cf-Cache-Status: HIT", "Cache-Status: origin; hit; ttl=30"}
 
 const checkedSite = `
 encode
@@ -104,7 +109,31 @@ var faultySites = []faultySite{
 		swap: []string{`"#form button"`, "button"}, findings: "button_outside_form"},
 	{fault: "a tag in the page's head", page: strings.Replace(checkedForm, "</head>", staticTag+"</head>", 1), findings: "tag_without_consent"},
 	{fault: "a tag in the page's body", page: strings.Replace(checkedForm, "</body>", staticTag+"</body>", 1), findings: "tag_twice tag_without_consent"},
-	{fault: "an origin that compresses, and no encode", swap: []string{"encode\n", ""}, origin: compressing, findings: "not_compressed"},
+	{fault: "none, and a cache behind Caddy", fields: behind, notes: "cache_seen"},
+	{fault: "none, and a cache behind Caddy that had nothing", fields: []string{"X-Cache: MISS", "Age: 0"}},
+	{fault: "none, and an origin that times its own cache", fields: []string{`Server-Timing: cache;desc="hit", db;dur=53`}},
+	{fault: "a cache behind Caddy, and another value for yes", fields: behind, swap: []string{"accepted", "yes"}, findings: "tag_missing:no_consent", notes: "cache_seen"},
+	{fault: "a cache behind Caddy, and other pages", fields: behind, swap: []string{consentLine, consentLine + "pages /contact\n"},
+		findings: "tag_missing:not_covered", notes: "cache_seen"},
+	{fault: "a cache behind Caddy, and no consent line", fields: behind, swap: []string{consentLine, "consent not_required\n"},
+		findings: "tag_without_consent id_without_consent", notes: "cache_seen"},
+	{fault: "none, consent is not required, and a cache behind Caddy", fields: behind, swap: []string{consentLine, "consent not_required\n"},
+		notRequired: true, notes: "cache_seen"},
+	{fault: "none, without_consent untracked, and a cache behind Caddy", fields: behind,
+		swap: []string{consentLine, consentLine + "without_consent untracked\n"}, notes: "cache_seen untracked_tag"},
+	{fault: "a cache behind Caddy, and a tag in the page's head", fields: behind,
+		page: strings.Replace(checkedForm, "</head>", staticTag+"</head>", 1), findings: "tag_without_consent", notes: "cache_seen"},
+	{fault: "a cache behind Caddy, and a header directive that makes pages public", fields: behind,
+		swap: []string{"encode\n", "encode\nheader >Cache-Control \"public, max-age=600\"\n"}, findings: "cache_control", notes: "cache_seen"},
+	{fault: "an origin that compresses, and no encode", swap: []string{"encode\n", ""}, origin: compressing("gzip"), findings: "not_compressed"},
+	{fault: "an origin that compresses by zstd, and no encode", swap: []string{"encode\n", ""}, origin: compressing("zstd"), findings: "not_compressed"},
+	{fault: "none, and an origin that compresses", origin: compressing("gzip")},
+	{fault: "none, and an origin that says of no body that it is compressed", origin: func(w http.ResponseWriter, r *http.Request) {
+		if r.Header["If-None-Match"] != nil {
+			w.Header().Set("Content-Encoding", "gzip")
+		}
+		answerPage(w, r, checkedForm)
+	}},
 	{fault: "an id of the origin's own", origin: func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.Header.Get("Cookie"), granted) {
 			w.Header().Set("Set-Cookie", "kapa_web_id=0b8a2f6e-3f0c-4f5e-9a53-1c2d3e4f5a6b; Domain=acme.com; Path=/; Max-Age=60; Secure; HttpOnly")
@@ -157,8 +186,19 @@ var faultySites = []faultySite{
 	{fault: "a CDN that takes Vary away", front: changing(func(r *http.Response) { r.Header.Del("Vary") }), findings: "vary_missing"},
 	{fault: "a CDN that drops Set-Cookie", front: changing(func(r *http.Response) { r.Header.Del("Set-Cookie") }), findings: "id_missing"},
 	{fault: "a CDN that keeps the page of whoever came first", front: keeping(""), findings: "tag_missing:cached"},
+	{fault: "a CDN that keeps it, and takes Vary away", front: keeping("", "Vary"), findings: "tag_missing:cached"},
 	{fault: "a CDN with the page of a visitor with consent", front: keeping(granted),
 		findings: "tag_from_cache etag_shared tag_without_consent id_without_consent"},
+	{fault: "a CDN with that page, but without its id", front: keeping(granted, "Set-Cookie"),
+		findings: "id_missing tag_from_cache etag_shared tag_without_consent"},
+	{fault: "a CDN with that page, and a cookie that is no consent", cookies: "cookie_consent=yes", front: keeping(granted, "Set-Cookie", "Etag"),
+		findings: "id_missing tag_from_cache tag_without_consent"},
+	{fault: "a CDN that keeps one page for each visitor", front: keepingEach, findings: "tag_from_cache id_shared"},
+	{fault: "a CDN that keeps what it may", front: changing(func(r *http.Response) {
+		if !strings.Contains(r.Header.Get("Cache-Control"), "private") {
+			r.Header.Set("X-Cache", "HIT")
+		}
+	})},
 	{fault: "a CDN that delays scripts", front: rewriting("<script async", `<script type="0f-text/javascript" async`), findings: "script_type"},
 	{fault: "a CDN that adds a policy", front: changing(func(r *http.Response) { r.Header.Set("Content-Security-Policy", "script-src 'self'") }), findings: "csp_script"},
 	{fault: "a CDN that adds a policy for connections", front: changing(func(r *http.Response) {
@@ -232,38 +272,73 @@ func claimingHTTPS(caddy http.RoundTripper) http.Handler {
 	return p
 }
 
-// keeping is a cache that gives everybody the page of a visitor with these
-// cookies.
-func keeping(cookies string) func(http.RoundTripper) http.Handler {
+// keeping is a cache in which the page of a visitor with these cookies is, but
+// for some of its fields, and which gives it to everybody.
+func keeping(cookies string, dropped ...string) func(http.RoundTripper) http.Handler {
 	return func(caddy http.RoundTripper) http.Handler {
 		next := changing(func(*http.Response) {})(caddy)
 		var once sync.Once
 		kept := httptest.NewRecorder()
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.RawQuery != "" {
+				next.ServeHTTP(w, r) // of another address it has nothing
+				return
+			}
 			once.Do(func() {
 				first := r.Clone(r.Context())
 				first.Header.Set("Cookie", cookies)
 				next.ServeHTTP(kept, first)
 			})
-			maps.Copy(w.Header(), kept.Header())
-			w.Header().Set("Age", "7")
-			w.WriteHeader(kept.Code)
-			_, _ = w.Write(kept.Body.Bytes())
+			serveKept(w, kept, dropped...)
 		})
 	}
 }
 
-// compressing is an origin that compresses.
-func compressing(w http.ResponseWriter, r *http.Request) {
-	if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		answerPage(w, r, checkedForm)
-		return
+// keepingEach is a cache that tells visitors apart by their cookies, and keeps
+// what it must not.
+func keepingEach(caddy http.RoundTripper) http.Handler {
+	next := changing(func(*http.Response) {})(caddy)
+	var mu sync.Mutex
+	kept := make(map[string]*httptest.ResponseRecorder)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		key := r.Header.Get("Cookie") + r.URL.RawQuery
+		if kept[key] == nil {
+			kept[key] = httptest.NewRecorder()
+			r.Header.Del("If-None-Match")
+			next.ServeHTTP(kept[key], r)
+		}
+		serveKept(w, kept[key])
+	})
+}
+
+func serveKept(w http.ResponseWriter, kept *httptest.ResponseRecorder, dropped ...string) {
+	maps.Copy(w.Header(), kept.Header())
+	for _, name := range dropped {
+		w.Header().Del(name)
 	}
-	w.Header().Set("Content-Encoding", "gzip")
-	w.Header().Set("Content-Type", "text/html")
-	z := gzip.NewWriter(w)
-	_, _ = io.WriteString(z, checkedForm)
-	_ = z.Close()
+	w.Header().Set("Age", "7")
+	w.WriteHeader(kept.Code)
+	_, _ = w.Write(kept.Body.Bytes())
+}
+
+// compressing is an origin that compresses for those who accept that coding.
+func compressing(coding string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !strings.Contains(r.Header.Get("Accept-Encoding"), coding) {
+			answerPage(w, r, checkedForm)
+			return
+		}
+		w.Header().Set("Content-Encoding", coding)
+		w.Header().Set("Content-Type", "text/html")
+		var z io.WriteCloser = gzip.NewWriter(w)
+		if coding == "zstd" {
+			z, _ = zstd.NewWriter(w)
+		}
+		_, _ = io.WriteString(z, checkedForm)
+		_ = z.Close()
+	}
 }
 
 // answerPage answers with a page that has an ETag.
@@ -375,10 +450,11 @@ func tidy(s string) string {
 func codesOf(r *check.Report, findings []check.Finding) string {
 	var codes []string
 	for _, f := range findings {
+		code := string(f.Code)
 		if f.Code == "tag_missing" {
-			f.Code += ":" + r.Tag.Reason
+			code += ":" + string(r.Tag.Reason)
 		}
-		codes = append(codes, f.Code)
+		codes = append(codes, code)
 	}
 	return strings.Join(codes, " ")
 }

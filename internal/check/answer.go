@@ -3,7 +3,6 @@ package check
 import (
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -16,7 +15,7 @@ type Answer struct {
 	Status    int
 	Header    http.Header
 	Body      []byte // as it was before compression
-	Gzip      bool   // it came compressed
+	Coding    string // by which it was compressed, "" for not at all
 	Cut       bool   // the body goes on, and was not read to its end
 }
 
@@ -73,30 +72,3 @@ func (a *Answer) etag() string { return strings.TrimPrefix(a.Header.Get("Etag"),
 
 // list joins the lines of a field as if they were one.
 func (a *Answer) list(field string) string { return strings.Join(a.Header[field], ", ") }
-
-// cacheFields are those in which caches say that an answer was theirs.
-var cacheFields = []string{
-	"Cf-Cache-Status", "X-Cache", "X-Cache-Status", "X-Proxy-Cache", "X-Vercel-Cache", "X-Nc", "Cdn-Cache", "Cache-Status", "Server-Timing",
-}
-
-// fromCache is the field by which the answer shows that it came out of a shared
-// cache, "" if it does not.
-func (a *Answer) fromCache() string {
-	for _, field := range cacheFields {
-		for _, line := range a.Header[field] {
-			for word := range strings.FieldsFuncSeq(strings.ToLower(line), func(r rune) bool { return !isWord(r) }) {
-				if word == "stale" || word == "updating" || word == "revalidated" || strings.HasSuffix(word, "hit") {
-					return field + ": " + line
-				}
-			}
-		}
-	}
-	if age, err := strconv.Atoi(a.Header.Get("Age")); err == nil && age > 0 {
-		return "Age: " + strconv.Itoa(age) // RFC 9111 section 5.1
-	}
-	return ""
-}
-
-func isWord(r rune) bool {
-	return 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '_' || r == '-'
-}

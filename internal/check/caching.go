@@ -9,19 +9,31 @@ import (
 // visitors share and by their own.
 func (j *judge) checkCaching(t tag) {
 	a := j.answer
-	j.report.Caching = Caching{CacheControl: a.list("Cache-Control"), Vary: a.list("Vary"), ETag: a.Header.Get("Etag") != "", Cache: a.fromCache()}
+	j.report.Caching = Caching{CacheControl: a.list("Cache-Control"), Vary: a.list("Vary"), ETag: a.Header.Get("Etag") != "", Cache: a.FromCache()}
 	private := !j.site.NotRequired || t.tracks()
 	if private {
 		j.checkPrivate(a, "the page with the tag")
-		if from := a.fromCache(); from != "" {
-			j.finding("tag_from_cache", aboutCaching, "the page with the tag came out of a cache that visitors share (%s)", short(from))
-		}
+		j.checkCache(a)
 	}
-	if w := j.site.Without; w != nil && j.isThePage(w) && w.Gzip && !a.Gzip {
-		j.finding("not_compressed", aboutCaching, "the page without the tag comes compressed, the one with it does not: the origin compresses, "+
+	if w := j.site.Without; w != nil && j.isThePage(w) && w.Coding != "" && a.Coding == "" {
+		j.finding(codeNotCompressed, aboutCaching, "the page without the tag comes compressed, the one with it does not: the origin compresses, "+
 			"and is asked not to where the page is changed. Put encode into the site's block")
 	}
 	j.checkValidators(private)
+}
+
+// checkCache finds the page with the tag in a cache that visitors share: one in
+// front of Caddy.
+func (j *judge) checkCache(a *Answer) {
+	from := j.fromFront(a, j.site.WithAfresh)
+	if from == "" && j.fromFront(j.site.Without, j.site.WithoutAfresh) != "" {
+		from = a.FromCache()
+	}
+	if from == "" {
+		j.noteCache(a, aboutCaching)
+		return
+	}
+	j.finding(codeTagFromCache, aboutCaching, "the page with the tag came out of a cache that visitors share (%s)", short(from))
 }
 
 // checkPrivate finds an answer that the wrong visitor may be given, or the right
@@ -31,16 +43,16 @@ func (j *judge) checkPrivate(a *Answer, what string) {
 	switch {
 	case a.has("Cache-Control", "no-store"):
 	case !a.has("Cache-Control", "private"):
-		j.finding("cache_control", aboutCaching, "shared caches may keep %s (Cache-Control: %s): %s", what, either(a.list("Cache-Control"), "none"), fixed)
+		j.finding(codeCacheControl, aboutCaching, "shared caches may keep %s (Cache-Control: %s): %s", what, either(a.list("Cache-Control"), "none"), fixed)
 	case !a.has("Cache-Control", "no-cache", "max-age=0"):
-		j.finding("cache_control", aboutCaching, "browsers may show %s without asking again, even after consent was withdrawn (Cache-Control: %s): %s",
+		j.finding(codeCacheControl, aboutCaching, "browsers may show %s without asking again, even after consent was withdrawn (Cache-Control: %s): %s",
 			what, a.list("Cache-Control"), fixed)
 	}
 	for field := range a.Header {
 		name := strings.ToLower(field)
 		if (strings.HasSuffix(name, "cdn-cache-control") || name == "surrogate-control" || name == "x-accel-expires") &&
 			!a.has(field, "private", "no-store") && a.list(field) != "0" {
-			j.finding("cache_control", aboutCaching, "caches that go by %s may keep %s (%s)", field, what, a.list(field))
+			j.finding(codeCacheControl, aboutCaching, "caches that go by %s may keep %s (%s)", field, what, a.list(field))
 		}
 	}
 }
@@ -49,7 +61,7 @@ func (j *judge) checkPrivate(a *Answer, what string) {
 func (j *judge) checkValidators(private bool) {
 	with, without := j.site.With, j.site.Without
 	if with.etag() != "" && without != nil && j.isThePage(without) && without.etag() == with.etag() {
-		j.finding("etag_shared", aboutCaching, "the page has the same ETag with the tag and without it: caches and browsers take the one for the other")
+		j.finding(codeETagShared, aboutCaching, "the page has the same ETag with the tag and without it: caches and browsers take the one for the other")
 		return
 	}
 	if a := j.site.Again; a != nil {
@@ -57,11 +69,11 @@ func (j *judge) checkValidators(private bool) {
 		j.checkAgain(a, private)
 	}
 	if a := j.site.WithdrawnAgain; a != nil && a.Status == http.StatusNotModified {
-		j.finding("tag_after_withdrawal", aboutCaching, "asked without consent, and with the ETag of the page with the tag, the site answers 304: "+
+		j.finding(codeTagAfterWithdrawal, aboutCaching, "asked without consent, and with the ETag of the page with the tag, the site answers 304: "+
 			"the visitor's browser goes on to show the page with the tag")
 	}
 	if a := j.site.GrantedAgain; a != nil && a.Status == http.StatusNotModified {
-		j.finding("no_tag_after_consent", aboutCaching, "asked with consent, and with the ETag of the page without the tag, the site answers 304: "+
+		j.finding(codeNoTagAfterConsent, aboutCaching, "asked with consent, and with the ETag of the page without the tag, the site answers 304: "+
 			"the visitor's browser goes on to show the page without the tag")
 	}
 }
@@ -71,15 +83,15 @@ func (j *judge) checkAgain(a *Answer, private bool) {
 	switch {
 	case a.Status == http.StatusNotModified:
 		// what a 304 says replaces what the browser has (RFC 9111 section 3.2)
-		if private && a.Header["Cache-Control"] != nil && !j.report.has("cache_control") {
+		if private && a.Header["Cache-Control"] != nil && !j.report.has(codeCacheControl) {
 			j.checkPrivate(a, "the 304 for the page with the tag, and then the page,")
 		}
 	case len(readPage(a.Body, j.deflector).tags) == 0:
-		j.finding("tag_unsteady", aboutCaching, "asked again with the same cookies, the page came without the tag (status %d): several servers "+
+		j.finding(codeTagUnsteady, aboutCaching, "asked again with the same cookies, the page came without the tag (status %d): several servers "+
 			"with different configurations, or a cache", a.Status)
 	}
 	if first, second := j.idOf(j.answer), j.idOf(a); first != "" && first == second {
-		j.finding("id_shared", aboutCaching, "two visitors were given the same %s: a cache keeps Set-Cookie", j.deflector.Cookie)
+		j.finding(codeIDShared, aboutCaching, "two visitors were given the same %s: a cache keeps Set-Cookie", j.deflector.Cookie)
 	}
 }
 

@@ -33,6 +33,11 @@ type Site struct {
 	With    *Answer // to a visitor with those cookies
 	Without *Answer // to a visitor without any cookie
 
+	// The same at an address that no cache can know, for one that came out of a
+	// cache.
+	WithAfresh    *Answer
+	WithoutAfresh *Answer
+
 	// The same once more, with If-None-Match and the entity tag of ...
 	Again          *Answer // With, asked with the cookies
 	WithdrawnAgain *Answer // With, asked without
@@ -64,7 +69,7 @@ func Judge(s Site, d Deflector) *Report {
 	}
 
 	if j.page.tooDeep {
-		j.finding("page_unreadable", "tag", "the page nests its elements more than 512 deep, and was not read")
+		j.finding(codePageUnreadable, "tag", "the page nests its elements more than 512 deep, and was not read")
 	} else if s.With != nil {
 		j.checkWith()
 	} else {
@@ -89,9 +94,15 @@ func (j *judge) checkWith() {
 	t := j.page.tags[0]
 	j.checkTag(t)
 	j.checkAttributes(t)
-	if j.looksLikeLogin() {
-		j.finding("login", aboutTag, "the tag is on a page that asks for a login: pass the cookie of a session too, with another --cookie, to see the form")
-	} else {
+	switch status := j.answer.Status; {
+	case status == 404 || status == 410 || status >= 500:
+		j.finding(codeErrorPage, aboutTag, "the tag is on a page with which the site answers %s: is this the form's address?", statusOf(j.answer))
+	case j.looksLikeLogin():
+		j.finding(codeLogin, aboutTag, "the tag is on a page that asks for a login: pass the cookie of a session too, with another --cookie, to see the form")
+	default:
+		if status < 200 || status > 299 {
+			j.note(codeStatus, aboutTag, "the page came with status %s", statusOf(j.answer))
+		}
 		j.checkSelectors(t)
 	}
 	j.checkPolicy(t)
@@ -99,11 +110,8 @@ func (j *judge) checkWith() {
 		j.checkCookie(t)
 		j.checkCaching(t)
 	}
-	if j.answer.Status < 200 || j.answer.Status > 299 {
-		j.note("status", "tag", "the page came with status %d", j.answer.Status)
-	}
 	if j.answer.Cut {
-		j.note("page_cut", "tag", "only the first %d MiB of the page were read", len(j.answer.Body)>>20)
+		j.note(codePageCut, "tag", "only the first %d MiB of the page were read", len(j.answer.Body)>>20)
 	}
 }
 
@@ -115,7 +123,7 @@ func (j *judge) isForAll() bool {
 		return false
 	}
 	other := j.withoutPage.tags[0]
-	return other.tracks() && len(j.page.tags) == 1 && j.site.Without.fromCache() == "" || !other.tracks() && !j.page.tags[0].tracks()
+	return other.tracks() && len(j.page.tags) == 1 && j.fromFront(j.site.Without, j.site.WithoutAfresh) == "" || !other.tracks() && !j.page.tags[0].tracks()
 }
 
 // checkWithout judges what a visitor without any cookie gets.
@@ -125,11 +133,11 @@ func (j *judge) checkWithout() {
 		j.checkTagWithout(j.withoutPage.tags[0])
 	}
 	if j.report.Tag.Present && !j.isThePage(a) {
-		j.note("other_page", aboutWithout, "without cookies the site shows another page (%s, %s), so that the form's own was not seen without consent",
-			withoutQuery(a.URL), status(a))
+		j.note(codeOtherPage, aboutWithout, "without cookies the site shows another page (%s, %s), so that the form's own was not seen without consent",
+			withoutQuery(a.URL), statusOf(a))
 	}
 	if j.idOf(a) != "" {
-		j.finding("id_without_consent", aboutWithout, "a visitor without any cookie is given a %s", j.deflector.Cookie)
+		j.finding(codeIDWithoutConsent, aboutWithout, "a visitor without any cookie is given a %s", j.deflector.Cookie)
 	}
 }
 
@@ -142,18 +150,18 @@ func (j *judge) isThePage(a *Answer) bool {
 // checkVary finds pages that a cache may take for everybody's. Where nothing at
 // all shows that the directive ran, that has been said.
 func (j *judge) checkVary() {
-	var lacking []string
+	var lacking []string // Vary
 	for _, asked := range []struct {
 		answer *Answer
 		how    string
-	}{{j.site.With, "with consent"}, {j.site.Without, "without consent"}} {
+	}{{j.site.With, aboutWith}, {j.site.Without, aboutWithout}} {
 		if a := asked.answer; a != nil && j.isThePage(a) && a.isHTML() && !a.variesByCookie() {
 			lacking = append(lacking, asked.how)
 		}
 	}
-	if lacking != nil && (j.report.Tag.Present || j.report.Tag.Reason == "no_consent") {
-		j.finding("vary_missing", aboutCaching, "the answer %s lacks Vary: Cookie, which the directive puts on every page: a header directive "+
-			"or a CDN has taken it away, and a cache may hand the page to everybody", strings.Join(lacking, " and the one "))
+	if lacking != nil && (j.report.Tag.Present || j.report.Tag.Reason == reasonNoConsent) {
+		j.finding(codeVaryMissing, aboutCaching, "Vary: Cookie is missing %s, and the directive puts it on every page: a header directive "+
+			"or a CDN has taken it away, and a cache may hand the page to everybody", strings.Join(lacking, " and "))
 	}
 }
 
@@ -163,15 +171,17 @@ func (j *judge) checkTagWithout(t tag) {
 	switch with := j.consentedTag(); {
 	case t.tracks():
 		why := "the page's own template has it, or the directive says consent not_required (then pass --consent-not-required)"
-		if from := j.site.Without.fromCache(); from != "" {
-			why = "it came out of a cache (" + from + "), which hands one visitor's page to all: purge it, and let it heed Vary and Cache-Control"
+		if from := j.fromFront(j.site.Without, j.site.WithoutAfresh); from != "" {
+			why = "it came out of a cache (" + short(from) + "), which hands one visitor's page to all: purge it, and let it heed Vary and Cache-Control"
+		} else {
+			j.noteCache(j.site.Without, aboutWithout)
 		}
-		j.finding("tag_without_consent", aboutWithout, "a visitor without any cookie gets the tag: %s", why)
+		j.finding(codeTagWithoutConsent, aboutWithout, "a visitor without any cookie gets the tag: %s", why)
 	case with != nil && !with.tracks():
-		j.finding("consent_not_recognised", aboutTag, "with the cookies %s the tag is the one that visitors without consent get, "+
+		j.finding(codeConsentNotRecognised, aboutTag, "with the cookies %s the tag is the one that visitors without consent get, "+
 			"with tracking switched off: compare name and value with the consent line", strings.Join(j.site.Cookies, ", "))
 	default:
-		j.note("untracked_tag", aboutWithout, "visitors without consent get the tag with tracking switched off, as without_consent untracked says")
+		j.note(codeUntrackedTag, aboutWithout, "visitors without consent get the tag with tracking switched off, as without_consent untracked says")
 	}
 }
 
@@ -183,10 +193,10 @@ func (j *judge) consentedTag() *tag {
 	return &j.page.tags[0]
 }
 
-func (j *judge) finding(code, about, format string, args ...any) {
+func (j *judge) finding(code Code, about, format string, args ...any) {
 	j.report.Findings = append(j.report.Findings, Finding{code, about, clean(fmt.Sprintf(format, args...))})
 }
 
-func (j *judge) note(code, about, format string, args ...any) {
+func (j *judge) note(code Code, about, format string, args ...any) {
 	j.report.Notes = append(j.report.Notes, Finding{code, about, clean(fmt.Sprintf(format, args...))})
 }

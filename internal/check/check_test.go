@@ -42,6 +42,10 @@ func TestReasonsForAMissingTag(t *testing.T) {
 		{"XHTML", without(untagged(plainPage, "Content-Type: application/xhtml+xml"), "Vary"), "tag_missing:not_html", ""},
 		{"no Content-Type", without(untagged(plainPage), "Content-Type"), "tag_missing:not_html", ""},
 		{"an empty page", untagged(""), "tag_missing:empty", ""},
+		{"a host that no site block is for", func(s *Site) {
+			untagged("")(s)
+			s.With.Header, s.Without.Header = http.Header{}, http.Header{}
+		}, "tag_missing:empty", ""},
 		{"no-transform", untagged(plainPage, "Cache-Control: public, no-transform"), "tag_missing:no_transform", ""},
 		{"a signed answer", untagged(plainPage, "Signature-Input: sig=()"), "tag_missing:no_transform", ""},
 		{"brotli", untagged("\x1b\x9c", "Content-Encoding: br"), "tag_missing:encoded", ""},
@@ -58,7 +62,16 @@ func TestReasonsForAMissingTag(t *testing.T) {
 		{"a redirect to another site", status(302, "Location: https://login.example.com/?token=secret"), "tag_missing:redirect", ""},
 		{"a policy that allows no other site's scripts", untagged(plainPage, "Content-Security-Policy: script-src 'self'"), "tag_missing:csp_blocked", ""},
 		{"the same in a meta element", untagged(strings.Replace(plainPage, "<title>", `<meta http-equiv=Content-Security-Policy content="script-src &#39;self&#39;"><title>`, 1)), "tag_missing:csp_blocked", ""},
-		{"a cache that does not heed Vary", untagged(plainPage, "Cf-Cache-Status: HIT"), "tag_missing:cached", ""},
+		{"a cache that does not heed Vary", func(s *Site) {
+			s.WithAfresh = s.With
+			untagged(plainPage, "Cf-Cache-Status: HIT")(s)
+		}, "tag_missing:cached", ""},
+		{"a cache, somewhere", untagged(plainPage, "Cf-Cache-Status: HIT"), "tag_missing:no_consent", "cache_seen"},
+		{"a cache, and an error at the other address", func(s *Site) {
+			s.WithAfresh = answerOf(taggedPage)
+			s.WithAfresh.Status = 404
+			untagged(plainPage, "Cf-Cache-Status: HIT")(s)
+		}, "tag_missing:no_consent", "cache_seen"},
 		{"an address that is not in pages", without(untagged(plainPage), "Vary"), "tag_missing:not_covered", ""},
 		{"a frameset", without(untagged("<!doctype html><head></head><frameset><frame src=/form></frameset>"), "Vary"), "tag_missing:not_covered", ""},
 		{"another value than the one that means yes", untagged(plainPage), "tag_missing:no_consent", ""},
@@ -93,6 +106,7 @@ func TestWithoutCookies(t *testing.T) {
 		{"the untracked tag comes without consent", only(answerOf(untracked)), "", "no_cookie untracked_tag"},
 		{"consent is not required", notRequired(answerOf(taggedPage, private...)), "", ""},
 		{"consent is not required, nor tracking", notRequired(answerOf(untracked, "Cache-Control: public, max-age=60")), "", ""},
+		{"consent is not required, and the directive wants it", notRequired(answerOf(plainPage)), "tag_missing:no_consent", ""},
 		{"consent is not required, and the page is public", notRequired(answerOf(taggedPage, "Cache-Control: public")), "id_missing cache_control", ""},
 	} {
 		p.run(t)
@@ -103,7 +117,11 @@ func TestWhatVisitorsWithoutConsentGet(t *testing.T) {
 	untracked := strings.Replace(taggedPage, "<script async", `<script async data-user-analytics-cookie-enabled="false"`, 1)
 	for _, p := range []planted{
 		{"the tag in the page's template", func(s *Site) { s.With = answerOf(taggedPage); s.Without = s.With }, "tag_without_consent", ""},
-		{"the tag out of a cache", func(s *Site) { s.Without.Body = s.With.Body; s.Without.Header.Set("Age", "12") }, "tag_without_consent", ""},
+		{"the tag out of a cache", func(s *Site) {
+			s.WithoutAfresh, s.Without.Body = answerOf(plainPage), s.With.Body
+			s.Without.Header.Set("Age", "12")
+		}, "tag_without_consent", ""},
+		{"the tag out of a cache, somewhere", func(s *Site) { s.Without.Body = s.With.Body; s.Without.Header.Set("Age", "12") }, "tag_without_consent", "cache_seen"},
 		{"an id", func(s *Site) { s.Without.Header.Set("Set-Cookie", theCookie) }, "id_without_consent", ""},
 		{"a login, as cookies are missing", func(s *Site) {
 			s.Without = answerOf(plainPage, "Vary: Accept-Encoding", `Etag: "v1-kapa-0123456789abcdef"`)
@@ -139,6 +157,11 @@ func TestTags(t *testing.T) {
 		{"an event in the wrong case", replace("onSubmit", "onsubmit"), "attribute_value", ""},
 		{"an attribute of the website widget", replace("<script async", `<script async data-website-id="x"`), "", "attribute_name"},
 		{"a login page", replace(theForm, "<form><input type=password></form>"), "login", ""},
+		{"a page that says 404", func(s *Site) {
+			s.With.Status, s.Without.Status = 404, 404
+			replace(theForm, "<p>There is no such page.</p>")(s)
+		}, "error_page", ""},
+		{"a page that says 503", func(s *Site) { s.With.Status, s.Without.Status = 503, 503 }, "error_page", ""},
 		{"status 422", func(s *Site) { s.With.Status, s.Without.Status = 422, 422 }, "", "status"},
 		{"a page that is longer than was read", func(s *Site) { s.With.Cut = true }, "", "page_cut"},
 	} {
@@ -215,6 +238,32 @@ func TestPolicies(t *testing.T) {
 			replace("<script async", `<script nonce="abc" async`)(s)
 			csp("script-src 'nonce-abc' 'strict-dynamic'")(s)
 		}, "", ""},
+		{"a nonce whose keyword is in upper case", func(s *Site) {
+			replace("<script async", `<script nonce="aBc" async`)(s)
+			csp("script-src 'NONCE-aBc' 'strict-dynamic'")(s)
+		}, "", ""},
+		{"a nonce in another case", func(s *Site) {
+			replace("<script async", `<script nonce="abc" async`)(s)
+			csp("script-src 'nonce-aBc' 'strict-dynamic'")(s)
+		}, "csp_script", ""},
+		{"the second of two nonces", func(s *Site) {
+			replace("<script async", `<script nonce="b" async`)(s)
+			csp("script-src 'nonce-a' 'nonce-b'")(s)
+		}, "", ""},
+		{"a nonce that is for styles", func(s *Site) {
+			replace("<script async", `<script nonce="b" async`)(s)
+			csp("script-src 'nonce-a'; style-src 'nonce-b'")(s)
+		}, "csp_script", ""},
+		{"the nonce of a meta element", replace("<script async",
+			`<meta http-equiv="content-security-policy" content="script-src 'nonce-abc'"><script nonce="abc" async`), "", ""},
+		{"what is known of the visitor, without the nonce", func(s *Site) {
+			replace("<script async", `<script>window.kapaSettings={user:{}}</script><script nonce="abc" async`)(s)
+			csp("script-src 'nonce-abc'")(s)
+		}, "csp_user", ""},
+		{"what is known of the visitor, with the nonce", func(s *Site) {
+			replace("<script async", `<script nonce="abc">window.kapaSettings={user:{}}</script><script nonce="abc" async`)(s)
+			csp("script-src 'nonce-abc'")(s)
+		}, "", ""},
 		{"a meta element ahead of the tag", replace("<script async", meta+"<script async"), "csp_script", ""},
 		{"a meta element behind the tag", replace("</head>", meta+"</head>"), "", ""},
 		{"a policy that only reports", header("Content-Security-Policy-Report-Only", "script-src 'none'"), "", ""},
@@ -243,12 +292,27 @@ func TestCaching(t *testing.T) {
 		{"a field for CDNs", header("CDN-Cache-Control", "max-age=600"), "cache_control", ""},
 		{"a field for CDNs that forbids it", header("Surrogate-Control", "no-store"), "", ""},
 		{"a 304 that makes the page public", func(s *Site) { s.Again.Header.Set("Cache-Control", "max-age=600") }, "cache_control", ""},
-		{"the tag out of a cache", header("X-Cache", "TCP_HIT from edge"), "tag_from_cache", ""},
-		{"the tag out of a cache, by its age", header("Age", "3"), "tag_from_cache", ""},
-		{"the tag out of a cache, by RFC 9211", header("Cache-Status", "ExampleCache; hit; ttl=30"), "tag_from_cache", ""},
-		{"the tag out of CloudFront", header("X-Cache", "RefreshHit from cloudfront"), "tag_from_cache", ""},
+		{"a cache, somewhere", header("X-Cache", "TCP_HIT from edge"), "", "cache_seen"},
+		{"a cache, by its age", header("Age", "3"), "", "cache_seen"},
+		{"a cache, by RFC 9211", header("Cache-Status", "origin; fwd=miss, ExampleCache; ttl=30; hit"), "", "cache_seen"},
+		{"a cache that asked again, by RFC 9211", header("Cache-Status", "ExampleCache; fwd=stale; stored"), "", ""},
+		{"CloudFront", header("X-Cache", "RefreshHit from cloudfront"), "", "cache_seen"},
+		{"Akamai", header("Server-Timing", "cdn-cache; desc=HIT, edge; dur=1"), "", "cache_seen"},
+		{"the origin's own timing", header("Server-Timing", "cache; desc=HIT, cdn-cache; desc=MISS"), "", ""},
 		{"past Cloudflare", header("Cf-Cache-Status", "DYNAMIC"), "", ""},
 		{"past a cache", header("X-Cache", "MISS, MISS"), "", ""},
+		{"the tag out of a cache, with another visitor's id", func(s *Site) {
+			s.With.Header.Set("Age", "3")
+			s.Again.Header.Set("Set-Cookie", theCookie)
+		}, "tag_from_cache id_shared", ""},
+		{"the tag out of a cache, and no tag at another address", func(s *Site) {
+			s.With.Header.Set("Age", "3")
+			s.WithAfresh = answerOf(plainPage)
+		}, "tag_from_cache", ""},
+		{"a cache, and the tag at another address, too", func(s *Site) {
+			s.With.Header.Set("Age", "3")
+			s.WithAfresh = answerOf(taggedPage)
+		}, "", "cache_seen"},
 		{"the page without the tag out of a cache", func(s *Site) { s.Without.Header.Set("X-Cache", "HIT"); s.Without.Header.Set("Age", "9") }, "", ""},
 		{"the same ETag", header("Etag", `W/"v1"`), "etag_shared", ""},
 		{"no ETags at all", func(s *Site) {
@@ -260,8 +324,8 @@ func TestCaching(t *testing.T) {
 		{"no tag comes after consent", func(s *Site) { s.GrantedAgain.Status = http.StatusNotModified }, "no_tag_after_consent", ""},
 		{"a second server that does not know the directive", func(s *Site) { s.Again = answerOf(plainPage) }, "tag_unsteady", ""},
 		{"one id for two visitors", func(s *Site) { s.Again.Header.Set("Set-Cookie", theCookie) }, "id_shared", ""},
-		{"an origin that compresses, without encode", func(s *Site) { s.With.Gzip = false }, "not_compressed", ""},
-		{"nobody compresses", both(func(a *Answer) { a.Gzip = false }), "", ""},
+		{"an origin that compresses, without encode", func(s *Site) { s.With.Coding = "" }, "not_compressed", ""},
+		{"nobody compresses", both(func(a *Answer) { a.Coding = "" }), "", ""},
 	} {
 		p.run(t)
 	}

@@ -36,7 +36,7 @@ func (j *judge) checkCookie(t tag) {
 		j.checkNoCookie(t, len(all) > 0)
 		return
 	case len(set) > 1:
-		j.finding("id_twice", aboutID, "%s is set %d times in one answer: the origin sets one too, or another handler does", name, len(set))
+		j.finding(codeIDTwice, aboutID, "%s is set %d times in one answer: the origin sets one too, or another handler does", name, len(set))
 	}
 
 	c, host := set[0], j.answer.address().Hostname()
@@ -51,13 +51,13 @@ func (j *judge) checkNoCookie(t tag, deleted bool) {
 	name := j.deflector.Cookie
 	switch {
 	case deleted:
-		j.finding("id_deleted", aboutID, "the answer deletes %s, as for a visitor who has refused", name)
+		j.finding(codeIDDeleted, aboutID, "the answer deletes %s, as for a visitor who has refused", name)
 	case !t.usesCookie():
 		j.report.IDCookie.Why = "none, as the tag does not use it"
 	case slices.Contains(j.site.Cookies, name):
 		j.report.IDCookie.Why = "the visitor's own is kept"
 	default:
-		j.finding("id_missing", aboutID, "the tag uses %s, and none is set: cookie { domain ... } does not cover %s, or a CDN drops Set-Cookie. "+
+		j.finding(codeIDMissing, aboutID, "the tag uses %s, and none is set: cookie { domain ... } does not cover %s, or a CDN drops Set-Cookie. "+
 			"If the directive says cookie off, pass --cookie %[1]s=<a UUID> as well", name, j.answer.address().Hostname())
 	}
 }
@@ -77,43 +77,43 @@ func (j *judge) checkKept(c *http.Cookie, host string) {
 	suffix, _ := publicsuffix.PublicSuffix(domain)
 	switch {
 	case len(c.Name)+len(c.Value) > longestCookie:
-		j.finding("id_dropped", aboutID, "browsers drop it: it is longer than %d bytes", longestCookie)
+		j.finding(codeIDDropped, aboutID, "browsers drop it: it is longer than %d bytes", longestCookie)
 	case c.Secure && !j.answer.secure() && !isLoopback(host):
-		j.finding("id_dropped", aboutID, "browsers drop it: it is Secure, and the page came by http. Serve the page by https, or let Caddy know that "+
+		j.finding(codeIDDropped, aboutID, "browsers drop it: it is Secure, and the page came by http. Serve the page by https, or let Caddy know that "+
 			"this visitor has none (X-Forwarded-Proto of the proxy in front)")
 	case c.SameSite == http.SameSiteNoneMode && !c.Secure:
-		j.finding("id_dropped", aboutID, "browsers drop it: SameSite=None needs Secure")
+		j.finding(codeIDDropped, aboutID, "browsers drop it: SameSite=None needs Secure")
 	case domain != "" && domain != host && !covers(domain, host):
-		j.finding("id_dropped", aboutID, "browsers drop it: Domain=%s does not cover %s", short(domain), host)
+		j.finding(codeIDDropped, aboutID, "browsers drop it: Domain=%s does not cover %s", short(domain), host)
 	case domain != "" && domain != host && suffix == domain:
-		j.finding("id_dropped", aboutID, "browsers drop it: Domain=%s is a public suffix", short(domain))
+		j.finding(codeIDDropped, aboutID, "browsers drop it: Domain=%s is a public suffix", short(domain))
 	}
 }
 
 // checkUse finds what makes a cookie that is kept of little use.
 func (j *judge) checkUse(c *http.Cookie, host string) {
 	if !uuid.MatchString(c.Value) {
-		j.finding("id_value", aboutID, "its value is no UUID: something else than the directive sets it")
+		j.finding(codeIDValue, aboutID, "its value is no UUID: something else than the directive sets it")
 	}
 	if c.HttpOnly {
-		j.finding("id_http_only", aboutID, "it is HttpOnly, so that Kapa's script cannot read it, and makes an id of its own")
+		j.finding(codeIDHTTPOnly, aboutID, "it is HttpOnly, so that Kapa's script cannot read it, and makes an id of its own")
 	}
 	if j.answer.secure() && !c.Secure {
-		j.finding("id_not_secure", aboutID, "the page came by https, and the cookie is not Secure: Caddy does not know of the https, "+
+		j.finding(codeIDNotSecure, aboutID, "the page came by https, and the cookie is not Secure: Caddy does not know of the https, "+
 			"because the proxy that ends it is not in trusted_proxies")
 	}
 	if c.Path != "" && c.Path != "/" {
-		j.finding("id_path", aboutID, "Path=%s: other pages do not see the id", short(c.Path))
+		j.finding(codeIDPath, aboutID, "Path=%s: other pages do not see the id", short(c.Path))
 	}
 	switch {
 	case c.MaxAge > longestAge:
-		j.finding("id_max_age", aboutID, "Max-Age is %d days, and browsers keep it for 400 at most", c.MaxAge/(24*3600))
+		j.finding(codeIDMaxAge, aboutID, "Max-Age is %d days, and browsers keep it for 400 at most", c.MaxAge/(24*3600))
 	case c.MaxAge == 0 && c.RawExpires == "":
-		j.finding("id_max_age", aboutID, "it has no Max-Age, so that it ends with the browser's session")
+		j.finding(codeIDMaxAge, aboutID, "it has no Max-Age, so that it ends with the browser's session")
 	}
 	if cookieDomain(c) == "" {
 		if registrable, err := publicsuffix.EffectiveTLDPlusOne(host); err == nil && !isAddress(host) {
-			j.note("id_host_only", aboutID, "it is for %s alone, so that visitors have another id on other hosts of %s", host, registrable)
+			j.note(codeIDHostOnly, aboutID, "it is for %s alone, so that visitors have another id on other hosts of %s", host, registrable)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package check
 
 import (
-	"slices"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -59,7 +58,7 @@ func (j *judge) checkPolicy(t tag) {
 		return
 	}
 	j.report.CSP.Present = true
-	blocks := func(code, directive, format string, args ...any) {
+	blocks := func(code Code, directive, format string, args ...any) {
 		j.report.CSP.Blocks = append(j.report.CSP.Blocks, directive)
 		j.finding(code, aboutPolicy, "%s "+format, append([]any{short(directive)}, args...)...)
 	}
@@ -72,42 +71,41 @@ func (j *judge) checkPolicy(t tag) {
 	if err != nil {
 		return
 	}
-	nonce := t.attr("nonce")
-	switch v := policies.Script(csp.Script{URL: u, Integrity: t.attr("integrity")}); {
-	case !v.Allowed:
-		blocks("csp_script", v.Directive, "blocks the script: the deflector does not start")
-		return
-	case v.Nonce != "" && !slices.ContainsFunc(j.answer.Header["Content-Security-Policy"], func(line string) bool {
-		return nonce != "" && strings.Contains(line, "'nonce-"+nonce+"'")
-	}):
-		blocks("csp_script", "a nonce", "is needed, and the tag has not the page's own: the deflector does not start")
+	script := csp.Script{URL: u, Integrity: t.attr("integrity")}
+	if v := policies.ScriptWith(t.attr("nonce"), script); !v.Allowed {
+		what := "blocks the script: the deflector does not start"
+		if policies.Script(script).Allowed {
+			what = "wants a nonce that the tag has not: the deflector does not start"
+		}
+		blocks(codeCSPScript, v.Directive, "%s", what)
 		return
 	}
 	for _, to := range j.deflector.Connects {
 		if u, err := csp.ParseURL(to); err == nil {
 			if v := policies.Fetch("connect-src", u); !v.Allowed {
-				blocks("csp_connection", v.Directive, "blocks what the deflector asks of %s: it gets no answers. Add the hosts that Kapa lists", u.Host)
+				blocks(codeCSPConnection, v.Directive, "blocks what the deflector asks of %s: it gets no answers. Add the hosts that Kapa lists", u.Host)
 				return
 			}
 		}
 	}
-	if settings := settingsBefore(t.node); settings != "" {
-		if v := policies.Inline(settings); !v.Allowed {
-			blocks("csp_user", v.Directive, "blocks the inline script with what the user block says about the visitor")
+	if n := settingsBefore(t.node); n != nil {
+		nonce, _ := attribute(n.Attr, "nonce")
+		if v := policies.InlineWith(nonce, n.FirstChild.Data); !v.Allowed {
+			blocks(codeCSPUser, v.Directive, "blocks the inline script with what the user block says about the visitor")
 		}
 	}
 	if policies.RequiresTrustedTypes() {
-		j.note("csp_trusted_types", aboutPolicy, "the page requires Trusted Types, and it is not known whether Kapa's script does without what they forbid: "+
+		j.note(codeCSPTrustedTypes, aboutPolicy, "the page requires Trusted Types, and it is not known whether Kapa's script does without what they forbid: "+
 			"look into the browser's console")
 	}
 }
 
 // settingsBefore is the inline script in front of the tag that says what the
-// site knows about its visitor, "" if there is none.
-func settingsBefore(n *html.Node) string {
+// site knows about its visitor, nil if there is none.
+func settingsBefore(n *html.Node) *html.Node {
 	n = n.PrevSibling
 	if n == nil || n.DataAtom != atom.Script || n.FirstChild == nil || !strings.Contains(n.FirstChild.Data, "kapaSettings") {
-		return ""
+		return nil
 	}
-	return n.FirstChild.Data
+	return n
 }

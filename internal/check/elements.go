@@ -12,26 +12,26 @@ import (
 // does with them. first holds the one of each attribute.
 func (j *judge) checkElements(t tag, first map[string]*html.Node) {
 	if n := first[attrInput]; n != nil && !takesText(n) {
-		j.finding("input_element", attrInput, "%s takes no text: name the field for the description itself", describe(n))
+		j.finding(codeInputElement, attrInput, "%s takes no text: name the field for the description itself", describe(n))
 	}
 	submit, button := first[attrSubmit], first[attrButton]
 	if submit != nil {
 		switch kind := t.attr(attrEventType); {
 		case kind == "onSubmit" && submit.DataAtom != atom.Form:
-			j.finding("event_type", attrEventType, "onSubmit is an event of forms, and %s names %s: name the form, or use onClick", attrSubmit, describe(submit))
+			j.finding(codeEventType, attrEventType, "onSubmit is an event of forms, and %s names %s: name the form, or use onClick", attrSubmit, describe(submit))
 		case kind == "onClick" && !isClickable(submit):
-			j.finding("event_type", attrEventType, "onClick is for a button, and %s names %s: name the button, or use onSubmit with the form", attrSubmit, describe(submit))
+			j.finding(codeEventType, attrEventType, "onClick is for a button, and %s names %s: name the button, or use onSubmit with the form", attrSubmit, describe(submit))
 		}
 	}
 	if button != nil && !isButton(button) {
-		j.finding("button_element", attrButton, "%s cannot be disabled: name the button itself", describe(button))
+		j.finding(codeButtonElement, attrButton, "%s cannot be disabled: name the button itself", describe(button))
 	}
 	if submit != nil && submit.DataAtom == atom.Form {
 		if button != nil && isButton(button) && j.page.formOf(button) != submit {
-			j.finding("button_outside_form", attrButton, "the first match, %s, is not in the form %s: make the selector narrower", describe(button), describe(submit))
+			j.finding(codeButtonOutsideForm, attrButton, "the first match, %s, is not in the form %s: make the selector narrower", describe(button), describe(submit))
 		}
 		if n := first[attrInput]; n != nil && takesText(n) && j.page.formOf(n) != submit {
-			j.note("input_outside_form", attrInput, "the first match, %s, is not in the form %s", describe(n), describe(submit))
+			j.note(codeInputOutsideForm, attrInput, "the first match, %s, is not in the form %s", describe(n), describe(submit))
 		}
 	}
 }

@@ -53,7 +53,7 @@ func answerOf(body string, fields ...string) *Answer {
 		name, value, _ := strings.Cut(field, ": ")
 		h.Set(name, value)
 	}
-	return &Answer{URL: "https://support.acme.com/tickets/new", Status: 200, Header: h, Body: []byte(body), Gzip: true}
+	return &Answer{URL: "https://support.acme.com/tickets/new", Status: 200, Header: h, Body: []byte(body), Coding: "gzip"}
 }
 
 // sound is a site at which nothing is wrong.
@@ -119,9 +119,9 @@ func (p planted) run(t *testing.T) {
 func codes(r *Report, findings []Finding) string {
 	var all []string
 	for _, f := range findings {
-		code := f.Code
-		if code == "tag_missing" {
-			code += ":" + r.Tag.Reason
+		code := string(f.Code)
+		if f.Code == codeTagMissing {
+			code += ":" + string(r.Tag.Reason)
 		}
 		all = append(all, code)
 	}

@@ -9,33 +9,30 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
 )
 
-// The reasons that other checks go by.
-const (
-	reasonNotCovered = "not_covered"
-	reasonNoCookie   = "no_cookie"
-)
-
 // checkMissing says why a page has no tag. Nobody having asked for one is no
 // fault.
 func (j *judge) checkMissing() {
 	reason, text := j.whyMissing()
 	j.report.Tag.Reason = reason
 	if reason == reasonNoCookie {
-		j.note(reason, aboutTag, "%s", text)
+		j.note(codeNoCookie, aboutTag, "%s", text)
 		return
 	}
-	j.finding("tag_missing", aboutTag, "%s", text)
+	j.finding(codeTagMissing, aboutTag, "%s", text)
+	if reason == reasonNotCovered || reason == reasonNoConsent {
+		j.noteCache(j.answer, aboutTag)
+	}
 }
 
 // whyMissing is the likeliest reason, going by what the directive looks at and
 // in its order: the kind of answer, the document, the head, and consent last.
-func (j *judge) whyMissing() (reason, text string) {
+func (j *judge) whyMissing() (reason Reason, text string) {
 	a := j.answer
 	if reason, text := whyNoPage(a); reason != "" {
 		return reason, text
 	}
 	if j.looksLikeLogin() {
-		return "login", "the site asks for a login at " + place(a) + ": pass the cookie of a session too, with another --cookie"
+		return reasonLogin, "the site asks for a login at " + place(a) + ": pass the cookie of a session too, with another --cookie"
 	}
 	if reason, text := whyNotChanged(a); reason != "" {
 		return reason, text
@@ -44,10 +41,10 @@ func (j *judge) whyMissing() (reason, text string) {
 		return reason, text
 	}
 	if blocked := j.blockedScript(j.deflector.Script); blocked != "" {
-		return "csp_blocked", "the page's Content-Security-Policy blocks the script by its " + blocked + ", and the directive loosens none unless it says csp extend"
+		return reasonCSPBlocked, "the page's Content-Security-Policy blocks the script by its " + blocked + ", and the directive loosens none unless it says csp extend"
 	}
-	if from := a.fromCache(); from != "" && j.site.With != nil {
-		return "cached", "the page came out of a cache (" + from + ") that hands visitors with consent the page of those without: " +
+	if from := j.fromFront(j.site.With, j.site.WithAfresh); from != "" {
+		return reasonCached, "the page came out of a cache (" + short(from) + ") that hands visitors with consent the page of those without: " +
 			"purge it, and let it pass this page by, or heed Vary: Cookie"
 	}
 	if !a.variesByCookie() {
@@ -62,29 +59,34 @@ func (j *judge) whyMissing() (reason, text string) {
 		return reasonNoCookie, "asked without consent, which is as it should be: to see what a visitor who has consented gets, " +
 			"pass the banner's cookie, --cookie name=value"
 	}
-	return "no_consent", "the page can get the tag, but the cookies " + strings.Join(j.site.Cookies, ", ") + " were not taken for consent: " +
+	if len(j.site.Cookies) == 0 {
+		return reasonNoConsent, "the page can get the tag, but a visitor without cookies does not: the directive asks for consent. " +
+			"Ask without --consent-not-required, and pass the banner's cookie, --cookie name=value"
+	}
+	return reasonNoConsent, "the page can get the tag, but the cookies " + strings.Join(j.site.Cookies, ", ") + " were not taken for consent: " +
 		"compare name and value with the consent lines, exactly and as the browser sends them. Or another block, with another consent line, claims the page"
 }
 
 // whyNoPage finds answers that are no page.
-func whyNoPage(a *Answer) (reason, text string) {
+func whyNoPage(a *Answer) (reason Reason, text string) {
 	switch {
 	case a.Header.Get("Cf-Mitigated") == "challenge":
-		return "challenge", "a bot protection in front of the site answered instead of it (Cf-Mitigated: challenge); ask from where it lets you through"
+		return reasonChallenge, "a bot protection in front of the site answered instead of it (Cf-Mitigated: challenge); ask from where it lets you through"
 	case a.isRedirect():
-		return "redirect", "the site redirects, and the way was not followed to its end: to " + withoutQuery(a.Header.Get("Location"))
+		return reasonRedirect, "the site redirects to " + withoutQuery(a.Header.Get("Location")) + ", and was not followed: it is another site, or there is no end to it. " +
+			"If it is for a login, pass the cookie of a session too, with another --cookie"
 	case a.Status == 204 || a.Status == 205 || a.Status == 206:
-		return "status", "an answer with status " + status(a) + " has no whole page in it"
+		return reasonStatus, "an answer with status " + statusOf(a) + " has no whole page in it"
 	case a.Status == 401 || a.Status == 403:
-		return "login", "the site answered " + status(a) + ": pass the cookie of a session too, with another --cookie"
+		return reasonLogin, "the site answered " + statusOf(a) + ": pass the cookie of a session too, with another --cookie"
 	case a.Status >= 500:
-		return "status", "the site answered " + status(a) + ": what stands behind Caddy failed, and pages of handle_errors are outside of the directive"
+		return reasonStatus, "the site answered " + statusOf(a) + ": what stands behind Caddy failed, and pages of handle_errors are outside of the directive"
 	case a.Status == 404 && !a.variesByCookie():
-		return "status", "the site answered " + status(a) + ": is this the form's address?"
-	case !a.isHTML():
-		return "not_html", "the answer's Content-Type is " + either(short(a.Header.Get("Content-Type")), "missing") + ", and only text/html gets the tag: correct it at the origin"
+		return reasonStatus, "the site answered " + statusOf(a) + ": is this the form's address?"
 	case len(a.Body) == 0:
-		return "empty", "the page is empty"
+		return reasonEmpty, "the answer is empty, as Caddy's is where no site block is for the host, and no directive for the address"
+	case !a.isHTML():
+		return reasonNotHTML, "the answer's Content-Type is " + either(short(a.Header.Get("Content-Type")), "missing") + ", and only text/html gets the tag: correct it at the origin"
 	default:
 		return "", ""
 	}
@@ -92,19 +94,19 @@ func whyNoPage(a *Answer) (reason, text string) {
 
 // whyNotChanged finds pages whose header forbids a change, or makes it
 // impossible.
-func whyNotChanged(a *Answer) (reason, text string) {
+func whyNotChanged(a *Answer) (reason Reason, text string) {
 	disposition, _, _ := strings.Cut(a.Header.Get("Content-Disposition"), ";")
 	switch {
 	case strings.EqualFold(strings.TrimSpace(disposition), "attachment"):
-		return "attachment", "the page is a download (Content-Disposition: attachment)"
+		return reasonAttachment, "the page is a download (Content-Disposition: attachment)"
 	case strings.HasPrefix(a.charset(), "utf-16") || a.charset() == "iso-2022-jp":
-		return "charset", "the page is in " + a.charset() + ": serve it in UTF-8"
+		return reasonCharset, "the page is in " + a.charset() + ": serve it in UTF-8"
 	case a.has("Cache-Control", "no-transform"):
-		return "no_transform", "the answer forbids changes (Cache-Control: no-transform): drop it at the origin, or with header_down in reverse_proxy"
+		return reasonNoTransform, "the answer forbids changes (Cache-Control: no-transform): drop it at the origin, or with header_down in reverse_proxy"
 	case a.Header["Signature-Input"] != nil:
-		return "no_transform", "the answer is signed (Signature-Input), so that a change would break it"
+		return reasonNoTransform, "the answer is signed (Signature-Input), so that a change would break it"
 	case a.Header["Content-Encoding"] != nil:
-		return "encoded", "the answer is compressed as " + a.list("Content-Encoding") + ", which was not asked for: switch that off at the origin, " +
+		return reasonEncoded, "the answer is compressed as " + a.list("Content-Encoding") + ", which was not asked for: switch that off at the origin, " +
 			"and let Caddy's encode compress"
 	default:
 		return "", ""
@@ -113,7 +115,7 @@ func whyNotChanged(a *Answer) (reason, text string) {
 
 // whyNotInHead finds pages whose head has no place for the tag, by the same
 // scanner that the directive looks for it with.
-func whyNotInHead(a *Answer, file string) (reason, text string) {
+func whyNotInHead(a *Answer, file string) (reason Reason, text string) {
 	var s head.Scanner
 	s.Reset(file)
 	if a.charset() != "" {
@@ -125,11 +127,11 @@ func whyNotInHead(a *Answer, file string) (reason, text string) {
 	}
 	switch {
 	case s.Unusable():
-		return "charset", "the page is in UTF-16 or ISO-2022-JP: serve it in UTF-8"
+		return reasonCharset, "the page is in UTF-16 or ISO-2022-JP: serve it in UTF-8"
 	case s.AMP():
-		return "amp", "the page is AMP, which allows no scripts of one's own: put the form on a plain page"
+		return reasonAMP, "the page is AMP, which allows no scripts of one's own: put the form on a plain page"
 	case !found:
-		return "no_anchor", "the page ends within its head, in a tag, a comment, or an element such as <script> or <title> that is not closed: correct it"
+		return reasonNoAnchor, "the page ends within its head, in a tag, a comment, or an element such as <script> or <title> that is not closed: correct it"
 	default:
 		return "", ""
 	}

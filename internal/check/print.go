@@ -26,8 +26,8 @@ func (r *Report) Print(w io.Writer, color bool) error {
 	p := printer{Writer: w, color: color}
 	p.line("%s", r.URL)
 	p.line("%s", "")
-	p.answer("with consent", r.WithConsent)
-	p.answer("without consent", r.WithoutConsent)
+	p.answer(aboutWith, r.WithConsent)
+	p.answer(aboutWithout, r.WithoutConsent)
 	p.line("%s", "")
 	rows := r.rows()
 	width := 0
@@ -99,6 +99,9 @@ func (r *Report) found(attribute string) string {
 		default:
 			return fmt.Sprintf("  -> %s, the first of %d", clean(s.First), s.Matches)
 		}
+	}
+	if isSelectorName(attribute) {
+		return "  -> not looked for"
 	}
 	return ""
 }
@@ -178,7 +181,7 @@ func (p *printer) answer(who string, a *AnswerSummary) {
 	if a == nil {
 		return
 	}
-	what := fmt.Sprintf("%d, %s%s", a.Status, either(short(a.ContentType), "no Content-Type"), yesNo(a.Compressed, ", gzip", ""))
+	what := fmt.Sprintf("%d, %s%s", a.Status, either(short(a.ContentType), "no Content-Type"), prefixed(", ", a.Coding))
 	if a.Redirects > 0 {
 		what += fmt.Sprintf(", redirected to %s", a.URL)
 	}

@@ -67,6 +67,23 @@ func TestConclusions(t *testing.T) {
 	}
 }
 
+// A sentence names the cookies that were passed, if there were any.
+func TestNoCookiesToCompare(t *testing.T) {
+	s := &Site{NotRequired: true, With: answerOf(plainPage)}
+	if got := printed(t, Judge(*s, product), false); !strings.Contains(got, "without --consent-not-required") || strings.Contains(got, "cookies  were") {
+		t.Error(got)
+	}
+}
+
+// What was not looked for is not shown as if it had been found.
+func TestSelectorsOfALogin(t *testing.T) {
+	s := sound()
+	replace(theForm, "<form><input type=password></form>")(s)
+	if got := printed(t, Judge(*s, product), false); strings.Count(got, "  -> not looked for\n") != 4 {
+		t.Error(got)
+	}
+}
+
 func TestColors(t *testing.T) {
 	got := printed(t, Judge(*sound(), product), true)
 	if strings.Count(got, "\x1b[32mok   \x1b[0m") != 12 || strings.Count(got, "\x1b") != 24 {

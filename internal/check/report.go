@@ -10,6 +10,7 @@ const (
 	aboutPolicy  = "CSP"
 	aboutCaching = "caching"
 	aboutWithout = "without consent"
+	aboutWith    = "with consent" // no row of the table
 )
 
 // Results.
@@ -49,6 +50,7 @@ type AnswerSummary struct {
 	Status      int    `json:"status"`
 	ContentType string `json:"content_type"`
 	Compressed  bool   `json:"compressed"`
+	Coding      string `json:"coding,omitempty"` // by which it is: "gzip" or "zstd"
 	Tag         bool   `json:"tag"`
 	SetsID      bool   `json:"sets_id"`
 }
@@ -60,7 +62,7 @@ type Tag struct {
 	Line    int    `json:"line,omitempty"`   // 1 for the first
 	Offset  int    `json:"offset,omitempty"` // in bytes
 	Source  string `json:"src,omitempty"`
-	Reason  string `json:"reason,omitempty"` // the likeliest why there is none
+	Reason  Reason `json:"reason,omitempty"` // the likeliest why there is none
 }
 
 // Attribute is one of the tag.
@@ -109,7 +111,7 @@ type Caching struct {
 
 // Finding is one thing that is wrong, or a note. Codes stay, texts may change.
 type Finding struct {
-	Code  string `json:"code"`
+	Code  Code   `json:"code"`
 	About string `json:"about"` // an attribute, or a row of the table
 	Text  string `json:"text"`
 }
@@ -122,7 +124,7 @@ func newReport(s Site) *Report {
 	}
 }
 
-func (r *Report) has(code string) bool {
+func (r *Report) has(code Code) bool {
 	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Code == code })
 }
 
@@ -133,6 +135,6 @@ func (j *judge) summarize(a *Answer, p *page) *AnswerSummary {
 	}
 	return &AnswerSummary{
 		URL: withoutQuery(a.URL), Redirects: a.Redirects, Status: a.Status, ContentType: a.Header.Get("Content-Type"),
-		Compressed: a.Gzip, Tag: len(p.tags) > 0, SetsID: j.idOf(a) != "",
+		Compressed: a.Coding != "", Coding: a.Coding, Tag: len(p.tags) > 0, SetsID: j.idOf(a) != "",
 	}
 }

@@ -144,14 +144,14 @@ func (j *judge) checkSelectors(t tag) {
 		try := "try " + console(a.Val) + " in the browser's console"
 		switch state {
 		case selectorInvalid:
-			j.finding("selector_invalid", a.Key, "browsers do not understand the selector %s: %s", short(a.Val), what)
+			j.finding(codeSelectorInvalid, a.Key, "browsers do not understand the selector %s: %s", short(a.Val), what)
 		case selectorUntried:
-			j.note("selector_untried", a.Key, "the selector has what only a browser can tell: %s", try)
+			j.note(codeSelectorUntried, a.Key, "the selector has what only a browser can tell: %s", try)
 		case selectorNothing:
 			if late != "" {
-				j.note("selector_drawn_by_script", a.Key, "not in the page as it was served, but %s; %s", late, try)
+				j.note(codeSelectorDrawnByScript, a.Key, "not in the page as it was served, but %s; %s", late, try)
 			} else {
-				j.finding("selector_matches_nothing", a.Key, "no element of the page matches %s: %s", short(a.Val), try)
+				j.finding(codeSelectorMatchesNothing, a.Key, "no element of the page matches %s: %s", short(a.Val), try)
 			}
 		case selectorMatches:
 			first[a.Key] = found[0] // which document.querySelector takes
@@ -161,7 +161,7 @@ func (j *judge) checkSelectors(t tag) {
 	}
 	j.checkElements(t, first)
 	if f := j.page.frameAddress(); f != "" && len(first) == 0 && j.page.first(atom.Form, atom.Frameset) == nil {
-		j.note("form_in_frame", aboutTag, "the page has no form, but a frame: if the form is in there, the tag belongs on that page, %s", short(f))
+		j.note(codeFormInFrame, aboutTag, "the page has no form, but a frame: if the form is in there, the tag belongs on that page, %s", short(f))
 	}
 }
 

@@ -53,26 +53,26 @@ func (j *judge) checkTag(t tag) {
 		for _, t := range j.page.tags {
 			places = append(places, t.where())
 		}
-		j.finding("tag_twice", aboutTag, "the page has %d tags of the deflector (%s): take one away, in the page's template or here", n, strings.Join(places, "; "))
+		j.finding(codeTagTwice, aboutTag, "the page has %d tags of the deflector (%s): take one away, in the page's template or here", n, strings.Join(places, "; "))
 	} else if t.place == "body" {
-		j.note("tag_in_body", aboutTag, "the tag is in the body, where the directive puts none: the page has one of its own")
+		j.note(codeTagInBody, aboutTag, "the tag is in the body, where the directive puts none: the page has one of its own")
 	}
 	if j.page.first(atom.Frameset) != nil {
-		j.finding("frameset", aboutTag, "the page is a frameset, and has no form: the tag belongs on the page in its frame, %s", short(j.page.frameAddress()))
+		j.finding(codeFrameset, aboutTag, "the page is a frameset, and has no form: the tag belongs on the page in its frame, %s", short(j.page.frameAddress()))
 	}
 
 	src, err := url.Parse(t.src())
 	switch {
 	case err != nil || t.src() == "":
-		j.finding("script_source", aboutScript, "the tag's src \"%s\" is no address", short(t.src()))
+		j.finding(codeScriptSource, aboutScript, "the tag's src \"%s\" is no address", short(t.src()))
 	case !t.named:
-		j.finding("script_file", aboutScript, "the script's file is not called %s: Kapa's bundle may look for its own tag by that name", j.deflector.ScriptFile)
+		j.finding(codeScriptFile, aboutScript, "the script's file is not called %s: Kapa's bundle may look for its own tag by that name", j.deflector.ScriptFile)
 	}
 	if err == nil && src.Scheme == "http" && j.answer.secure() {
-		j.finding("script_mixed_content", aboutScript, "the script is loaded by http on a page of https: browsers block it")
+		j.finding(codeScriptMixedContent, aboutScript, "the script is loaded by http on a page of https: browsers block it")
 	}
 	if kind := t.attr("type"); !isScriptType(kind) {
-		j.finding("script_type", aboutScript, "the tag has type=\"%s\", and browsers do not run it: a CDN (such as Cloudflare's Rocket Loader) "+
+		j.finding(codeScriptType, aboutScript, "the tag has type=\"%s\", and browsers do not run it: a CDN (such as Cloudflare's Rocket Loader) "+
 			"or a consent tool in front of Caddy has rewritten it", short(kind))
 	}
 }
@@ -101,19 +101,19 @@ func (j *judge) checkAttributes(t tag) {
 		words := j.deflector.Words[a.Key]
 		switch {
 		case placeholder.MatchString(a.Val):
-			j.finding("attribute_placeholder", a.Key, "%s was not filled in: the placeholder is misspelt or unknown to Caddy", short(a.Val))
+			j.finding(codeAttributePlaceholder, a.Key, "%s was not filled in: the placeholder is misspelt or unknown to Caddy", short(a.Val))
 		case words != nil && !slices.Contains(words, a.Val):
-			j.finding("attribute_value", a.Key, "it is \"%s\"; Kapa knows %s", short(a.Val), strings.Join(words, " and "))
+			j.finding(codeAttributeValue, a.Key, "it is \"%s\"; Kapa knows %s", short(a.Val), strings.Join(words, " and "))
 		}
 		if hint := j.deflector.Hint(a.Key); hint != "" {
-			j.note("attribute_name", a.Key, "%s", hint)
+			j.note(codeAttributeName, a.Key, "%s", hint)
 		}
 	}
 	missing := slices.DeleteFunc(slices.Clone(j.deflector.Required), func(name string) bool {
 		return strings.TrimSpace(t.attr(name)) != ""
 	})
 	if len(missing) > 0 {
-		j.finding("attribute_missing", aboutTag, "required attributes are missing or empty, and the deflector does not start without them: %s",
+		j.finding(codeAttributeMissing, aboutTag, "required attributes are missing or empty, and the deflector does not start without them: %s",
 			strings.Join(missing, ", "))
 	}
 }

@@ -51,7 +51,7 @@ func withoutQuery(address string) string {
 // place is the path that answered, as pages has it.
 func place(a *Answer) string { return short(a.address().EscapedPath()) }
 
-func status(a *Answer) string {
+func statusOf(a *Answer) string {
 	return strings.TrimSpace(strconv.Itoa(a.Status) + " " + http.StatusText(a.Status))
 }
 

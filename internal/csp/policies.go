@@ -140,6 +140,16 @@ func (p *Policies) Inline(content string) Verdict {
 	return p.judge(scriptElements, func(l list, nonce string) bool { return l.allowsInline(content, nonce) })
 }
 
+// ScriptWith and InlineWith are Script and Inline for an element that is there
+// already, with this value of its nonce attribute, "" for none.
+func (p *Policies) ScriptWith(nonce string, s Script) Verdict {
+	return p.judgeWith(scriptElements, nonce, func(l list, nonce string) bool { return l.allowsScript(s, nonce, p.page) })
+}
+
+func (p *Policies) InlineWith(nonce, content string) Verdict {
+	return p.judgeWith(scriptElements, nonce, func(l list, nonce string) bool { return l.allowsInline(content, nonce) })
+}
+
 // Fetch says whether the page may load the URL as what the directive is about:
 // connect-src, font-src, frame-src, img-src, media-src or style-src.
 func (p *Policies) Fetch(directive string, u URL) Verdict {

@@ -1,0 +1,94 @@
+package check
+
+// A Code names one kind of finding or note, for scripts. The lists are closed;
+// docs/kapa-check.md says of each what to do. What is released keeps its name.
+type Code string
+
+// The findings.
+const (
+	codeAttributeMissing       Code = "attribute_missing"        // the deflector does not start without it
+	codeAttributePlaceholder   Code = "attribute_placeholder"    // left as it was written
+	codeAttributeValue         Code = "attribute_value"          // none of the words that Kapa knows
+	codeButtonElement          Code = "button_element"           // it cannot be disabled
+	codeButtonOutsideForm      Code = "button_outside_form"      // that the tag names
+	codeCacheControl           Code = "cache_control"            // the page with the tag may be kept
+	codeConsentNotRecognised   Code = "consent_not_recognised"   // the untracked tag, in spite of it
+	codeCSPConnection          Code = "csp_connection"           // the policy blocks what the script asks
+	codeCSPScript              Code = "csp_script"               // or the script
+	codeCSPUser                Code = "csp_user"                 // or the user block's
+	codeErrorPage              Code = "error_page"               // of the site, with the tag
+	codeETagShared             Code = "etag_shared"              // by the pages with and without the tag
+	codeEventType              Code = "event_type"               // the element has no such event
+	codeFrameset               Code = "frameset"                 // a page that shows others
+	codeIDDeleted              Code = "id_deleted"               // as for a visitor who has refused
+	codeIDDropped              Code = "id_dropped"               // by browsers
+	codeIDHTTPOnly             Code = "id_http_only"             // Kapa's script cannot read it
+	codeIDMaxAge               Code = "id_max_age"               // none, or more than browsers keep
+	codeIDMissing              Code = "id_missing"               // the tag uses one
+	codeIDNotSecure            Code = "id_not_secure"            // on https
+	codeIDPath                 Code = "id_path"                  // not for all pages
+	codeIDShared               Code = "id_shared"                // by two visitors
+	codeIDTwice                Code = "id_twice"                 // in one answer
+	codeIDValue                Code = "id_value"                 // no UUID
+	codeIDWithoutConsent       Code = "id_without_consent"       // that nobody gave
+	codeInputElement           Code = "input_element"            // it takes no text
+	codeLogin                  Code = "login"                    // the tag is on a page that asks for one
+	codeNoTagAfterConsent      Code = "no_tag_after_consent"     // a 304 brings back the page from before
+	codeNotCompressed          Code = "not_compressed"           // the page with the tag; the other is
+	codePageUnreadable         Code = "page_unreadable"          // nested too deep
+	codeScriptFile             Code = "script_file"              // of another name
+	codeScriptMixedContent     Code = "script_mixed_content"     // http on https
+	codeScriptSource           Code = "script_source"            // no address
+	codeScriptType             Code = "script_type"              // one that browsers do not run
+	codeSelectorInvalid        Code = "selector_invalid"         // for browsers
+	codeSelectorMatchesNothing Code = "selector_matches_nothing" // in the page as it was served
+	codeTagAfterWithdrawal     Code = "tag_after_withdrawal"     // a 304 brings back the page from before
+	codeTagFromCache           Code = "tag_from_cache"           // that visitors share
+	codeTagMissing             Code = "tag_missing"              // see its Reason
+	codeTagTwice               Code = "tag_twice"                // in one page
+	codeTagUnsteady            Code = "tag_unsteady"             // gone when asked again
+	codeTagWithoutConsent      Code = "tag_without_consent"      // that nobody gave
+	codeVaryMissing            Code = "vary_missing"             // caches take the page for everybody's
+)
+
+// The notes.
+const (
+	codeAttributeName         Code = "attribute_name"           // likely misspelt, or of another product
+	codeCacheSeen             Code = "cache_seen"               // in front of Caddy, or behind it
+	codeCSPTrustedTypes       Code = "csp_trusted_types"        // required, and not known of the script
+	codeFormInFrame           Code = "form_in_frame"            // the tag may belong there
+	codeIDHostOnly            Code = "id_host_only"             // other hosts have other ids
+	codeInputOutsideForm      Code = "input_outside_form"       // that the tag names
+	codeNoCookie              Code = "no_cookie"                // none was given, so there is no tag
+	codeOtherPage             Code = "other_page"               // without cookies the site shows another
+	codePageCut               Code = "page_cut"                 // it was not read to its end
+	codeSelectorDrawnByScript Code = "selector_drawn_by_script" // not in the page yet
+	codeSelectorUntried       Code = "selector_untried"         // only a browser can tell
+	codeStatus                Code = "status"                   // of a page with the tag, though it may be right
+	codeTagInBody             Code = "tag_in_body"              // where the directive puts none
+	codeUntrackedTag          Code = "untracked_tag"            // without consent, as may be wanted
+)
+
+// A Reason is the likeliest one why a page has no tag. This list is closed, too.
+type Reason string
+
+// The reasons, in the order in which they are looked for.
+const (
+	reasonChallenge   Reason = "challenge"    // a bot protection answered
+	reasonRedirect    Reason = "redirect"     // that leads on to another site
+	reasonStatus      Reason = "status"       // of no page, or of a failure
+	reasonLogin       Reason = "login"        // the form is behind one
+	reasonNotHTML     Reason = "not_html"     // another Content-Type
+	reasonEmpty       Reason = "empty"        // no page
+	reasonAttachment  Reason = "attachment"   // a download
+	reasonCharset     Reason = "charset"      // ASCII bytes do not mean ASCII in it
+	reasonNoTransform Reason = "no_transform" // the answer forbids changes
+	reasonEncoded     Reason = "encoded"      // compressed, though nobody asked for it
+	reasonAMP         Reason = "amp"          // which allows no such script
+	reasonNoAnchor    Reason = "no_anchor"    // the page ends within its head
+	reasonCSPBlocked  Reason = "csp_blocked"  // the page's policy blocks the script
+	reasonCached      Reason = "cached"       // in front of Caddy, for everybody
+	reasonNotCovered  Reason = "not_covered"  // the directive did not run
+	reasonNoCookie    Reason = "no_cookie"    // none was given
+	reasonNoConsent   Reason = "no_consent"   // those given are none
+)
