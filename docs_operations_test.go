@@ -5,14 +5,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
 )
@@ -103,99 +101,6 @@ func TestDocumentedRollBack(t *testing.T) {
 	if strings.Contains(adapt(), ours) {
 		t.Error("the block is still imported")
 	}
-}
-
-// The queries of docs/operations.md ask for metrics, labels and values that
-// exist, and for nothing else that looks like ours.
-func TestDocumentedQueries(t *testing.T) {
-	exists := make(map[string]map[string][]string) // values by metric and label
-	registry := prometheus.NewRegistry()
-	if _, err := newMetrics(registry); err != nil {
-		t.Fatal(err)
-	}
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, family := range families {
-		labels := make(map[string][]string)
-		for _, metric := range family.GetMetric() {
-			for _, label := range metric.GetLabel() {
-				labels[label.GetName()] = append(labels[label.GetName()], label.GetValue())
-			}
-		}
-		exists[family.GetName()] = labels
-	}
-
-	name := regexp.MustCompile(`\b\w*kapa_deflector\w*\b(\{[^}]*\})?`)
-	matcher := regexp.MustCompile(`(\w+)(=~?)"([^"]*)"`)
-	by := regexp.MustCompile(`\b(?:by|without|on|ignoring) \((\w+)\)`)
-	asked := make(map[string]bool) // metrics, and outcomes that alerts are about
-	for query, where := range documentedQueries(t) {
-		found := name.FindAllStringSubmatch(query, -1)
-		if found == nil {
-			t.Errorf("%s: %s asks for no metric of ours", where, query)
-		}
-		for _, match := range found {
-			metric, _, _ := strings.Cut(match[0], "{")
-			labels, ok := exists[metric]
-			if !ok {
-				t.Errorf("%s: there is no metric %s", where, metric)
-			}
-			asked[metric] = true
-			for _, m := range matcher.FindAllStringSubmatch(match[1], -1) {
-				for value := range strings.SplitSeq(m[3], "|") {
-					if !slices.Contains(labels[m[1]], value) {
-						t.Errorf("%s: %s has no %s %q", where, metric, m[1], value)
-					}
-					asked[value] = true
-				}
-			}
-			if rest := matcher.ReplaceAllString(match[1], ""); strings.Trim(rest, "{,}") != "" {
-				t.Errorf("%s: %s has something unread in it: %s", where, match[0], rest)
-			}
-		}
-		for _, m := range by.FindAllStringSubmatch(query, -1) {
-			if exists[found[0][0]][m[1]] == nil {
-				t.Errorf("%s: there is no label %s", where, m[1])
-			}
-		}
-	}
-	for metric := range exists {
-		if !asked[metric] {
-			t.Errorf("no query asks for %s", metric)
-		}
-	}
-	for _, o := range []outcome{outcomeHeaderOverridden, outcomeCSPBlocked, outcomeEncoded, outcomeIncomplete} {
-		if !asked[o.String()] {
-			t.Errorf("no query asks for %s", o)
-		}
-	}
-}
-
-// documentedQueries are those of docs/operations.md, with their places: blocks
-// of PromQL, and the rules of the alerts.
-func documentedQueries(t *testing.T) map[string]string {
-	t.Helper()
-	rule := regexp.MustCompile(`(?ms)^ +expr: (.*?)^ +(?:for|annotations):`)
-	queries := make(map[string]string)
-	for _, b := range blocksOf(t, "docs/operations.md") {
-		switch b.language {
-		case "promql":
-			queries[b.text] = b.where
-		case "yaml":
-			for _, match := range rule.FindAllStringSubmatch(b.text, -1) {
-				queries[strings.TrimPrefix(match[1], ">-")] = b.where
-			}
-			if rules := strings.Count(b.text, "- alert:"); strings.Count(b.text, "expr:") != rules || len(rule.FindAllString(b.text, -1)) != rules {
-				t.Errorf("%s: %d alerts, and not as many queries", b.where, rules)
-			}
-		}
-	}
-	if len(queries) < 12 {
-		t.Errorf("%d queries", len(queries))
-	}
-	return queries
 }
 
 // The README's table, to which docs/operations.md leads, has every outcome and

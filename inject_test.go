@@ -115,6 +115,8 @@ func TestOutcomes(t *testing.T) {
 		{name: "a script called like ours, where ours is called otherwise", lines: "script /assets/kapa-support-form-deflector.bundle.js", next: body(`<!doctype html><head><script src="/assets/main.js"></script></head>`), want: outcomeInjected},
 		{name: "the deflector is there, from another host", next: body(`<head><script src="//x/kapa-support-form-deflector.bundle.js?v=1"></script></head>`), want: outcomeAlreadyPresent},
 		{name: "the head's last tag is cut off", next: body("<!doctype html><head><meta name="), want: outcomeNoAnchor},
+		{name: "AMP, for who would get the watcher", lines: "live_consent", fields: []string{"Cookie: " + unknown}, next: body("<!doctype html><html amp><head></head>"), want: outcomeNoConsent},
+		{name: "the head's last tag is cut off, for who would get the watcher", lines: "live_consent", fields: []string{"Cookie: " + denied}, next: body("<!doctype html><head><meta name="), want: outcomeDenied},
 		{name: "the title never ends", next: body("<!doctype html><title>x</head>"), want: outcomeNoAnchor},
 		{name: "the comment never ends", next: body("<!doctype html><!-- </head>"), want: outcomeNoAnchor},
 

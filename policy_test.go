@@ -93,6 +93,10 @@ func TestPolicies(t *testing.T) {
 			outcome: outcomeNoConsent,
 		},
 		{
+			name: "one that blocks the watcher, without consent", lines: "live_consent\nconsent cookie second yes", policies: []string{"script-src 'none'"},
+			outcome: outcomeNoConsent,
+		},
+		{
 			name: "the untracked tag", lines: "consent cookie second yes\nwithout_consent untracked", policies: []string{"script-src 'nonce-" + someNonce + "'"},
 			outcome: outcomeUntracked,
 			tag:     strings.Replace(tagWith(someNonce), "></script>", ` data-user-analytics-cookie-enabled="false" data-user-analytics-fingerprint-enabled="false"></script>`, 1),

@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,7 +27,10 @@ import (
 // fleet is a balancer before three edges, which come and go, before an origin.
 type fleet struct {
 	balancer *caddy
+	sent     string // the balancer's access log
 	edges    [3]*fleetEdge
+	numbered atomic.Int64  // requests of visitors
+	breakOff chan struct{} // ends what the origin has of /half
 
 	mu    sync.Mutex
 	kills []*kill
@@ -37,8 +43,14 @@ type fleetEdge struct {
 	generations int // of its configuration
 }
 
-// kill is when processes were ended without notice; to is zero while it lasts.
-type kill struct{ from, to time.Time }
+// address is what the balancer knows the edge by.
+func (e *fleetEdge) address() string { return "127.0.0.1:" + strconv.Itoa(e.edgePort) }
+
+// kill is when edges were ended without notice; to is zero while it lasts.
+type kill struct {
+	edges    []*fleetEdge
+	from, to time.Time
+}
 
 // The fleet's sites, and the pages of both: the tag belongs into the forms.
 var (
@@ -53,9 +65,9 @@ func fleetPage(host, path string) string {
 	return faultyHead + "<meta name=place content=\"" + host + path + "\">" + faultyBody + strings.Repeat("<p>"+host+path+"</p>\n", 500)
 }
 
-// serveFleetPage answers as sites do: some pages in one go, some bit by bit,
-// and with a 304 where the visitor's copy is good.
-func serveFleetPage(w http.ResponseWriter, r *http.Request) {
+// serveOrigin answers as sites do: some pages in one go, some bit by bit, and
+// with a 304 where the visitor's copy is good. Only /half never ends well.
+func (f *fleet) serveOrigin(w http.ResponseWriter, r *http.Request) {
 	page := fleetPage(r.Host, r.URL.Path)
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
@@ -64,6 +76,15 @@ func serveFleetPage(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("If-None-Match") == h.Get("Etag") {
 		w.WriteHeader(http.StatusNotModified)
 		return
+	}
+	if r.URL.Path == "/half" {
+		_, _ = io.WriteString(w, page[:len(page)/2])
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-r.Context().Done():
+		case <-f.breakOff:
+		}
+		panic(http.ErrAbortHandler)
 	}
 	if r.URL.Path == "/contact" {
 		head := strings.Index(page, "</head>")
@@ -79,21 +100,26 @@ func serveFleetPage(w http.ResponseWriter, r *http.Request) {
 
 // newFleet starts all of it. TLS ends at the balancer, as it does in clouds:
 // what the edges know of their visitors is what it says in X-Forwarded-*.
+//
+// Visitors number their requests, and the balancer logs each number with the
+// edge that it asked last: also where that edge said nothing, or where what it
+// said never left the balancer.
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
 	if caddyBinary == "" {
 		missing(t, "browser", browserHelp+"; without one, no Caddy is built for these tests")
 	}
-	origin := httptest.NewServer(http.HandlerFunc(serveFleetPage))
+	f := &fleet{breakOff: make(chan struct{})}
+	origin := httptest.NewServer(http.HandlerFunc(f.serveOrigin))
 	t.Cleanup(origin.Close)
-	f := new(fleet)
 	upstreams := ""
 	for i := range f.edges {
 		f.edges[i] = newFleetEdge(t, i, strings.TrimPrefix(origin.URL, "http://"))
-		upstreams += " 127.0.0.1:" + strconv.Itoa(f.edges[i].edgePort)
+		upstreams += " " + f.edges[i].address()
 	}
 	dir := t.TempDir()
 	config := filepath.Join(dir, "Caddyfile")
+	f.sent = filepath.Join(dir, "access.log")
 	writeFile(t, config, `
 {
 	admin off
@@ -103,7 +129,20 @@ func newFleet(t *testing.T) *fleet {
 	local_certs
 }
 https://`+fleetHosts[0]+`:{$EDGE_PORT}, https://`+fleetHosts[1]+`:{$EDGE_PORT} {
+	log {
+		output file `+f.sent+` {
+			roll_disabled
+		}
+		format filter {
+			request>tls delete
+		}
+	}
+	handle_errors {
+		header X-Asked {http.reverse_proxy.upstream.hostport}
+		respond {http.error.status_code}
+	}
 	reverse_proxy`+upstreams+` {
+		header_down X-Asked {http.reverse_proxy.upstream.hostport}
 		lb_policy random
 		lb_try_duration 5s
 		lb_try_interval 50ms
@@ -122,6 +161,40 @@ https://`+fleetHosts[0]+`:{$EDGE_PORT}, https://`+fleetHosts[1]+`:{$EDGE_PORT} {
 		}
 	})
 	return f
+}
+
+// transport leads visitors to the balancer, when all of the fleet answers.
+func (f *fleet) transport(t *testing.T, connections int) *http.Transport {
+	t.Helper()
+	transport := &http.Transport{
+		DisableCompression: true, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: connections,
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, "127.0.0.1:"+strconv.Itoa(f.balancer.edgePort))
+		},
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	eventually(t, "the balancer has its certificates and its edges", func() bool {
+		for _, host := range fleetHosts {
+			resp, err := (&http.Client{Transport: transport, Timeout: time.Second}).Get("https://" + host + "/")
+			if err != nil {
+				return false
+			}
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusOK {
+				return false
+			}
+		}
+		return true
+	})
+	return transport
+}
+
+// number numbers a request of a visitor.
+func (f *fleet) number(req *http.Request) (number string) {
+	number = strconv.FormatInt(f.numbered.Add(1), 10)
+	req.Header.Set("X-Number", number)
+	return number
 }
 
 func newFleetEdge(t *testing.T, number int, origin string) *fleetEdge {
@@ -189,7 +262,7 @@ func (e *fleetEdge) reload(t *testing.T) {
 func (f *fleet) kill(t *testing.T, edges ...*fleetEdge) {
 	t.Helper()
 	f.mu.Lock()
-	k := &kill{from: time.Now()} // known before the first visitor notices
+	k := &kill{edges: edges, from: time.Now()} // known before the first visitor notices
 	f.kills = append(f.kills, k)
 	f.mu.Unlock()
 	for _, e := range edges {
@@ -208,12 +281,37 @@ func (f *fleet) kill(t *testing.T, edges ...*fleetEdge) {
 	f.mu.Unlock()
 }
 
-// wasInFlight reports whether an edge was killed between these times.
-func (f *fleet) wasInFlight(from, to time.Time) bool {
+// asked is the address of the edge to which the balancer sent that request last;
+// "" if it sent it to none.
+func (f *fleet) asked(t *testing.T, number string) string {
+	t.Helper()
+	mark := []byte(`"X-Number":["` + number + `"]`)
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		log, err := os.ReadFile(f.sent)
+		if err != nil {
+			t.Error(err)
+			return ""
+		}
+		for line := range bytes.Lines(log) {
+			var entry struct {
+				Header http.Header `json:"resp_headers"`
+			}
+			if bytes.Contains(line, mark) && json.Unmarshal(line, &entry) == nil {
+				return entry.Header.Get("X-Asked")
+			}
+		}
+	}
+	t.Errorf("request %s is not in the balancer's log", number)
+	return ""
+}
+
+// wasInFlight reports whether that edge was killed between these times.
+func (f *fleet) wasInFlight(edge string, from, to time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, k := range f.kills {
-		if k.from.Before(to) && (k.to.IsZero() || from.Before(k.to)) {
+		if k.from.Before(to) && (k.to.IsZero() || from.Before(k.to)) &&
+			slices.ContainsFunc(k.edges, func(e *fleetEdge) bool { return e.address() == edge }) {
 			return true
 		}
 	}
@@ -264,28 +362,7 @@ func TestAFleetServesEveryVisitorAlike(t *testing.T) {
 		times = 3
 	}
 	f := newFleet(t)
-	transport := &http.Transport{
-		DisableCompression: true, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: workers,
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, "127.0.0.1:"+strconv.Itoa(f.balancer.edgePort))
-		},
-	}
-	t.Cleanup(transport.CloseIdleConnections)
-	eventually(t, "the balancer has its certificates and its edges", func() bool {
-		for _, host := range fleetHosts {
-			resp, err := (&http.Client{Transport: transport, Timeout: time.Second}).Get("https://" + host + "/")
-			if err != nil {
-				return false
-			}
-			resp.Body.Close()
-			if resp.StatusCode != http.StatusOK {
-				return false
-			}
-		}
-		return true
-	})
-
+	transport := f.transport(t, workers)
 	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Second)
 	defer cancel()
 	var (
@@ -344,5 +421,53 @@ func (c *fleetCount) check(t *testing.T) {
 	}
 	if len(c.edges) < 4 || !reloaded {
 		t.Errorf("not all edges and configurations were met: %v", c.edges)
+	}
+}
+
+// What is excused is what an edge had in hand when it was killed, and nothing
+// that another one loses meanwhile.
+func TestAFleetIsExcusedOnlyForKilledEdges(t *testing.T) {
+	f := newFleet(t)
+	client := &http.Client{Transport: f.transport(t, 1), Timeout: patience}
+	for _, tc := range []struct {
+		name    string
+		lose    func(asked, another *fleetEdge) (killed *fleetEdge)
+		excused bool
+	}{
+		{"its edge is killed", func(asked, _ *fleetEdge) *fleetEdge {
+			f.kill(t, asked)
+			return asked
+		}, true},
+		{"another edge is killed", func(_, another *fleetEdge) *fleetEdge {
+			f.kill(t, another)
+			close(f.breakOff)
+			return another
+		}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, siteURL(fleetHosts[0], "/half").String(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			number, began := f.number(req), time.Now()
+			resp, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			i := int(resp.Header.Get("X-Edge")[0] - '0')
+			asked, another := f.edges[i], f.edges[(i+1)%3]
+			defer tc.lose(asked, another).revive(t)
+			if _, err := io.ReadAll(resp.Body); err == nil {
+				t.Error("nothing was lost")
+			}
+			edge := f.asked(t, number)
+			if edge != asked.address() {
+				t.Errorf("the balancer asked %q, and %s answered", edge, asked.address())
+			}
+			if got := f.wasInFlight(edge, began, time.Now()); got != tc.excused {
+				t.Errorf("excused: %v, want %v", got, tc.excused)
+			}
+		})
 	}
 }

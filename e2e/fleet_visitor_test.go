@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -98,7 +99,7 @@ func (v *fleetVisitor) open(ctx context.Context, host, path string) {
 		req.Header.Set("If-None-Match", kept.header.Get("Etag"))
 	}
 
-	before, began := v.id(), time.Now()
+	number, before, began := v.fleet.number(req), v.id(), time.Now()
 	got, err := v.fetch(req)
 	if ctx.Err() != nil {
 		return // the test is over
@@ -123,8 +124,9 @@ func (v *fleetVisitor) open(ctx context.Context, host, path string) {
 	v.checkID(before, wantTag && !failed, got.header != nil && !failed, fail)
 	v.count.add(v, got, wantTag, failed)
 	if failed {
-		if !v.fleet.wasInFlight(began, time.Now()) {
-			fail("no answer, and no edge was killed meanwhile")
+		lost := time.Now()
+		if edge := v.fleet.asked(v.t, number); !v.fleet.wasInFlight(edge, began, lost) {
+			fail("no answer by " + strconv.Quote(edge) + ", which was not killed meanwhile")
 		}
 		return
 	}
