@@ -509,6 +509,11 @@ var scenarios = []scenario{
 			plain.header.Add("Vary", "HX-Request")
 			untouched(x, plain, got)
 		}},
+	{name: "a fragment for Caddy's templates", origin: document(page), fields: []string{"Caddy-Templates-Include: 1"}, outcome: "not_document",
+		want: func(x *trial, plain, got result) {
+			plain.header.Add("Vary", "Caddy-Templates-Include")
+			untouched(x, plain, got)
+		}},
 	{name: "a page that a script fetches", origin: document(page), fields: []string{"Sec-Fetch-Dest: empty"}, outcome: "not_document",
 		want: func(x *trial, plain, got result) {
 			plain.header.Add("Vary", "Sec-Fetch-Dest")

@@ -25,9 +25,10 @@ const (
 	askedDocument
 )
 
-// fragmentFields are sent by libraries that fetch a part of a page, or a whole
-// one to take parts out of it.
-var fragmentFields = []string{"Hx-Request", "Turbo-Frame", "X-Pjax"}
+// fragmentFields are sent by what fetches a part of a page, or a whole one to take
+// parts out of it: the last by httpInclude of Caddy's templates, whose requests
+// have the visitor's own fields beside it.
+var fragmentFields = []string{"Hx-Request", "Turbo-Frame", "X-Pjax", "Caddy-Templates-Include"}
 
 // turboField comes with all that Turbo fetches, frames and streams included.
 const turboField = "X-Turbo-Request-Id"

@@ -184,7 +184,9 @@ func (rw *responseWriter) editHeader(changed, exact bool) {
 	if rw.gzip {
 		delete(h, "Content-Encoding")
 	}
-	rw.private = v.forgetID(h) || rw.private
+	if rw.status != clientClosedRequest {
+		rw.private = v.forgetID(h) || rw.private
+	}
 }
 
 // imply takes the status that net/http gives a response whose handler writes

@@ -681,6 +681,14 @@ func TestClientThatLeaves(t *testing.T) {
 			}
 		})
 	}
+	t.Run("before the origin answers", func(t *testing.T) { // as reverse_proxy says it
+		h := newHandler(t, consentLine)
+		r := newRequest(t, "GET", "/", "Cookie: "+denied+"; kapa_web_id="+idA)
+		resp := serve(t, h, r, answer(499, "", ""))
+		if o, _ := outcomeOf(r); o != outcomeAborted || idLines(resp) != nil {
+			t.Errorf("%s, %v", o, resp.Header)
+		}
+	})
 	t.Run("a question of the watcher", func(t *testing.T) {
 		r := newRequest(t, "GET", "/", "Cookie: "+granted, liveField+": "+liveQuestion, "Sec-Fetch-Dest: empty", "Sec-Fetch-Mode: same-origin", "Sec-Fetch-Site: same-origin")
 		err := newHandler(t, consentLine+"live_consent").ServeHTTP(&leaver{httptest.NewRecorder(), net.ErrClosed}, r, caddyhttp.HandlerFunc(pageHandler))
@@ -688,6 +696,25 @@ func TestClientThatLeaves(t *testing.T) {
 			t.Errorf("%s, %v", o, err)
 		}
 	})
+}
+
+// What becomes of a tunnel is known when it has ended.
+func TestTunnels(t *testing.T) {
+	refused := errors.New("no tunnels here")
+	for want, next := range map[outcome]caddyhttp.HandlerFunc{
+		outcomeUpgrade: answer(200, "", ""),
+		outcomeError:   func(http.ResponseWriter, *http.Request) error { return refused },
+		outcomeAborted: func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) },
+	} {
+		r := newRequest(t, "CONNECT", "/", "Cookie: "+granted)
+		func() {
+			defer func() { _ = recover() }()
+			_ = newHandler(t, consentLine).ServeHTTP(httptest.NewRecorder(), r, next)
+		}()
+		if o, _ := outcomeOf(r); o != want {
+			t.Errorf("%s, want %s", o, want)
+		}
+	}
 }
 
 // A leaver is a client to which no body gets through.

@@ -13,8 +13,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
-
-	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
 )
 
 func init() {
@@ -291,12 +289,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	v := &rw.visit
 	v.joinSiblings()
 	if r.Method == http.MethodConnect { // a tunnel; other upgrades show by their 101
-		v.siblings.claimed = true
-		h.record(r, outcomeUpgrade, consent.NoReason)
-		h.metrics.count(outcomeUpgrade)
-		return next.ServeHTTP(w, r)
+		return v.tunnel(w, next)
 	}
 	if err := v.read(); err != nil {
+		v.end(outcomeError)
 		return err
 	}
 	if v.onPage {

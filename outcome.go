@@ -16,14 +16,14 @@ type outcome uint8
 
 // The outcomes, in the order in which they are decided: what kind of response
 // it is, whether it is a document, who consented, and what the page allowed. The
-// first that applies counts, but for the last two, which replace any other.
+// first that applies counts, but for the last three, which replace any other.
 const (
 	undecided outcome = iota
 
 	outcomeUpgrade     // a tunnel or another protocol
 	outcomeAnswered    // a question of ours, or a page that Turbo is to load in full
 	outcomeOtherPage   // not one of the configured pages
-	outcomeNoBody      // HEAD, 204, 205, or nothing was written
+	outcomeNoBody      // HEAD of a page for the tag, 204, 205, or nothing was written
 	outcomeRedirect    // 3xx
 	outcomeNotModified // 304
 	outcomePartial     // 206, Content-Range

@@ -43,10 +43,26 @@ func (rw *responseWriter) serve(next caddyhttp.Handler) error {
 	} else {
 		rw.finish()
 	}
-	if rw.failed {
+	if rw.failed || rw.status == clientClosedRequest {
 		rw.outcome = outcomeAborted
 	}
 	returned = true
+	return err
+}
+
+// clientClosedRequest is the status that Caddy's reverse_proxy gives a response
+// whose client has left before the origin answered; nobody receives it.
+const clientClosedRequest = 499
+
+// tunnel passes a CONNECT on, whose answer is never a page.
+func (v *visit) tunnel(w http.ResponseWriter, next caddyhttp.Handler) error {
+	v.onPage, v.siblings.claimed = true, true // the other blocks have no say
+	o := outcomeAborted                       // by a panic
+	defer func() { v.end(o) }()
+	err := next.ServeHTTP(w, v.request)
+	if o = outcomeUpgrade; err != nil {
+		o = outcomeError
+	}
 	return err
 }
 
