@@ -51,7 +51,7 @@ func TestDocumentedQueries(t *testing.T) {
 					t.Errorf("there is no metric %q, as in\n%s", n.Name, query)
 				}
 				for _, m := range n.LabelMatchers {
-					if m.Name == labels.MetricName {
+					if m.Name == model.MetricNameLabel {
 						continue
 					}
 					for _, value := range valuesOf(m) {
@@ -100,12 +100,12 @@ func metricsOf(t *testing.T, e *faultyEdge) map[string]map[string][]string {
 		if err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}
-		name := series.Get(labels.MetricName)
+		name := series.Get(model.MetricNameLabel)
 		if metrics[name] == nil {
 			metrics[name] = make(map[string][]string)
 		}
 		series.Range(func(l labels.Label) {
-			if l.Name != labels.MetricName {
+			if l.Name != model.MetricNameLabel {
 				metrics[name][l.Name] = append(metrics[name][l.Name], l.Value)
 			}
 		})
