@@ -530,15 +530,18 @@ func TestAccessLog(t *testing.T) {
 	logFile := filepath.Join(t.TempDir(), "access.json")
 	s := startCaddy(t, "http://support.acme.com:HTTP {\nlog {\noutput file "+logFile+"\n}\n"+
 		"log_append kapa {http.kapa_deflector.outcome}\nlog_append why {http.kapa_deflector.reason}\n"+
-		block+"error /broken 503\nheader Content-Type text/html\nrespond `"+page+"`\n"+
+		block+"error /broken 503\nabort /cut\nheader Content-Type text/html\nrespond `"+page+"`\n"+
 		"handle_errors {\nlog_append in_errors {http.kapa_deflector.outcome}\n"+block+"header Content-Type text/html\nrespond `"+page+"`\n}\n}\n")
 	s.get("h1", "/", "Cookie: "+granted)
 	s.get("h1", "/", "Cookie: "+denied)
 	s.get("h1", "/broken", "Cookie: "+granted)
+	if resp, err := s.client("h1", "127.0.0.1").Get("http://support.acme.com/cut"); err == nil {
+		t.Errorf("not broken off: %s", resp.Status)
+	}
 
 	var got []string
 	deadline := time.Now().Add(20 * time.Second)
-	for len(got) < 3 && time.Now().Before(deadline) {
+	for len(got) < 4 && time.Now().Before(deadline) {
 		b, _ := os.ReadFile(logFile)
 		got = nil
 		for line := range bytes.Lines(b) {
@@ -549,12 +552,28 @@ func TestAccessLog(t *testing.T) {
 			if err := json.Unmarshal(line, &entry); err != nil {
 				t.Fatal(err)
 			}
+			if bytes.Contains(line, []byte(`"kapa":`)) == bytes.Contains(line, []byte(`"/cut"`)) {
+				t.Errorf("log_append runs where nothing is broken off, and only there: %s", line)
+			}
 			got = append(got, entry.Kapa+" "+entry.Why+entry.InErrors)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	if strings.Join(got, "|") != "injected |denied refused|error injected" {
+	if strings.Join(got, "|") != "injected |denied refused|error injected| " {
 		t.Errorf("logged %q", got)
+	}
+}
+
+// A template's httpInclude asks the whole site once more, with all of the
+// visitor's fields: what it gets is a part of the page, and no page.
+func TestTemplatesThatInclude(t *testing.T) {
+	root := t.TempDir()
+	write(t, filepath.Join(root, "page.html"), page+`{{httpInclude "/part.html"}}`)
+	write(t, filepath.Join(root, "part.html"), "<header>menu</header>")
+	s := startCaddy(t, "http://support.acme.com:HTTP {\n"+block+"root * "+root+"\ntemplates\nfile_server\n}\n")
+	resp, body := s.get("h1", "/page.html", "Cookie: "+granted)
+	if strings.Count(body, "data-integration-id") != 1 || !strings.HasSuffix(body, "<header>menu</header>") || len(idLines(resp)) != 1 {
+		t.Errorf("%v\n%s", resp.Header, body)
 	}
 }
 

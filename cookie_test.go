@@ -199,6 +199,11 @@ func TestIDCookieDomain(t *testing.T) {
 		{"IPv4 and port", "", "192.0.2.7:8080", ""},
 		{"IPv6", "", "[2001:db8::1]", ""},
 		{"IPv6 and port", "", "[2001:db8::1]:8080", ""},
+		{"IPv6 without brackets", "", "2001:db8::1", ""},
+		{"IPv6, all of it zeros", "", "::", ""},
+		{"IPv6 that begins with a letter", "", "fe80::1", ""},
+		{"IPv6 with an IPv4 in it", "", "[::ffff:192.0.2.7]:443", ""},
+		{"a name that begins with a digit", "", "1password.com:443", "1password.com"},
 		{"a number at the end", "", "127.1", ""},
 
 		{"domain host", "host", "support.acme.com", ""},

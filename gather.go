@@ -1,6 +1,10 @@
 package kapadeflector
 
-import "sync"
+import (
+	"errors"
+	"net/http"
+	"sync"
+)
 
 const (
 	// gatherLimit is how much of a page is held back so that header, head and
@@ -42,6 +46,22 @@ func (rw *responseWriter) put(b []byte) error {
 	}
 	rw.edit.buf = append(rw.edit.buf, b...)
 	return nil
+}
+
+// send passes bytes of the body down.
+func (rw *responseWriter) send(p []byte) (int, error) {
+	n, err := rw.ResponseWriter.Write(p)
+	rw.note(err)
+	return n, err
+}
+
+// note keeps an error of the writer below in mind, for most handlers do not:
+// http.ServeContent, which file_server calls, has no way to return it. That a
+// body is not for this response, or too long for its header, breaks nothing off.
+func (rw *responseWriter) note(err error) {
+	if err != nil && !errors.Is(err, http.ErrBodyNotAllowed) && !errors.Is(err, http.ErrContentLength) {
+		rw.failed = true
+	}
 }
 
 // drain writes the buffer.

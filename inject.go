@@ -1,7 +1,6 @@
 package kapadeflector
 
 import (
-	"errors"
 	"io"
 	"math"
 	"net/http"
@@ -91,15 +90,19 @@ func (rw *responseWriter) WriteHeader(status int) {
 func (rw *responseWriter) decide(contentType string) {
 	rw.outcome = rw.judge(contentType)
 	switch {
+	case rw.visit.request.Method == http.MethodHead && rw.html:
+		// the header that GET would get, without a body or an id
+		changed := false
+		if rw.outcome == undecided {
+			rw.edit = new(edit)
+			changed = rw.mayInsert()
+		}
+		rw.outcome = outcomeNoBody
+		rw.stage = through
+		rw.sendHeader(changed, false)
 	case rw.outcome != undecided:
 		rw.stage = through
 		rw.sendHeader(false, false)
-	case rw.visit.request.Method == http.MethodHead:
-		// the header that GET would get, without a body or an id
-		rw.edit = new(edit)
-		rw.outcome = outcomeNoBody
-		rw.stage = through
-		rw.sendHeader(rw.mayInsert(), false)
 	default:
 		rw.edit = new(edit)
 		rw.stage = holding
@@ -184,7 +187,7 @@ func (rw *responseWriter) editHeader(changed, exact bool) {
 	if rw.gzip {
 		delete(h, "Content-Encoding")
 	}
-	if rw.status != clientClosedRequest {
+	if !rw.clientLeft() {
 		rw.private = v.forgetID(h) || rw.private
 	}
 }
@@ -389,22 +392,6 @@ func (rw *responseWriter) ReadFrom(r io.Reader) (n int64, err error) {
 	rest, err := rw.ResponseWriterWrapper.ReadFrom(r)
 	rw.note(err)
 	return n + rest, err
-}
-
-// send passes bytes of the body down.
-func (rw *responseWriter) send(p []byte) (int, error) {
-	n, err := rw.ResponseWriter.Write(p)
-	rw.note(err)
-	return n, err
-}
-
-// note keeps an error of the writer below in mind, for most handlers do not:
-// http.ServeContent, which file_server calls, has no way to return it. That a
-// body is not for this response, or too long for its header, breaks nothing off.
-func (rw *responseWriter) note(err error) {
-	if err != nil && !errors.Is(err, http.ErrBodyNotAllowed) && !errors.Is(err, http.ErrContentLength) {
-		rw.failed = true
-	}
 }
 
 // FlushError sends what can be sent. While the header is held and no body byte

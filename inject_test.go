@@ -2,6 +2,7 @@ package kapadeflector
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -64,6 +65,9 @@ func TestOutcomes(t *testing.T) {
 		{name: "text that says no type", next: answer(200, "", "hello"), want: outcomeNotHTML},
 		{name: "event stream", next: answer(200, "text/event-stream", "data: <head>\n\n"), want: outcomeNotHTML},
 		{name: "HEAD", method: "HEAD", next: answer(200, "text/html", ""), want: outcomeNoBody},
+		{name: "HEAD, without consent", method: "HEAD", fields: []string{"Cookie: " + unknown}, next: answer(200, "text/html", ""), want: outcomeNoBody},
+		{name: "HEAD, denied", method: "HEAD", fields: []string{"Cookie: " + denied}, next: answer(200, "text/html", ""), want: outcomeNoBody},
+		{name: "HEAD, for a script", method: "HEAD", fields: []string{"Cookie: " + granted, "Hx-Request: true"}, next: answer(200, "text/html", ""), want: outcomeNoBody},
 		{name: "nothing written", next: func(http.ResponseWriter, *http.Request) error { return nil }, want: outcomeNoBody},
 		{name: "the first byte of gzip, alone", next: body("\x1f"), want: outcomeEncoded},
 		{name: "a page without a body", next: answer(200, "text/html", ""), want: outcomeNoBody},
@@ -682,11 +686,21 @@ func TestClientThatLeaves(t *testing.T) {
 		})
 	}
 	t.Run("before the origin answers", func(t *testing.T) { // as reverse_proxy says it
-		h := newHandler(t, consentLine)
-		r := newRequest(t, "GET", "/", "Cookie: "+denied+"; kapa_web_id="+idA)
-		resp := serve(t, h, r, answer(499, "", ""))
-		if o, _ := outcomeOf(r); o != outcomeAborted || idLines(resp) != nil {
-			t.Errorf("%s, %v", o, resp.Header)
+		for gone, want := range map[bool]outcome{true: outcomeAborted, false: outcomeDenied} { // 499 is some sites' own, too
+			r := newRequest(t, "GET", "/", "Cookie: "+denied+"; kapa_web_id="+idA)
+			ctx, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			r = r.WithContext(ctx)
+			resp := serve(t, newHandler(t, consentLine), r, func(w http.ResponseWriter, r *http.Request) error {
+				if gone {
+					cancel()
+					return answer(499, "", "")(w, r)
+				}
+				return answer(499, "text/html", page)(w, r)
+			})
+			if o, _ := outcomeOf(r); o != want || (idLines(resp) == nil) != gone {
+				t.Errorf("gone %v: %s, %v", gone, o, resp.Header)
+			}
 		}
 	})
 	t.Run("a question of the watcher", func(t *testing.T) {

@@ -23,7 +23,7 @@ const (
 	outcomeUpgrade     // a tunnel or another protocol
 	outcomeAnswered    // a question of ours, or a page that Turbo is to load in full
 	outcomeOtherPage   // not one of the configured pages
-	outcomeNoBody      // HEAD of a page for the tag, 204, 205, or nothing was written
+	outcomeNoBody      // HEAD of a page, 204, 205, or nothing was written
 	outcomeRedirect    // 3xx
 	outcomeNotModified // 304
 	outcomePartial     // 206, Content-Range

@@ -43,16 +43,19 @@ func (rw *responseWriter) serve(next caddyhttp.Handler) error {
 	} else {
 		rw.finish()
 	}
-	if rw.failed || rw.status == clientClosedRequest {
+	if rw.failed || rw.clientLeft() {
 		rw.outcome = outcomeAborted
 	}
 	returned = true
 	return err
 }
 
-// clientClosedRequest is the status that Caddy's reverse_proxy gives a response
-// whose client has left before the origin answered; nobody receives it.
-const clientClosedRequest = 499
+// clientLeft reports whether Caddy's reverse_proxy has said by the status 499 that
+// the client was gone before the origin answered. Some origins have another use
+// for that status (https://github.com/caddyserver/caddy/issues/7396).
+func (rw *responseWriter) clientLeft() bool {
+	return rw.status == 499 && rw.visit.request.Context().Err() != nil
+}
 
 // tunnel passes a CONNECT on, whose answer is never a page.
 func (v *visit) tunnel(w http.ResponseWriter, next caddyhttp.Handler) error {

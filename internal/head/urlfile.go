@@ -26,7 +26,7 @@ func (u *urlFile) read(p []byte, name string) {
 		u.over = true
 		p = p[:i]
 	}
-	for i := len(p) - 1; i >= 0; i-- {
+	for i := len(p) - 1; i >= 0; i-- { // the last segment is short: bytes.LastIndexAny takes longer to begin
 		if p[i] == '/' || p[i] == '\\' {
 			*u = urlFile{began: true, over: u.over}
 			p = p[i+1:]
