@@ -177,7 +177,6 @@ func (c Cookie) line(v visitor, id, domain string, age int) string {
 		Name:     idCookie,
 		Value:    id,
 		Path:     "/",
-		Domain:   domain,
 		MaxAge:   age,
 		SameSite: sameSites[c.SameSite],
 		Secure:   v.https,
@@ -185,7 +184,12 @@ func (c Cookie) line(v visitor, id, domain string, age int) string {
 	if c.SameSite == "none" && !v.https {
 		cookie.SameSite = 0 // browsers would not even take the deletion
 	}
-	return cookie.String()
+	s := cookie.String()
+	if domain == "" {
+		return s
+	}
+	// net/http drops a Domain with an underscore, which browsers take
+	return strings.Replace(s, "; Path=/", "; Path=/; Domain="+domain, 1)
 }
 
 // domainFor returns the Domain attribute for a visitor of v's host, "" for
@@ -195,7 +199,11 @@ func (c Cookie) domainFor(v visitor) (domain string, covered bool) {
 	case c.Domain == hostOnly:
 		return "", true
 	case c.Domain != "":
-		return c.Domain, v.host == c.Domain || v.hostKind == hostName && strings.HasSuffix(v.host, "."+c.Domain)
+		covered = v.host == c.Domain || v.hostKind >= hostRooted && strings.HasSuffix(v.host, "."+c.Domain)
+		if v.hostKind == hostRooted {
+			return "", covered
+		}
+		return c.Domain, covered
 	case v.hostKind != hostName:
 		return "", true
 	}
@@ -258,6 +266,7 @@ const (
 	hostInvalid hostKind = iota
 	hostIP               // an address
 	hostSingle           // one label, such as localhost
+	hostRooted           // a domain name with the root's dot: browsers refuse a Domain there
 	hostName             // a domain name
 )
 
@@ -272,7 +281,7 @@ func parseHost(s string) (host string, kind hostKind) {
 		}
 	}
 	host, _, _ = strings.Cut(s, ":")
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	host, rooted := strings.CutSuffix(strings.ToLower(host), ".")
 	if len(host) > 253 { // RFC 1035 section 2.3.4, without the root's dot
 		return "", hostInvalid
 	}
@@ -289,6 +298,8 @@ func parseHost(s string) (host string, kind hostKind) {
 		return host, hostIP // 127.1: browsers read a number at the end as an address
 	case labels == 1:
 		return host, hostSingle
+	case rooted:
+		return host, hostRooted
 	default:
 		return host, hostName
 	}
@@ -300,7 +311,7 @@ func mayBeAddress(s string) bool {
 }
 
 func notInHostname(r rune) bool {
-	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-'
+	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_'
 }
 
 // isPrefetch reports whether the page is fetched before anyone asked to see
