@@ -237,6 +237,9 @@ var scenarios = []scenario{
 			x.tagged(plain, got)
 		}},
 
+	{name: "a page that nobody may keep, in a quoted string", // 9110 5.6.4
+		origin: document(page, `Cache-Control: community="UCI, no-store, x", no-cache="X-A, no-transform"`)},
+
 	// Ranges: row 10; 9110 14.
 	{name: "206", origin: reply(206, page, "Content-Type: text/html", "Content-Range: bytes 0-70/71", "Content-Length: 71", "ETag: \"v1\""),
 		outcome: "partial", want: untouched},
@@ -248,6 +251,28 @@ var scenarios = []scenario{
 			}
 			x.tagged(x.ask(false, granted, "Range: "), got)
 		}},
+
+	{name: "a range of a file, for a player", site: fileSite, path: "/data.json", fields: append(saysNothing, "Range: bytes=2-5"), outcome: "partial",
+		want: func(x *trial, plain, got result) {
+			untouched(x, plain, got)
+			if got.status != 206 || got.body != "html" {
+				x.Errorf("%d %q", got.status, got.body)
+			}
+		}},
+	{name: "a range of a page, for curl", site: fileSite, path: "/page.html", fields: append(saysNothing, "Accept: */*", "Range: bytes=10-19"), outcome: "partial",
+		want: func(x *trial, plain, got result) {
+			plain.header.Add("Vary", "Accept")
+			untouched(x, plain, got)
+			if got.status != 206 || got.body != longPage[10:20] {
+				x.Errorf("%d %q", got.status, got.body)
+			}
+		}},
+	{name: "a feed that its reader has", origin: reply(304, "", `ETag: "v1"`), fields: append(saysNothing, "Accept: */*", `If-None-Match: "v1"`), outcome: "not_modified",
+		want: func(x *trial, plain, got result) { // a 304 does not say that it is no page
+			plain.header.Add("Vary", "Accept")
+			untouched(x, plain, got)
+		}},
+	{name: "copies that curl has of a page", origin: validated, run: copies},
 
 	// Responses without a body: rows 11 and 12; 9110 9.3.2, 15.
 	{name: "HEAD", method: "HEAD", origin: document(longPage, `ETag: "v1"`), outcome: "no_body", want: likeGET},
@@ -534,7 +559,17 @@ var scenarios = []scenario{
 			untouched(x, plain, got)
 		}},
 	{name: "JSON that calls itself HTML", origin: document(`{"html":"<b>x</b>"}`), fields: []string{"Sec-Fetch-Dest: ", "Accept: */*"},
-		outcome: "not_document", want: untouched},
+		outcome: "not_document",
+		want: func(x *trial, plain, got result) { // who opens it as a page gets the tag
+			plain.header.Add("Vary", "Accept")
+			untouched(x, plain, got)
+		}},
+	{name: "a page that <a download> saves", origin: document(longPage),
+		fields: []string{"Sec-Fetch-Dest: empty", "Sec-Fetch-Mode: navigate", "Accept: "}, outcome: "not_document",
+		want: func(x *trial, plain, got result) { // a service worker's navigation differs in Accept alone
+			plain.header.Add("Vary", "Accept")
+			untouched(x, plain, got)
+		}},
 	{name: "heads that are none", origin: document(strings.Replace(longPage, "<title>t",
 		"<!-- </head> --><script>'</head>'</script><style></head></style><title></head>", 1)),
 		want: func(x *trial, plain, got result) {
@@ -555,6 +590,9 @@ var scenarios = []scenario{
 			}
 		}},
 	{name: "UTF-16", origin: reply(200, "<\x00!\x00", "Content-Type: text/html; charset=utf-16le"), outcome: "charset", want: untouched},
+	{name: "two types, the last is not HTML", origin: reply(200, longPage, "Content-Type: text/html", "Content-Type: text/plain"), outcome: "not_html", want: untouched},
+	{name: "two types, the last is HTML", origin: reply(200, longPage, "Content-Type: text/plain", "Content-Type: text/html")},
+	{name: "UTF-16 in another spelling", origin: reply(200, longPage, `Content-Type: text/html; x="; charset=utf-8; y"; charset=" utf\-16le"`), outcome: "charset", want: untouched},
 	{name: "AMP", origin: document("<!doctype html><html amp><head></head>" + filler), outcome: "amp", want: untouched},
 	{name: "a page that has the tag", origin: document(taggedPage), outcome: "already_present", want: untouched},
 
@@ -1177,6 +1215,41 @@ func withdrawal(x *trial) {
 	x.sameFields(plain.header, got.header, "Set-Cookie", "Cache-Control", "Vary")
 }
 
+// saysNothing takes out of a request what says that it is for a page.
+var saysNothing = []string{"Sec-Fetch-Dest: ", "Accept: "}
+
+// copies expects that a client that says nothing may ask about the origin's page
+// as about the one with the tag, and that neither is taken for the other.
+func copies(x *trial) {
+	x.fields = saysNothing
+	asking := func(cookie, etag string) result { return x.ask(true, cookie, "If-None-Match: "+etag) }
+	untagged := x.ask(true, unknown).header.Get("ETag")
+	first := x.ask(true, granted)
+	x.tagged(x.ask(false, granted), first)
+	tagged := first.header.Get("ETag")
+
+	own := asking(granted, untagged)
+	if own.status != 304 || strings.Contains(own.header.Get("ETag"), variantMark) || own.header["Set-Cookie"] != nil ||
+		!httpguts.HeaderValuesContainsToken(own.header["Vary"], "Accept") {
+		x.Errorf("the origin's page: %d %v", own.status, own.header)
+	}
+	for _, list := range []string{tagged, untagged + ", " + tagged} {
+		if got := asking(granted, list); got.status != 304 || !strings.Contains(got.header.Get("ETag"), variantMark) || got.header["Last-Modified"] != nil {
+			x.Errorf("the page with the tag, %s: %d %v", list, got.status, got.header)
+		}
+	}
+	for _, cookie := range []string{denied, unknown} {
+		if got := asking(cookie, tagged); got.status != 200 {
+			x.Errorf("the page with the tag, %s: %d", cookie, got.status)
+		}
+	}
+	for _, list := range []string{strings.Replace(tagged, variantMark, variantMark+"0", 1), `"v1-kapa-0123456789abcdef"`} {
+		if got := asking(granted, list); got.status != 200 {
+			x.Errorf("another visitor's page, %s: %d", list, got.status)
+		}
+	}
+}
+
 // acceptEncoding expects that the origin is asked for a readable body where it
 // may be changed, and only there.
 func acceptEncoding(x *trial) {
@@ -1185,14 +1258,16 @@ func acceptEncoding(x *trial) {
 		cookie, field, want string
 	}{
 		{granted, "X: y", "identity"},
-		{granted, "Sec-Fetch-Dest: ", "identity"}, // text/html is in Accept
+		{granted, "Sec-Fetch-Dest: ", "identity"},      // text/html is in Accept
+		{granted, "Sec-Fetch-Dest: |Accept: ", "gzip"}, // it may be a download
+		{granted, "Sec-Fetch-Dest: |Accept: */*", "gzip"},
 		{granted, "Sec-Fetch-Dest: script", "gzip"},
 		{granted, "HX-Request: true", "gzip"},
 		{denied, "X: y", "gzip"},
 		{unknown, "X: y", "gzip"},
 		{"", "X: y", "gzip"},
 	} {
-		if got := x.ask(true, c.cookie, c.field); got.body != c.want {
+		if got := x.ask(true, c.cookie, strings.Split(c.field, "|")...); got.body != c.want {
 			x.Errorf("%s, %s: the origin saw %q", c.cookie, c.field, got.body)
 		}
 	}

@@ -30,6 +30,7 @@ var (
 // How much a request is for a document.
 const (
 	diffNever = iota
+	diffAny   // or for whatever else there is
 	diffPerhaps
 	diffSurely
 )
@@ -44,13 +45,17 @@ func diffAsked(method string, h http.Header) (asked int, field string) {
 			return diffNever, textproto.CanonicalMIMEHeaderKey(field)
 		}
 	}
-	for field, words := range map[string]string{"Sec-Fetch-Dest": "document iframe frame", "Sec-Fetch-Mode": "navigate"} {
-		if slices.Contains(strings.Fields(words), h.Get(field)) {
-			return diffSurely, ""
-		}
+	dest, mode, accept := h.Get("Sec-Fetch-Dest"), h.Get("Sec-Fetch-Mode"), h.Get("Accept")
+	switch {
+	case slices.Contains([]string{"document", "iframe", "frame"}, dest):
+		return diffSurely, ""
+	case mode == "navigate" && (dest == "" || dest == "empty") && strings.Contains(accept, "text/html"):
+		return diffSurely, ""
+	case mode == "navigate" && (dest == "" || dest == "empty"): // <a download>
+		return diffNever, "Accept"
 	}
 	fields := []string{"Sec-Fetch-Dest", "Sec-Fetch-Mode"}
-	if h.Get("Sec-Fetch-Dest") == "empty" { // so has a navigation that came by a service worker
+	if dest == "empty" { // so has a navigation that came by a service worker
 		slices.Reverse(fields)
 	}
 	for _, field := range fields {
@@ -58,16 +63,31 @@ func diffAsked(method string, h http.Header) (asked int, field string) {
 			return diffNever, field
 		}
 	}
-	if accept := h.Get("Accept"); accept != "" && accept != "*/*" && !strings.Contains(accept, "text/html") {
+	switch {
+	case strings.Contains(accept, "text/html"):
+		return diffPerhaps, ""
+	case accept == "" || accept == "*/*":
+		return diffAny, "Accept"
+	default:
 		return diffNever, "Accept"
 	}
-	return diffPerhaps, ""
 }
 
 // mayChange reports whether a page would get the tag.
 func (q diffRequest) mayChange() bool {
 	asked, _ := diffAsked(q.method, q.header)
 	return q.visitor.says == granted && asked != diffNever
+}
+
+// wantsVariant reports whether only the page with the tag will do: what the
+// client may have of the origin's own counts for nothing.
+func (q diffRequest) wantsVariant() bool {
+	asked, _ := diffAsked(q.method, q.header)
+	has := false
+	for _, field := range []string{"If-None-Match", "If-Match", "If-Range"} {
+		has = has || strings.Contains(q.header.Get(field), diffSuffix)
+	}
+	return q.mayChange() && (asked != diffAny || has)
 }
 
 // toOrigin is the request as the plugin is to pass it on, but for its
@@ -82,7 +102,7 @@ func (q diffRequest) toOrigin() diffRequest {
 	for _, field := range []string{"If-None-Match", "If-Match", "If-Range"} {
 		named = named || strings.Contains(h.Get(field), "-kapa-")
 	}
-	if !named && !q.mayChange() {
+	if !named && !q.wantsVariant() {
 		return q
 	}
 	for _, field := range []string{"If-None-Match", "If-Match", "If-Range"} {
@@ -103,7 +123,7 @@ func (q diffRequest) toOrigin() diffRequest {
 			}
 		}
 	}
-	if q.mayChange() && q.method != "POST" {
+	if q.wantsVariant() && q.method != "POST" {
 		h.Del("If-Modified-Since")
 		h.Del("If-Range")
 		h.Del("Range")
@@ -121,7 +141,7 @@ func (q diffRequest) tagsForOrigin(field string) string {
 			variant = m[1]
 		}
 		wanted := ""
-		if q.mayChange() {
+		if q.wantsVariant() {
 			wanted = diffSuffix
 		}
 		switch {
@@ -184,7 +204,7 @@ func (q diffRequest) unchanged(a diffAnswer) http.Header {
 	kind := diffKind(a)
 	mediaType, _, _ := strings.Cut(strings.ToLower(a.header.Get("Content-Type")), ";")
 	isPart := kind == "partial" && mediaType == "text/html"
-	gated := field != "" && (q.visitor.says == granted || q.visitor.says == denied && q.visitor.hasID)
+	gated := q.gated() || asked == diffNever && field != "" && (q.visitor.says == granted || q.visitor.says == denied && q.visitor.hasID)
 	dest, accept := q.header.Get("Sec-Fetch-Dest"), q.header.Get("Accept")
 	fetched := gated && (dest == "" || dest == "empty") && (accept == "" || accept == "*/*" || strings.Contains(accept, "text/html"))
 	if diffIsDocument(kind) || isPart || kind == "not modified" && (asked != diffNever || fetched) {
@@ -194,11 +214,20 @@ func (q diffRequest) unchanged(a diffAnswer) http.Header {
 			diffAddVary(h, field)
 		}
 	}
-	if q.losesID() {
-		h["Set-Cookie"] = append(h["Set-Cookie"], q.idLine("", "acme.com"), q.idLine("", ""))
+	if q.visitor.says == denied && asked != diffNever && q.visitor.hasID {
 		diffMakePrivate(h)
 	}
+	if q.losesID() {
+		h["Set-Cookie"] = append(h["Set-Cookie"], q.idLine("", "acme.com"), q.idLine("", ""))
+	}
 	return h
+}
+
+// gated reports whether a document's request could have been answered otherwise
+// than this one, for what it says about a copy, a range or codings.
+func (q diffRequest) gated() bool {
+	asked, _ := diffAsked(q.method, q.header)
+	return asked == diffAny && q.mayChange() && !q.wantsVariant()
 }
 
 // losesID reports whether the visitor's id is deleted.
@@ -341,7 +370,7 @@ func (q diffRequest) expect(edited diffRequest, r *diffResource, origin diffAnsw
 	switch {
 	case !q.mayChange():
 		return []diffExpectation{unchanged}, nil
-	case kind == "not modified" && edited.header["If-None-Match"] != nil:
+	case kind == "not modified" && q.wantsVariant() && edited.header["If-None-Match"] != nil:
 		return []diffExpectation{{"tagged, not modified", q.personal(q.variant(origin)), origin.body, lengthKept}}, nil
 	case kind != "page" && kind != "gzip":
 		return []diffExpectation{unchanged}, nil
@@ -378,6 +407,9 @@ func (q diffRequest) expect(edited diffRequest, r *diffResource, origin diffAnsw
 	if kind == "gzip" {
 		decoded := header.Clone()
 		decoded.Del("Etag") // of these bytes nobody has given one
+		if q.gated() {
+			diffAddVary(decoded, "Accept")
+		}
 		wants = []diffExpectation{{unchanged.name + ", decoded", decoded, body.data, lengthFree}}
 	}
 	if !r.sized || len(body.data) > diffGathered || kind == "gzip" {

@@ -85,6 +85,7 @@ var diffKinds = []string{
 	"tagged: strong entity tag", "tagged: weak entity tag", "tagged: no-store kept", "tagged: type sniffed",
 	"tagged: id set", "tagged: id adopted", "tagged: twin deleted", "tagged: id not set across sites", "tagged: id of the origin", "tagged: real page",
 	"sent on: foreign tag dropped from If-None-Match", "sent on: suffix cut from If-None-Match", "sent on: Range dropped",
+	"sent on: Range kept for a client that may mean anything",
 	"h1", "h2", "encode", "bare", "flushed at once", "flushed at once, tagged, exact length",
 }
 
@@ -636,7 +637,7 @@ func (d *differential) play(n int) {
 // of it past the directive.
 func (d *differential) compare(q diffRequest, o *diffResource, path string) (got diffAnswer, problems []string) {
 	edited, past := q.toOrigin(), "plain"
-	if q.mayChange() {
+	if q.wantsVariant() {
 		past = "identity"
 	}
 	base, err := d.send(edited, past, o, path)
@@ -672,7 +673,7 @@ func (d *differential) compare(q diffRequest, o *diffResource, path string) (got
 	}
 	// How large the first write of a chunked body is, nobody knows; encode
 	// decides by it. All else has to be the same under it.
-	known := o.sized && past == "plain"
+	known := o.sized && !q.mayChange()
 	var best []string
 	for i, want := range wants {
 		coded := got.coded || base.coded && known
@@ -725,6 +726,8 @@ func (d *differential) count(q, edited diffRequest, o *diffResource, base, got d
 	before, after := q.header.Get("If-None-Match"), edited.header.Get("If-None-Match")
 	note("sent on: suffix cut from If-None-Match", strings.Contains(before, diffSuffix) && after != "" && q.mayChange())
 	note("sent on: foreign tag dropped from If-None-Match", strings.Count(before, `"`) > strings.Count(after, `"`))
+	asked, _ := diffAsked(q.method, q.header)
+	note("sent on: Range kept for a client that may mean anything", asked == diffAny && q.mayChange() && edited.header["Range"] != nil)
 	note("sent on: Range dropped", q.header["Range"] != nil && edited.header["Range"] == nil)
 
 	if !strings.HasPrefix(want.name, "tagged") || got.body == "" {

@@ -2,10 +2,13 @@ package kapadeflector
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/list"
 )
 
 // asked is what a request's own fields say about the answer that is wanted.
@@ -14,8 +17,13 @@ type asked uint8
 const (
 	// askedOther: a fragment, a resource, data; never changed.
 	askedOther asked = iota
-	// askedMaybe: nothing speaks against a document, and the answer itself
-	// has to show that it is one.
+	// askedAny: the request says nothing about what it is for, as those of curl,
+	// players and feed readers. A page gets the tag; but a download must resume
+	// and a feed must get its 304, so that the conditions, the range and the
+	// codings of such a request stay the client's own.
+	askedAny
+	// askedMaybe: the request names HTML, and the answer itself has to show that
+	// it is a document.
 	askedMaybe
 	// askedTurbo: Turbo Drive fetches a page, to show it in place of the one that
 	// is there (https://turbo.hotwired.dev/handbook/drive). Scripts in it that
@@ -48,7 +56,7 @@ func askedFor(r *http.Request) (a asked, field string) {
 		return askedOther, "X-Requested-With"
 	}
 	if r.Header[turboField] != nil {
-		if r.Method == http.MethodGet && acceptsHTML(r.Header["Accept"]) {
+		if r.Method != http.MethodPost && acceptsHTML(r.Header["Accept"]) {
 			return askedTurbo, turboField
 		}
 		return askedOther, turboField // what a form was answered with stays on the page
@@ -60,18 +68,26 @@ func askedFor(r *http.Request) (a asked, field string) {
 	case dest == "document", dest == "iframe", dest == "frame":
 		return askedDocument, ""
 	case fetched && mode == "navigate":
-		// from a service worker that passes a navigation on: no script can make
-		// a request of this mode (https://fetch.spec.whatwg.org/#dom-request)
-		return askedDocument, ""
+		// From a service worker that passes a navigation on: no script can make
+		// a request of this mode (https://fetch.spec.whatwg.org/#dom-request).
+		// Or from <a download>, which names no HTML.
+		if namesHTML(r.Header["Accept"]) {
+			return askedDocument, ""
+		}
+		return askedOther, "Accept"
 	case fetched && mode != "":
 		return askedOther, "Sec-Fetch-Mode" // in which the service worker's differs too
 	case dest != "":
 		return askedOther, "Sec-Fetch-Dest"
 	}
-	if !acceptsHTML(r.Header["Accept"]) {
+	switch accept := r.Header["Accept"]; {
+	case namesHTML(accept):
+		return askedMaybe, ""
+	case acceptsHTML(accept):
+		return askedAny, "Accept"
+	default:
 		return askedOther, "Accept"
 	}
-	return askedMaybe, ""
 }
 
 // mayFetchPage reports whether a request that is not for a document may be for
@@ -84,12 +100,18 @@ func mayFetchPage(h http.Header) bool {
 // acceptsHTML reports whether an Accept header leaves room for a page: it is
 // absent, "*/*" alone, or names text/html, as browsers do.
 func acceptsHTML(lines []string) bool {
-	if len(lines) == 0 || len(lines) == 1 && strings.TrimSpace(lines[0]) == "*/*" {
-		return true
-	}
-	for _, line := range lines {
-		for member := range strings.SplitSeq(line, ",") {
-			if isMediaType(member, "text/html") {
+	return len(lines) == 0 || len(lines) == 1 && strings.TrimSpace(lines[0]) == "*/*" || namesHTML(lines)
+}
+
+// namesHTML reports whether an Accept header names text/html, and not to say
+// that it is unwelcome (RFC 9110 section 12.4.2).
+func namesHTML(lines []string) bool {
+	for _, rest := range lines {
+		for rest != "" {
+			var member string
+			member, rest = list.Cut(rest)
+			q := parameter(member, "q")
+			if isMediaType(member, "text/html") && (q == "" || strings.Trim(q, "0.") != "") {
 				return true
 			}
 		}
@@ -133,11 +155,11 @@ func responseKind(status int, h http.Header, contentType string) outcome {
 // changed, undecided if it may be.
 func documentGate(h http.Header, contentType string) outcome {
 	switch {
-	case isAttachment(first(h["Content-Disposition"])):
+	case slices.ContainsFunc(h["Content-Disposition"], isAttachment):
 		return outcomeAttachment
 	case !asciiCompatible(charsetOf(contentType)):
 		return outcomeCharset
-	case httpguts.HeaderValuesContainsToken(h["Cache-Control"], "no-transform"),
+	case list.Has(h["Cache-Control"], "no-transform"),
 		h["Signature-Input"] != nil: // RFC 9421: what it signs would no longer hold
 		return outcomeNoTransform
 	case h["Incremental"] != nil && caddyhttp.IsIncremental(h): // RFC 10036: nothing may be held back
@@ -149,11 +171,95 @@ func documentGate(h http.Header, contentType string) outcome {
 	}
 }
 
+// contentTypeOf returns the Content-Type that browsers go by: of several lines,
+// the last one that is a type, with the charset of one before if it is the same
+// type (https://fetch.spec.whatwg.org/#concept-header-extract-mime-type). Several
+// types on one line are none: browsers disagree about them.
+func contentTypeOf(lines []string) (contentType string) {
+	for _, line := range lines {
+		if strings.Contains(line, ",") {
+			if member, _ := list.Cut(line); member != strings.TrimSpace(line) {
+				return ""
+			}
+		}
+		if len(lines) == 1 {
+			return line
+		}
+		essence := essenceOf(line)
+		kind, subtype, _ := strings.Cut(essence, "/")
+		switch {
+		case !httpguts.ValidHeaderFieldName(kind), !httpguts.ValidHeaderFieldName(subtype), essence == "*/*":
+			// no type
+		case strings.EqualFold(essence, essenceOf(contentType)) && parameter(line, "charset") == "":
+			// the charset before it still holds
+		default:
+			contentType = line
+		}
+	}
+	return contentType
+}
+
 // isMediaType compares a Content-Type, or a member of Accept, with want,
 // without its parameters and in any case (RFC 9110 section 8.3.1).
-func isMediaType(s, want string) bool {
+func isMediaType(s, want string) bool { return strings.EqualFold(essenceOf(s), want) }
+
+// essenceOf returns a media type without its parameters.
+func essenceOf(s string) string {
 	s, _, _ = strings.Cut(s, ";")
-	return strings.EqualFold(strings.TrimSpace(s), want)
+	return strings.Trim(s, httpSpace)
+}
+
+// httpSpace is https://fetch.spec.whatwg.org/#http-whitespace.
+const httpSpace = " \t\r\n"
+
+// parameter returns the first parameter of this name of a media type, "" if
+// there is none (https://mimesniff.spec.whatwg.org/#parsing-a-mime-type).
+func parameter(mediaType, name string) string {
+	_, rest, _ := strings.Cut(mediaType, ";")
+	for rest != "" {
+		end := strings.IndexAny(rest, ";=")
+		if end < 0 {
+			return ""
+		}
+		key, isFlag := strings.Trim(rest[:end], httpSpace), rest[end] == ';'
+		rest = rest[end+1:]
+		if isFlag {
+			continue
+		}
+		var value string
+		if value, rest = cutValue(rest); value != "" && strings.EqualFold(key, name) {
+			return value
+		}
+	}
+	return ""
+}
+
+// cutValue cuts the value of a parameter, and what is behind it up to the next
+// parameter, off s.
+func cutValue(s string) (value, rest string) {
+	if !strings.HasPrefix(s, `"`) {
+		value, rest, _ = strings.Cut(s, ";")
+		return strings.Trim(value, httpSpace), rest
+	}
+	s = s[1:]
+	end := strings.IndexAny(s, `"\`)
+	if end < 0 {
+		return s, ""
+	}
+	if s[end] == '\\' {
+		var b strings.Builder
+		for end = 0; end < len(s) && s[end] != '"'; end++ {
+			if s[end] == '\\' && end+1 < len(s) {
+				end++
+			}
+			b.WriteByte(s[end])
+		}
+		value = b.String()
+	} else {
+		value = s[:end]
+	}
+	_, rest, _ = strings.Cut(s[min(end, len(s)):], ";")
+	return value, rest
 }
 
 // isAttachment reads a Content-Disposition: a type that is not known is to be
@@ -188,17 +294,10 @@ func isGzip(lines []string) bool {
 	return len(lines) == 1 && (strings.EqualFold(lines[0], "gzip") || strings.EqualFold(lines[0], "x-gzip"))
 }
 
-// charsetOf returns the charset parameter of a Content-Type, "" if there is
-// none.
+// charsetOf returns the label of an encoding that a Content-Type names, "" if
+// there is none. What browsers may or may not take for a part of it is cut off.
 func charsetOf(contentType string) string {
-	_, params, _ := strings.Cut(contentType, ";")
-	for param := range strings.SplitSeq(params, ";") {
-		name, val, _ := strings.Cut(param, "=")
-		if strings.EqualFold(strings.TrimSpace(name), "charset") {
-			return strings.Trim(strings.TrimSpace(val), `"`)
-		}
-	}
-	return ""
+	return strings.Trim(parameter(contentType, "charset"), httpSpace+"\f\"'")
 }
 
 // asciiCompatible reports whether ASCII bytes mean ASCII in the encoding that

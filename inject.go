@@ -83,7 +83,7 @@ func (rw *responseWriter) WriteHeader(status int) {
 		rw.gzip = false     // which an early flush may have left
 		return
 	}
-	rw.decide(first(contentType))
+	rw.decide(contentTypeOf(contentType))
 }
 
 // decide settles whether the response is held back to be changed.
@@ -160,7 +160,7 @@ func (rw *responseWriter) editHeader(changed, exact bool) {
 	h, v := rw.Header(), &rw.visit
 	if rw.html || rw.outcome == outcomeNotModified && v.mayBeForPage() {
 		addVary(h, v.handler.consent.vary()) // RFC 9110 section 15.4.5: a 304 says it too
-		if field := v.gate(); field != "" {
+		if field := v.gate(changed); field != "" {
 			addVary(h, field)
 		}
 	}
@@ -171,7 +171,7 @@ func (rw *responseWriter) editHeader(changed, exact bool) {
 		rw.personalize(h, rw.edit.permit.secret)
 		v.warnOfEmbedder(h)
 		rw.edit.policies = policiesIn(h)
-	case rw.status == http.StatusNotModified && v.mayBeChanged() && v.request.Header["If-None-Match"] != nil:
+	case rw.status == http.StatusNotModified && v.variant() != "" && v.request.Header["If-None-Match"] != nil:
 		// the request's tags, cut for this variant, were what it answers to
 		markVariant(h, v.insertion.suffix)
 		// the policies of a 304 replace those that are stored (RFC 9111 section
@@ -425,7 +425,7 @@ func (rw *responseWriter) FlushError() error {
 // is decided but this: it is too late to change the page.
 func (rw *responseWriter) flushUndecided() bool {
 	contentType, named := rw.Header()["Content-Type"]
-	o := rw.judge(first(contentType))
+	o := rw.judge(contentTypeOf(contentType))
 	if rw.visit.mayBeChanged() {
 		if o == undecided || !named {
 			return false

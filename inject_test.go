@@ -29,6 +29,13 @@ func TestOutcomes(t *testing.T) {
 			return err
 		}
 	}
+	typed := func(lines ...string) caddyhttp.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) error {
+			w.Header()["Content-Type"] = lines
+			_, err := io.WriteString(w, page)
+			return err
+		}
+	}
 	body := func(s string) caddyhttp.HandlerFunc { return answer(200, "text/html", s) }
 
 	for _, tc := range []struct {
@@ -56,6 +63,12 @@ func TestOutcomes(t *testing.T) {
 		{name: "inline disposition", next: htmlWith("Content-Disposition", `inline; filename="a.html"`), want: outcomeInjected},
 		{name: "disposition without a type", next: htmlWith("Content-Disposition", `filename=a.html`), want: outcomeInjected},
 		{name: "identity coding", next: htmlWith("Content-Encoding", "identity"), want: outcomeInjected},
+		{name: "two types, of which the last one counts", next: typed("text/plain", "text/html"), want: outcomeInjected},
+		{name: "two types, the last of which is none", next: typed("text/html", "*/*", "html", ""), want: outcomeInjected},
+		{name: "one type twice", next: typed("text/html; charset=utf-8", "TEXT/html"), want: outcomeInjected},
+		{name: "a comma and a semicolon in a quoted string", next: typed(`text/html; x="a, text/plain; charset=utf-16le"; charset=utf-8`), want: outcomeInjected},
+		{name: "a charset that only begins like UTF-16", next: typed("text/html; charset=utf-16x"), want: outcomeInjected},
+		{name: "no-transform in a quoted string", next: htmlWith("Cache-Control", `community="UCI, no-transform"`), want: outcomeInjected},
 		{name: "consent not required", lines: "", fields: nil, want: outcomeInjected},
 
 		{name: "image", next: answer(200, "image/png", "\x89PNG"), want: outcomeNotHTML},
@@ -78,6 +91,22 @@ func TestOutcomes(t *testing.T) {
 		{name: "304", next: answer(304, "", ""), want: outcomeNotModified},
 		{name: "206", next: answer(206, "text/html", page), want: outcomePartial},
 		{name: "Content-Range", next: htmlWith("Content-Range", "bytes 0-70/71"), want: outcomePartial},
+
+		{name: "two types, the last of which is not HTML", next: typed("text/html", "text/plain"), want: outcomeNotHTML},
+		{name: "two types on one line", next: typed("text/html, text/plain"), want: outcomeNotHTML},
+		{name: "two types on one line, after a charset", next: typed("text/html; charset=utf-8, text/plain"), want: outcomeNotHTML},
+		{name: "a type before a no-break space", next: typed("text/html\u00a0"), want: outcomeNotHTML},
+		{name: "UTF-16 in quotes, after a space", next: typed(`text/html; charset=" utf-16le"`), want: outcomeCharset},
+		{name: "UTF-16 with a backslash", next: typed(`text/html; charset="utf\-16le"`), want: outcomeCharset},
+		{name: "UTF-16 in quotes that do not end", next: typed(`text/html; charset="utf-16le`), want: outcomeCharset},
+		{name: "UTF-16 in single quotes", next: typed(`text/html; charset='utf-16le'`), want: outcomeCharset},
+		{name: "UTF-16 behind a quoted string", next: typed(`text/html; x="; charset=utf-8; y"; charset=utf-16le`), want: outcomeCharset},
+		{name: "UTF-16 behind words", next: typed("text/html; x; y=; =z; charset=utf-16le"), want: outcomeCharset},
+		{name: "UTF-16 before the same type", next: typed("text/html; charset=utf-16le", "text/html; x=y"), want: outcomeCharset},
+		{name: "attachment on the second line", next: func(w http.ResponseWriter, r *http.Request) error {
+			w.Header()["Content-Disposition"] = []string{"inline", "attachment"}
+			return pageHandler(w, r)
+		}, want: outcomeAttachment},
 
 		{name: "attachment", next: htmlWith("Content-Disposition", "attachment"), want: outcomeAttachment},
 		{name: "attachment with a name, any case", next: htmlWith("Content-Disposition", `ATTACHMENT ; filename="a.html"`), want: outcomeAttachment},
@@ -105,6 +134,10 @@ func TestOutcomes(t *testing.T) {
 		{name: "htmx", fields: []string{"HX-Request: true"}, want: outcomeNotDocument},
 		{name: "Turbo frame", fields: []string{"Turbo-Frame: main"}, want: outcomeNotDocument},
 		{name: "PJAX", fields: []string{"X-PJAX: true"}, want: outcomeNotDocument},
+		{name: "saved by <a download>", fields: []string{"Sec-Fetch-Dest: empty", "Sec-Fetch-Mode: navigate", "Accept: "}, want: outcomeNotDocument},
+		{name: "saved by <a download> of a browser that says no destination", fields: []string{"Sec-Fetch-Dest: ", "Sec-Fetch-Mode: navigate", "Accept: */*"}, want: outcomeNotDocument},
+		{name: "a client that wants no HTML", fields: []string{"Sec-Fetch-Dest: ", "Accept: text/html;q=0, application/json"}, want: outcomeNotDocument},
+		{name: "HTML in a quoted string", fields: []string{"Sec-Fetch-Dest: ", `Accept: text/plain; x=", text/html, "`}, want: outcomeNotDocument},
 		{name: "an API client", fields: []string{"Sec-Fetch-Dest: ", "Accept: application/json"}, want: outcomeNotDocument},
 		{name: "PUT", method: "PUT", want: outcomeNotDocument},
 		{name: "a fragment, by a client that says nothing", fields: []string{"Sec-Fetch-Dest: "}, next: body("<p>hello</p>"), want: outcomeNotDocument},
@@ -424,6 +457,71 @@ func TestHeader(t *testing.T) {
 	}
 }
 
+// HEAD says what GET does, but for the length and the id (RFC 9110 section 9.3.2).
+func TestHeadIsLikeGET(t *testing.T) {
+	with := func(status int, fields ...string) caddyhttp.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) error {
+			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("Etag", `"v1"`)
+			w.Header().Set("Last-Modified", "Mon, 02 Nov 2026 10:00:00 GMT")
+			w.Header().Set("Cache-Control", "public, max-age=600")
+			w.Header().Set("Expires", "Mon, 02 Nov 2026 11:00:00 GMT")
+			w.Header().Set("Accept-Ranges", "bytes")
+			for _, field := range fields {
+				name, value, _ := strings.Cut(field, ": ")
+				w.Header().Set(name, value)
+			}
+			w.WriteHeader(status)
+			if r.Method == http.MethodGet && status/100 != 3 && status != 204 {
+				_, err := io.WriteString(w, page)
+				return err
+			}
+			return nil
+		}
+	}
+	origins := map[string]caddyhttp.HandlerFunc{
+		"page": with(200), "404": with(404), "no-store": with(200, "Cache-Control: no-store"), "no-transform": with(200, "Cache-Control: no-transform"),
+		"JSON": with(200, "Content-Type: application/json"), "br": with(200, "Content-Encoding: br"), "attachment": with(200, "Content-Disposition: attachment"),
+		"204": with(204), "206": with(206), "302": with(302), "304": with(304), "policy": with(200, cspField+": script-src 'self'"),
+		"nonce": with(200, cspField+": script-src 'nonce-R2xvYmFs'"), "UTF-16": with(200, "Content-Type: text/html; charset=utf-16le"),
+	}
+	asking := map[string][]string{
+		"document": nil, "browser without Sec-Fetch fields": {"Sec-Fetch-Dest: "}, "curl": {"Sec-Fetch-Dest: ", "Accept: */*"},
+		"Turbo": {"Sec-Fetch-Dest: empty", "Sec-Fetch-Mode: cors", turboField + ": 1"}, "htmx": {"Sec-Fetch-Dest: empty", "HX-Request: true"},
+		"download": {"Sec-Fetch-Dest: empty", "Sec-Fetch-Mode: navigate", "Accept: "}, "image": {"Sec-Fetch-Dest: image"},
+		"revalidation": {`If-None-Match: "v1"`},
+	}
+	for _, lines := range []string{"", "without_consent untracked", "live_consent", "csp extend", "pages /else", "cookie off"} {
+		h := newHandler(t, consentLine+lines)
+		for _, cookies := range []string{granted, granted + "; kapa_web_id=" + idA, denied, denied + "; kapa_web_id=" + idA, unknown, unknown + "; kapa_web_id=" + idA} {
+			for who, fields := range asking {
+				for what, origin := range origins {
+					var got [2]*http.Response
+					for i, method := range []string{"GET", "HEAD"} {
+						r := newRequest(t, method, "/", "Cookie: "+cookies)
+						for _, field := range fields {
+							name, value, _ := strings.Cut(field, ": ")
+							r.Header.Set(name, value)
+							if value == "" {
+								r.Header.Del(name)
+							}
+						}
+						got[i] = serve(t, h, r, origin)
+						got[i].Header.Del("Content-Length")
+					}
+					if idLines(got[1]) != nil {
+						t.Errorf("%q, %s, %s, %s: HEAD has %q", lines, cookies, who, what, idLines(got[1]))
+					}
+					got[0].Header.Del("Set-Cookie")
+					if got[0].StatusCode != got[1].StatusCode || !equalHeader(got[0].Header, got[1].Header) {
+						t.Errorf("%q, %s, %s, %s: GET has\n%v, HEAD\n%v", lines, cookies, who, what, got[0].Header, got[1].Header)
+					}
+				}
+			}
+		}
+	}
+}
+
 // Where a document at the same address would have the tag, or take the id away,
 // caches must tell the fragment apart from it.
 func TestVaryOfFragments(t *testing.T) {
@@ -517,9 +615,18 @@ func TestRequestToTheOrigin(t *testing.T) {
 		{"denied", "", []string{"Cookie: " + denied}, false},
 		{"another page", "pages /x", []string{"Cookie: " + granted}, false},
 		{"a fragment", "", []string{"Cookie: " + granted, "Hx-Request: true"}, false},
+		{"curl, which may mean a download", "", []string{"Cookie: " + granted, "Sec-Fetch-Dest: ", "Accept: */*"}, false},
+		{"a player, which names nothing", "", []string{"Cookie: " + granted, "Sec-Fetch-Dest: ", "Accept: "}, false},
 	} {
 		for _, fails := range []bool{false, true} {
-			r := newRequest(t, "GET", "/", append(fields, tc.fields...)...)
+			r := newRequest(t, "GET", "/", fields...)
+			for _, field := range tc.fields {
+				name, value, _ := strings.Cut(field, ": ")
+				r.Header.Set(name, value)
+				if value == "" {
+					r.Header.Del(name)
+				}
+			}
 			before := r.Header.Clone()
 			var seen http.Header
 			err := newHandler(t, consentLine+tc.lines).ServeHTTP(httptest.NewRecorder(), r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {

@@ -20,7 +20,7 @@ func (rw *responseWriter) serve(next caddyhttp.Handler) error {
 	v := &rw.visit
 	var original *variantRequest
 	if v.onPage {
-		original = editRequest(v.request.Header, v.insertion.suffix, isUnsafe(v.request.Method))
+		original = editRequest(v.request.Header, v.variant(), isUnsafe(v.request.Method))
 	}
 	returned := false
 	defer func() {

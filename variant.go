@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/net/http/httpguts"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/list"
 )
 
 // A page with the tag and the same page without it are two representations of
@@ -111,10 +111,13 @@ func editConditions(h http.Header, suffix string, unsafe bool) {
 }
 
 // hasVariants reports whether h names a variant of ours.
-func hasVariants(h http.Header) bool {
-	for _, field := range []string{"If-None-Match", "If-Match", "If-Range"} {
+func hasVariants(h http.Header) bool { return namesVariant(h, variantMark) }
+
+// namesVariant reports whether h names the variant with this suffix.
+func namesVariant(h http.Header, suffix string) bool {
+	for _, field := range [...]string{"If-None-Match", "If-Match", "If-Range"} {
 		for _, line := range h[field] {
-			if strings.Contains(line, variantMark) {
+			if strings.Contains(line, suffix) {
 				return true
 			}
 		}
@@ -206,7 +209,7 @@ func markVariant(h http.Header, suffix string) {
 func makePrivate(h http.Header) {
 	switch lines := h["Cache-Control"]; {
 	case forbidsStoring(lines):
-	case httpguts.HeaderValuesContainsToken(lines, "no-transform"): // it binds others on the way
+	case list.Has(lines, "no-transform"): // it binds others on the way
 		h["Cache-Control"] = []string{"private, no-cache, no-transform"}
 	default:
 		h["Cache-Control"] = []string{"private, no-cache"}
@@ -222,7 +225,7 @@ func makePrivate(h http.Header) {
 // Cache-Control. With must-understand, many pass over no-store (RFC 9111
 // section 5.2.2.3).
 func forbidsStoring(lines []string) bool {
-	return httpguts.HeaderValuesContainsToken(lines, "no-store") && !httpguts.HeaderValuesContainsToken(lines, "must-understand")
+	return list.Has(lines, "no-store") && !list.Has(lines, "must-understand")
 }
 
 // outranksCacheControl reports whether caches for which field is meant go by it
@@ -239,7 +242,7 @@ func isPrivate(h http.Header) bool {
 			return false
 		}
 	}
-	return httpguts.HeaderValuesContainsToken(h["Cache-Control"], "private") || forbidsStoring(h["Cache-Control"])
+	return list.Has(h["Cache-Control"], "private") || forbidsStoring(h["Cache-Control"])
 }
 
 // pageFields describe a page's body and how long it may be kept; without the
@@ -260,8 +263,12 @@ func addVary(h http.Header, fields string) {
 	}
 	for field := range strings.SplitSeq(fields, ", ") {
 		lines := h["Vary"]
-		if !httpguts.HeaderValuesContainsToken(lines, field) && !httpguts.HeaderValuesContainsToken(lines, "*") {
-			h["Vary"] = []string{strings.Join(lines, ", ") + ", " + field}
+		if list.Has(lines, field) || list.Has(lines, "*") {
+			continue
 		}
+		if before := strings.Trim(strings.Join(lines, ", "), ", \t"); before != "" {
+			field = before + ", " + field
+		}
+		h["Vary"] = []string{field}
 	}
 }

@@ -169,10 +169,32 @@ func TestMakePrivate(t *testing.T) {
 	}
 	for cacheControl, want := range map[string]bool{
 		"private": true, "Private, max-age=60": true, "no-store": true, "max-age=60, no-store": true,
+		`no-store, community="UCI, x"`: true, `x="a", private`: true, ", ,private": true,
+		`community="UCI, no-store, x"`: false, `no-cache="X-A, private"`: false, `x="\", no-store"`: false, `x="private, no-store`: false,
 		"": false, "public": false, "no-cache": false, `private="set-cookie"`: false, "no-store, must-understand": false,
 	} {
 		if got := isPrivate(http.Header{"Cache-Control": {cacheControl}}); got != want {
 			t.Errorf("%s: %v", cacheControl, got)
+		}
+	}
+}
+
+func TestAddVary(t *testing.T) {
+	for _, tc := range []struct {
+		lines []string
+		want  string
+	}{
+		{nil, "Cookie, Sec-GPC"},
+		{[]string{""}, "Cookie, Sec-GPC"},
+		{[]string{"Accept-Encoding,"}, "Accept-Encoding, Cookie, Sec-GPC"},
+		{[]string{"Origin", "cookie"}, "Origin, cookie, Sec-GPC"},
+		{[]string{"sec-gpc , COOKIE"}, "sec-gpc , COOKIE"},
+		{[]string{"Origin", "*"}, "Origin|*"},
+	} {
+		h := http.Header{"Vary": tc.lines}
+		addVary(h, "Cookie, Sec-GPC")
+		if got := strings.Join(h["Vary"], "|"); got != tc.want {
+			t.Errorf("%q: %s, want %s", tc.lines, got, tc.want)
 		}
 	}
 }

@@ -54,6 +54,9 @@ func (v *visit) read() (err error) {
 	if v.insertion.html == nil && v.asked != askedOther && v.finding.Verdict != consent.Granted && !h.consent.isGPC(r) {
 		v.insertion = h.watcherOnly
 	}
+	if v.asked == askedAny && v.insertion.suffix != "" && namesVariant(r.Header, v.insertion.suffix) {
+		v.asked, v.gateField = askedMaybe, "" // the client has the page with this insertion
+	}
 	if v.insertion.html != nil && v.asked == askedTurbo {
 		behind := v.insertion
 		v.insertion, v.behind = turboReload, &behind
@@ -104,6 +107,15 @@ func (v *visit) mayBeChanged() bool {
 	return v.insertion.html != nil
 }
 
+// variant is the suffix of the only entity tags that count for the answer, "" if
+// the origin's do.
+func (v *visit) variant() string {
+	if v.asked == askedAny {
+		return ""
+	}
+	return v.insertion.suffix
+}
+
 // inserted is what becomes of the answer with the insertion.
 func (v *visit) inserted() outcome {
 	if v.behind != nil {
@@ -121,10 +133,17 @@ func (v *visit) isPrivate() bool {
 
 // gate is the field by which caches must tell the answer to this request from
 // the document at the same address, "" if they need not: where that has the
-// tag and this has not, or takes an id away.
-func (v *visit) gate() string {
-	if (v.asked == askedOther || v.asked == askedTurbo) && v.changesDocuments() {
-		return v.gateField
+// tag and this has not, or takes an id away. changed says that this has the tag.
+func (v *visit) gate(changed bool) string {
+	switch v.asked {
+	case askedOther, askedTurbo:
+		if v.changesDocuments() {
+			return v.gateField
+		}
+	case askedAny: // what a document's request would not have been answered with
+		if v.mayBeChanged() && !changed {
+			return v.gateField
+		}
 	}
 	return ""
 }
@@ -161,7 +180,7 @@ func (v *visit) changesDocuments() bool {
 // Browsers ask so too about the copy from before consent, and keep it by the
 // Vary of the answer, which therefore must not lack the gate.
 func (v *visit) mayBeForPage() bool {
-	return v.asked != askedOther || v.gate() != "" && mayFetchPage(v.request.Header)
+	return v.asked != askedOther || v.gate(false) != "" && mayFetchPage(v.request.Header)
 }
 
 // newID returns the Set-Cookie values by which the visitor gets an id with the
@@ -192,11 +211,15 @@ func (v *visit) hasID() bool {
 
 // forgetID deletes the id of a visitor who has denied consent, in the answer
 // to a request for a document, keeps that answer out of shared caches, and
-// reports whether there was an id to delete.
+// reports whether it did.
 func (v *visit) forgetID(h http.Header) bool {
-	if v.finding.Verdict != consent.Denied || v.asked == askedOther || v.request.Method == http.MethodHead ||
+	if v.finding.Verdict != consent.Denied || v.asked == askedOther ||
 		!v.onPage && v.siblings.claimed || !v.hasID() {
 		return false
+	}
+	if v.request.Method == http.MethodHead { // says what GET would, and changes nothing
+		makePrivate(h)
+		return true
 	}
 	said := true // by another block, or before a flush
 	for _, line := range v.handler.cookie.idDeletion(v.request) {

@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"strings"
 
-	"golang.org/x/net/http/httpguts"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/list"
 )
 
 // Answer is what a site answered to one request for the page.
@@ -57,7 +57,7 @@ func (a *Answer) charset() string {
 // has reports whether a field that is a list has one of these members.
 func (a *Answer) has(field string, members ...string) bool {
 	for _, member := range members {
-		if httpguts.HeaderValuesContainsToken(a.Header[field], member) {
+		if list.Has(a.Header[field], member) {
 			return true
 		}
 	}
