@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -271,4 +272,104 @@ func FuzzCompressedPage(f *testing.F) {
 			t.Errorf("%q: got %q, want %q", body, got, want)
 		}
 	})
+}
+
+// Whoever writes: a coroutine ends the process where one of two writes comes
+// from a locked thread, as FrankenPHP's do.
+func TestDecoderThreads(t *testing.T) {
+	locked := func(write func()) {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		write()
+	}
+	elsewhere := func(write func()) {
+		done := make(chan struct{})
+		go func() { defer close(done); write() }()
+		<-done
+	}
+	elsewhereLocked := func(write func()) { elsewhere(func() { locked(write) }) }
+	plainly := func(write func()) { write() }
+
+	zipped := zip(t, page)
+	for name, turns := range map[string][]func(func()){
+		"locked":                 {locked},
+		"locked, then not":       {locked, plainly},
+		"not locked, then it is": {plainly, locked},
+		"different goroutines":   {elsewhere, elsewhereLocked},
+	} {
+		resp := serve(t, newHandler(t, consentLine), newRequest(t, "GET", "/", "Cookie: "+granted), func(w http.ResponseWriter, _ *http.Request) error {
+			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("Content-Encoding", "gzip")
+			for i, rest := 0, zipped; len(rest) > 0; i++ {
+				n := min(9, len(rest))
+				turns[i%len(turns)](func() { w.Write(rest[:n]) })
+				rest = rest[n:]
+			}
+			return nil
+		})
+		if got := bodyOf(t, resp); got != taggedPage {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+type panicWriter struct{}
+
+func (panicWriter) Write([]byte) (int, error) { panic("the response below") }
+
+type failWriter struct{}
+
+func (failWriter) Write([]byte) (int, error) { return 0, errors.New("the client has left") }
+
+// However a response ends, its decoder's goroutine does too.
+func TestDecoderEnds(t *testing.T) {
+	zipped := zip(t, page+strings.Repeat(filler, 20))
+	half := zipped[:len(zipped)/2]
+	before := runtime.NumGoroutine()
+	for range 50 {
+		newDecoder(io.Discard).abandon() // before the first write
+
+		d := newDecoder(io.Discard)
+		d.Write(half)
+		d.abandon()
+		d.abandon() // is idempotent
+		d.Write(half)
+
+		d = newDecoder(io.Discard)
+		d.Write(half)
+		if err := d.finish(); err == nil {
+			t.Error("half a body is whole")
+		}
+		d.abandon()
+
+		d = newDecoder(failWriter{})
+		if _, err := d.Write(zipped); err == nil || !d.writeFailed {
+			t.Errorf("the client has left: %v", err)
+		}
+		d.Write(zipped)
+		d.abandon()
+
+		d = newDecoder(panicWriter{})
+		func() {
+			defer d.abandon()
+			defer func() { _ = recover() }()
+			d.Write(zipped)
+		}()
+	}
+	readers := gzipReaders.New
+	gzipReaders = sync.Pool{New: func() any { panic("a fault of ours") }}
+	d := newDecoder(io.Discard)
+	if _, err := d.Write(zipped); err == nil || d.writeFailed {
+		t.Errorf("a panic in it: %v", err)
+	}
+	d.abandon()
+	gzipReaders = sync.Pool{New: readers}
+
+	for range 1000 { // those that have said that they end
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		runtime.Gosched()
+	}
+	t.Errorf("%d goroutines, before %d", runtime.NumGoroutine(), before)
 }
