@@ -369,29 +369,38 @@ func (rw *responseWriter) release(p []byte) error {
 // not changed, and what follows the anchor of one that is.
 func (rw *responseWriter) ReadFrom(r io.Reader) (n int64, err error) {
 	rw.imply()
-	if rw.stage != through || rw.gzip {
-		pooled := buffers.Get().(*[bufferSize]byte)
-		defer buffers.Put(pooled)
-		for rw.stage != through || rw.gzip {
-			nr, rerr := r.Read(pooled[:gatherLimit])
-			if nr > 0 {
-				nw, werr := rw.Write(pooled[:nr])
-				n += int64(nw)
-				if werr != nil {
-					return n, werr
-				}
-			}
-			if rerr == io.EOF {
-				return n, nil
-			}
-			if rerr != nil {
-				return n, rerr
-			}
-		}
+	if n, err = rw.readUntilThrough(r); err == io.EOF {
+		return n, nil
+	} else if err != nil {
+		return n, err
 	}
 	rest, err := rw.ResponseWriterWrapper.ReadFrom(r)
 	rw.note(err)
 	return n + rest, err
+}
+
+// readUntilThrough writes what r has until the rest needs no look, for which it
+// must not keep a buffer; the error is io.EOF if all of it needed one.
+func (rw *responseWriter) readUntilThrough(r io.Reader) (n int64, err error) {
+	if rw.stage == through && !rw.gzip {
+		return 0, nil
+	}
+	pooled := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(pooled)
+	for rw.stage != through || rw.gzip {
+		nr, rerr := r.Read(pooled[:gatherLimit])
+		if nr > 0 {
+			nw, werr := rw.Write(pooled[:nr])
+			n += int64(nw)
+			if werr != nil {
+				return n, werr
+			}
+		}
+		if rerr != nil {
+			return n, rerr
+		}
+	}
+	return n, nil
 }
 
 // FlushError sends what can be sent. While the header is held and no body byte

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -819,6 +820,45 @@ func TestPagesBeforeRewrites(t *testing.T) {
 			if r.URL.Path != rewritten {
 				t.Errorf("the request's path is now %s", r.URL.Path)
 			}
+		}
+	}
+}
+
+// sink is a server's writer that takes the rest of a body by itself.
+type sink struct {
+	*httptest.ResponseRecorder
+	rest func()
+}
+
+func (w *sink) ReadFrom(r io.Reader) (int64, error) {
+	w.rest()
+	return io.Copy(w.ResponseRecorder, r)
+}
+
+// While the rest of a body passes by itself, nothing is held for it.
+func TestReadFromHoldsNothing(t *testing.T) {
+	fresh := buffers.New
+	defer func() { buffers = sync.Pool{New: fresh} }()
+	for _, cookies := range []string{granted, unknown} {
+		out, passed := 0, false
+		buffers = sync.Pool{New: func() any { out++; return fresh() }}
+		w := &sink{ResponseRecorder: httptest.NewRecorder()}
+		w.rest = func() {
+			passed = true
+			made := out
+			for range made {
+				buffers.Get()
+			}
+			if out != made {
+				t.Errorf("%s: a buffer is kept", cookies)
+			}
+		}
+		_ = newHandler(t, consentLine).ServeHTTP(w, newRequest(t, "GET", "/", "Cookie: "+cookies), caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
+			_, err := w.(io.ReaderFrom).ReadFrom(strings.NewReader(hugePage)) // of no type
+			return err
+		}))
+		if !passed || !strings.HasSuffix(w.Body.String(), filler) {
+			t.Errorf("%s: %v, %d bytes", cookies, passed, w.Body.Len())
 		}
 	}
 }
