@@ -153,18 +153,20 @@ func (rw *responseWriter) checkHeader() {
 }
 
 // fail ends a response whose handler returned an error. What is held goes
-// nowhere: an error route may have something else to say.
+// nowhere: an error route may have something else to say. Nor does a deletion of
+// the id, since the route may make the answer public: the next page deletes it.
 func (rw *responseWriter) fail() {
 	rw.outcome = outcomeError
 	h := rw.Header()
 	switch rw.stage {
 	case waiting:
-		rw.visit.forgetID(h)
+		if rw.private { // by a flush that encode kept to itself
+			rw.visit.keepID(h)
+		}
 	case sniffing, holding:
 		rw.hideTrailers()                  // for good
 		for _, field := range pageFields { // of the page that is dropped
 			delete(h, field)
 		}
-		rw.visit.forgetID(h)
 	}
 }

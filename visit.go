@@ -212,6 +212,16 @@ func (v *visit) forgetID(h http.Header) bool {
 	return true
 }
 
+// keepID takes back what forgetID has said.
+func (v *visit) keepID(h http.Header) {
+	lines := slices.DeleteFunc(h["Set-Cookie"], func(line string) bool {
+		return slices.Contains(v.handler.cookie.idDeletion(v.request), line)
+	})
+	if h["Set-Cookie"] = lines; len(lines) == 0 {
+		delete(h, "Set-Cookie")
+	}
+}
+
 // end makes the outcome known. What a block in an error route makes of the
 // response is told, but not counted beside the error: it is one response.
 func (v *visit) end(o outcome) {
