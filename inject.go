@@ -45,6 +45,9 @@ type responseWriter struct {
 	gzip     bool  // the page comes compressed all the same
 	failed   bool  // some of the body did not get through: the client has left
 	edit     *edit // nil unless it is a page that may be changed
+
+	// what the header said of the fields that it announces as trailers
+	announced http.Header
 }
 
 // edit is what it takes to change a page. Other responses do not pay for it.
@@ -76,6 +79,9 @@ func (rw *responseWriter) WriteHeader(status int) {
 	rw.status = status
 
 	h := rw.Header()
+	if h["Trailer"] != nil {
+		rw.announced = announcedIn(h)
+	}
 	contentType, named := h["Content-Type"]
 	if !named && rw.visit.onPage && rw.visit.request.Method != http.MethodHead &&
 		responseKind(status, h, "text/html") == undecided && documentGate(h, "") == undecided {

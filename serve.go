@@ -3,6 +3,7 @@ package kapadeflector
 import (
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -93,22 +94,36 @@ func (rw *responseWriter) finishDecoding() {
 	panic(http.ErrAbortHandler)
 }
 
-// hideTrailers takes the trailers that are announced out of the header while
-// what is held may leave, and the header with it: without us it would have left
-// before they were set. restore puts them back.
-func (rw *responseWriter) hideTrailers() (restore func()) {
-	h := rw.Header()
-	if rw.stage == through || h["Trailer"] == nil {
-		return func() {}
-	}
-	trailers := make(http.Header)
+// announcedIn returns the fields that h announces as trailers, with what h says
+// of them itself, nil for nothing.
+func announcedIn(h http.Header) http.Header {
+	fields := make(http.Header)
 	for _, line := range h["Trailer"] {
 		for name := range strings.SplitSeq(line, ",") {
 			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
-			if h[name] != nil {
-				trailers[name] = h[name]
-				delete(h, name)
-			}
+			fields[name] = h[name]
+		}
+	}
+	return fields
+}
+
+// hideTrailers takes the trailers that were set since the handler named the
+// status out of the header while what is held may leave, and the header with it:
+// without us it would have left before. What the header said of those fields
+// itself stays in it. restore puts the trailers back.
+func (rw *responseWriter) hideTrailers() (restore func()) {
+	if rw.stage == through || rw.announced == nil {
+		return func() {}
+	}
+	h := rw.Header()
+	trailers := make(http.Header)
+	for name, before := range rw.announced {
+		if slices.Equal(h[name], before) {
+			continue
+		}
+		trailers[name] = h[name]
+		if h[name] = before; before == nil {
+			delete(h, name)
 		}
 	}
 	return func() { maps.Copy(h, trailers) }
