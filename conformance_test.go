@@ -273,7 +273,7 @@ var scenarios = []scenario{
 			w.WriteHeader(103)
 			return caddyhttp.Error(418, errors.New("no"))
 		},
-		outcome: "error", want: untouched},
+		outcome: "no_body", want: untouched},
 
 	// Validators and conditional requests: row 15; 9110 8.8, 13.
 	{name: "a strong validator", origin: document(longPage, `ETag: "v1"`)},
@@ -478,13 +478,13 @@ var scenarios = []scenario{
 	{name: "an error page of the origin, 500", origin: reply(500, longPage, "Content-Type: text/html")},
 	{name: "a form shown again, 422", method: "POST", form: "description=", origin: reply(422, page, "Content-Type: text/html")},
 	{name: "a form that was sent", method: "POST", form: "description=help", origin: reply(303, "", "Location: /thanks"), outcome: "redirect", want: untouched},
-	{name: "the error directive", site: "ENCODE\nKAPA\nerror no 418", outcome: "error", want: untouched},
-	{name: "a file that is missing", site: fileSite, path: "/missing.html", outcome: "error", want: untouched},
+	{name: "the error directive", site: "ENCODE\nKAPA\nerror no 418", outcome: "no_body", want: untouched},
+	{name: "a file that is missing", site: fileSite, path: "/missing.html", outcome: "no_body", want: untouched},
 	{name: "an origin that is down", site: "ENCODE\nKAPA\nreverse_proxy NOBODY", outcome: "error", want: untouched},
 	{name: "handle_errors without the directive",
-		site: fileSite + "\nhandle_errors {\nheader Content-Type text/html\nrespond `" + page + "`\n}", path: "/missing.html", outcome: "error", want: untouched},
+		site: fileSite + "\nhandle_errors {\nheader Content-Type text/html\nrespond `" + page + "`\n}", path: "/missing.html", outcome: "no_body", want: untouched},
 	{name: "handle_errors with the directive",
-		site: fileSite + "\nhandle_errors {\nKAPA\nheader Content-Type text/html\nrespond `" + page + "`\n}", path: "/missing.html", outcome: "error",
+		site: fileSite + "\nhandle_errors {\nKAPA\nheader Content-Type text/html\nrespond `" + page + "`\n}", path: "/missing.html", outcome: "no_body",
 		want: func(x *trial, plain, got result) {
 			x.tagged(plain, got)
 			if got.status != 404 {

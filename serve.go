@@ -1,6 +1,7 @@
 package kapadeflector
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -17,7 +18,7 @@ import (
 // serve runs next and ends the response. A panic is how a proxy breaks off a
 // response whose origin failed: what is held then goes nowhere, and the page
 // does not look whole.
-func (rw *responseWriter) serve(next caddyhttp.Handler) error {
+func (rw *responseWriter) serve(next caddyhttp.Handler) (err error) {
 	v := &rw.visit
 	var original *variantRequest
 	if v.onPage {
@@ -32,15 +33,15 @@ func (rw *responseWriter) serve(next caddyhttp.Handler) error {
 		if !returned {
 			rw.outcome = outcomeAborted
 		}
-		v.end(rw.outcome)
+		v.end(rw.outcome, err != nil)
 	}()
 
-	err := next.ServeHTTP(rw, v.request)
+	err = next.ServeHTTP(rw, v.request)
 	if rw.isDecoding() && (err == nil || rw.stage > holding) {
 		rw.finishDecoding()
 	}
 	if err != nil {
-		rw.fail()
+		rw.fail(err)
 	} else {
 		rw.finish()
 	}
@@ -59,13 +60,13 @@ func (rw *responseWriter) clientLeft() bool {
 }
 
 // tunnel passes a CONNECT on, whose answer is never a page.
-func (v *visit) tunnel(w http.ResponseWriter, next caddyhttp.Handler) error {
+func (v *visit) tunnel(w http.ResponseWriter, next caddyhttp.Handler) (err error) {
 	v.onPage, v.siblings.claimed = true, true // the other blocks have no say
 	o := outcomeAborted                       // by a panic
-	defer func() { v.end(o) }()
-	err := next.ServeHTTP(w, v.request)
+	defer func() { v.end(o, err != nil) }()
+	err = next.ServeHTTP(w, v.request)
 	if o = outcomeUpgrade; err != nil {
-		o = outcomeError
+		o, _ = failure(err)
 	}
 	return err
 }
@@ -167,11 +168,25 @@ func (rw *responseWriter) checkHeader() {
 	}
 }
 
+// failure returns what becomes of a response that its handler leaves to an error
+// route, and its status. error is for faults of the server: of a file that is
+// missing, and the like, nothing was written.
+func failure(err error) (outcome, int) {
+	e, ok := errors.AsType[caddyhttp.HandlerError](err)
+	if ok && 0 < e.StatusCode && e.StatusCode <= 499 {
+		return outcomeNoBody, e.StatusCode
+	}
+	return outcomeError, e.StatusCode
+}
+
 // fail ends a response whose handler returned an error. What is held goes
 // nowhere: an error route may have something else to say. Nor does a deletion of
 // the id, since the route may make the answer public: the next page deletes it.
-func (rw *responseWriter) fail() {
+func (rw *responseWriter) fail(err error) {
 	rw.outcome = outcomeError
+	if rw.stage <= holding {
+		rw.outcome, rw.status = failure(err)
+	}
 	h := rw.Header()
 	switch rw.stage {
 	case waiting:

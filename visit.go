@@ -222,18 +222,19 @@ func (v *visit) keepID(h http.Header) {
 	}
 }
 
-// end makes the outcome known. What a block in an error route makes of the
-// response is told, but not counted beside the error: it is one response.
-func (v *visit) end(o outcome) {
+// end makes the outcome known. failed says that the response is left to an error
+// route. What a block there makes of it is told, but not counted: it is one
+// response.
+func (v *visit) end(o outcome, failed bool) {
 	s := v.siblings
 	told := s.told
 	if !v.onPage && (told || s.claimed) {
 		return // another block says what became of it
 	}
-	if !v.onPage || o == outcomeError {
+	if !v.onPage || failed {
 		s.told = true
 	}
-	if o == outcomeError {
+	if failed {
 		s.claimed = false // for a block in an error route
 	}
 	v.handler.record(v.request, o, v.finding.Reason)
