@@ -199,7 +199,11 @@ var scenarios = []scenario{
 			plain.body = unzipped(plain.body)
 			x.tagged(plain, got)
 		}},
-	{name: "gzip that ends too soon", origin: encoded("gzip", zipped(longPage)[:40]), outcome: "aborted", want: brokenOff},
+	{name: "gzip that ends too soon", origin: encoded("gzip", zipped(longPage)[:40]), outcome: "error", want: badGateway502, // before anything was sent
+		site: proxySite + "\nhandle_errors {\nrespond `page of {err.status_code}`\n}"},
+	{name: "gzip that is corrupt from its header on", origin: encoded("gzip", "\x1f\x8b\x08\xff"+zipped(longPage)[4:]), outcome: "error", want: badGateway502,
+		site: proxySite + "\nhandle_errors {\nrespond `page of {err.status_code}`\n}"},
+	{name: "gzip that ends too soon, after the tag", origin: encoded("gzip", strings.TrimSuffix(zipped(longPage), zipped(longPage)[len(zipped(longPage))-4:])), outcome: "aborted", want: brokenOff},
 	{name: "another coding", origin: encoded("br", longPage), outcome: "encoded", want: untouched}, // 9110 8.4
 	{name: "Accept-Encoding at the origin", run: acceptEncoding},
 	{name: "Accept-Encoding in an error route", // caddy keeps the edited header there
@@ -1141,6 +1145,14 @@ func brokenOff(x *trial, plain, got result) {
 	x.Helper()
 	if got.err == nil {
 		x.Errorf("no error; %d %q", got.status, got.body)
+	}
+}
+
+// badGateway502 expects what the error route makes of a 502.
+func badGateway502(x *trial, _, got result) {
+	x.Helper()
+	if got.err != nil || got.status != 502 || got.body != "page of 502" || got.header["Set-Cookie"] != nil || got.header["Content-Encoding"] != nil {
+		x.Errorf("%d %v %v %s", got.status, got.err, got.header, got.body)
 	}
 }
 

@@ -151,8 +151,9 @@ func TestCompressedPages(t *testing.T) {
 	})
 }
 
-// A compressed page that is broken ends as an aborted response, never as a
-// page that looks whole.
+// A compressed page that is broken ends as an error that an error route can show,
+// or, once something was sent, as an aborted response, never as a page that
+// looks whole.
 func TestBrokenCompression(t *testing.T) {
 	whole := zip(t, strings.Replace(page, "b</body>", strings.Repeat("no two alike ", 9000)+"</body>", 1))
 	flipped := bytes.Clone(whole)
@@ -169,17 +170,21 @@ func TestBrokenCompression(t *testing.T) {
 		for _, chunk := range []int{1 << 20, 11} {
 			h := newHandler(t, consentLine)
 			r := newRequest(t, "GET", "/", "Cookie: "+granted)
+			w := &tracker{ResponseRecorder: httptest.NewRecorder()}
+			var err error
 			aborted := func() (aborted bool) {
 				defer func() { aborted = recover() == http.ErrAbortHandler }()
-				_ = h.ServeHTTP(httptest.NewRecorder(), r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+				err = h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 					// a handler that does not care what Write returns
 					_ = sendZipped(body, chunk, "Content-Encoding: gzip")(w, r)
 					return nil
 				}))
 				return false
 			}()
-			if o, _ := outcomeOf(r); !aborted || o != outcomeAborted {
-				t.Errorf("%s, by %d: aborted %v, outcome %s", name, chunk, aborted, o)
+			o, _ := outcomeOf(r)
+			failed, _ := errors.AsType[caddyhttp.HandlerError](err)
+			if w.calls == nil && (aborted || failed.StatusCode != 502 || o != outcomeError) || w.calls != nil && (!aborted || o != outcomeAborted) {
+				t.Errorf("%s, by %d: calls %v, aborted %v, error %v, outcome %s", name, chunk, w.calls, aborted, err, o)
 			}
 		}
 	}

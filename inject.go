@@ -424,7 +424,7 @@ func (rw *responseWriter) FlushError() error {
 	case sniffing:
 		rw.decide("") // net/http names no type once the header is flushed
 	case holding:
-		if len(rw.edit.buf) == 0 || len(rw.edit.buf)-rw.edit.scanner.Held() < rw.edit.least {
+		if rw.isUndecodable() || len(rw.edit.buf) == 0 || len(rw.edit.buf)-rw.edit.scanner.Held() < rw.edit.least {
 			return nil
 		}
 		if err := rw.release(nil); err != nil {

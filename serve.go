@@ -2,6 +2,7 @@ package kapadeflector
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -36,9 +37,9 @@ func (rw *responseWriter) serve(next caddyhttp.Handler) (err error) {
 		v.end(rw.outcome, err != nil)
 	}()
 
-	err = next.ServeHTTP(rw, v.request)
+	err = rw.run(next)
 	if rw.isDecoding() && (err == nil || rw.stage > holding) {
-		rw.finishDecoding()
+		err = rw.finishDecoding(err)
 	}
 	if err != nil {
 		rw.fail(err)
@@ -82,14 +83,43 @@ func (e *edit) drop() {
 	e.dropBuffer()
 }
 
-// finishDecoding breaks the response off if its body was not whole: a page
-// that is cut short must not look like one that is not.
-func (rw *responseWriter) finishDecoding() {
+// run runs next. If it could not go on because the compressed page is broken,
+// and nothing of it was sent, that is an error as of an origin that is down,
+// whatever next has made of what Write said: reverse_proxy panics.
+func (rw *responseWriter) run(next caddyhttp.Handler) (err error) {
+	defer func() {
+		if !rw.isUndecodable() {
+			return
+		}
+		if r := recover(); r != nil && r != http.ErrAbortHandler {
+			panic(r)
+		}
+		err = badGateway(rw.edit.decoder.err)
+	}()
+	return next.ServeHTTP(rw, rw.visit.request)
+}
+
+// isUndecodable reports whether the compressed page is broken, and nothing was
+// sent of it.
+func (rw *responseWriter) isUndecodable() bool {
+	return rw.stage == holding && rw.isDecoding() && rw.edit.decoder.err != nil
+}
+
+func badGateway(err error) error {
+	return caddyhttp.Error(http.StatusBadGateway, fmt.Errorf("the origin's compressed page cannot be decoded: %w", err))
+}
+
+// finishDecoding ends the decoding. A body that was not whole is an error while
+// nothing was sent; later the response is broken off, for a page that is cut
+// short must not look like one that is not.
+func (rw *responseWriter) finishDecoding(before error) error {
 	err := rw.edit.decoder.finish()
-	if err == nil {
-		return
-	}
-	if !rw.edit.decoder.writeFailed { // else the client has left
+	switch {
+	case err == nil:
+		return before
+	case rw.stage == holding:
+		return badGateway(err)
+	case !rw.edit.decoder.writeFailed: // else the client has left
 		rw.visit.handler.logger.Error("aborting the response: the origin's compressed page cannot be decoded", zap.Error(err))
 	}
 	panic(http.ErrAbortHandler)
