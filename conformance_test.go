@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"compress/zlib"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -204,6 +205,13 @@ var scenarios = []scenario{
 	{name: "gzip that is corrupt from its header on", origin: encoded("gzip", "\x1f\x8b\x08\xff"+zipped(longPage)[4:]), outcome: "error", want: badGateway502,
 		site: proxySite + "\nhandle_errors {\nrespond `page of {err.status_code}`\n}"},
 	{name: "gzip that ends too soon, after the tag", origin: encoded("gzip", strings.TrimSuffix(zipped(longPage), zipped(longPage)[len(zipped(longPage))-4:])), outcome: "aborted", want: brokenOff},
+	{name: "the label gzip on plain bytes", origin: encoded("gzip", longPage), want: mislabelled},
+	{name: "the label gzip on plain bytes, by single bytes, flushed",
+		inside: func(w http.ResponseWriter, r *http.Request) error {
+			setFields(w, []string{"Content-Type: text/html", "Content-Encoding: gzip"})
+			return flushed("", longPage[:1], longPage[1:2], longPage[2:])(w, r)
+		}, want: mislabelled},
+	{name: "the label gzip on deflate", origin: encoded("gzip", deflated(longPage)), run: unreadable},
 	{name: "another coding", origin: encoded("br", longPage), outcome: "encoded", want: untouched}, // 9110 8.4
 	{name: "Accept-Encoding at the origin", run: acceptEncoding},
 	{name: "Accept-Encoding in an error route", // caddy keeps the edited header there
@@ -1148,6 +1156,31 @@ func brokenOff(x *trial, plain, got result) {
 	}
 }
 
+// mislabelled expects the tag, and the label gone; plain is what nobody can decode.
+func mislabelled(x *trial, plain, got result) {
+	x.Helper()
+	if plain.err == nil {
+		x.Errorf("without the directive: %v", plain.header)
+	}
+	if got.err != nil || got.body != strings.Replace(longPage, "</head>", staticTag+"</head>", 1) || x.wrap == "bare" && got.header["Content-Encoding"] != nil {
+		x.Errorf("%d %v %v %.300s", got.status, got.err, got.header, got.body)
+	}
+}
+
+// unreadable expects what the client would get from the origin.
+func unreadable(x *trial) {
+	resp, ex, err := x.send(true, "GET", "/", nil, "Cookie: "+granted)
+	if err != nil {
+		x.Fatal(err)
+	}
+	b, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if err != nil || string(b) != deflated(longPage) || resp.Header.Get("Content-Encoding") != "gzip" {
+		x.Errorf("%v %v %q", err, resp.Header, b)
+	}
+	x.ended(ex, "encoded")
+}
+
 // badGateway502 expects what the error route makes of a 502.
 func badGateway502(x *trial, _, got result) {
 	x.Helper()
@@ -1538,6 +1571,14 @@ func echo(w http.ResponseWriter, r *http.Request) {
 func zipped(s string) string {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
+	io.WriteString(z, s)
+	z.Close()
+	return b.String()
+}
+
+func deflated(s string) string {
+	var b bytes.Buffer
+	z := zlib.NewWriter(&b)
 	io.WriteString(z, s)
 	z.Close()
 	return b.String()

@@ -4,6 +4,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -56,6 +57,7 @@ type edit struct {
 	permit   permit       // to insert, once it was asked for
 	policies sentPolicies // in the header as it left this writer
 	decoder  *decoder     // of a compressed page, from its first byte on
+	half     bool         // the body began with the first byte of gzip, alone
 
 	buf    []byte // what is held back
 	least  int    // as much leaves in the first write, or by the header's length
@@ -231,13 +233,45 @@ func (rw *responseWriter) Write(p []byte) (int, error) {
 	if rw.stage == sniffing && len(p) > 0 {
 		rw.decide(http.DetectContentType(p))
 	}
-	if rw.stage == holding && rw.edit.pooled == nil && len(p) > 0 && p[0] == 0x1f && !rw.gzip {
-		// compressed, without the header field that says so; no page begins so
-		if !isGzipMagic(p) {
-			return len(p), rw.pass(outcomeEncoded, p)
-		}
-		rw.gzip = true
+	if rw.stage == holding && !rw.isDecoding() && rw.edit.pooled == nil && len(p) > 0 {
+		return len(p), rw.begin(p)
 	}
+	return rw.take(p)
+}
+
+// begin takes the first bytes of the body, which tell whether it is gzip. The
+// label does not: some origins do not say so, and some say so always, also when
+// they were asked for identity and sent it.
+func (rw *responseWriter) begin(p []byte) error {
+	if rw.edit.half {
+		rw.edit.half = false
+		p = append([]byte{0x1f}, p...)
+	}
+	switch {
+	case len(p) == 1 && p[0] == 0x1f:
+		rw.edit.half = true
+		return nil
+	case isGzipMagic(p):
+		rw.gzip = true
+	case p[0] == 0x1f, rw.gzip && !isText(p): // another coding, whatever it is called
+		rw.gzip = false
+		return rw.pass(outcomeEncoded, p)
+	case rw.gzip:
+		rw.gzip = false
+		delete(rw.Header(), "Content-Encoding")
+	}
+	_, err := rw.take(p)
+	return err
+}
+
+// isText reports whether a body that begins with p may be a page
+// (https://mimesniff.spec.whatwg.org/#binary-data-byte).
+func isText(p []byte) bool {
+	return strings.HasPrefix(http.DetectContentType(p), "text/")
+}
+
+// take takes bytes of the body as they come.
+func (rw *responseWriter) take(p []byte) (int, error) {
 	if !rw.gzip {
 		return rw.write(p)
 	}

@@ -38,6 +38,9 @@ func (rw *responseWriter) serve(next caddyhttp.Handler) (err error) {
 	}()
 
 	err = rw.run(next)
+	if err == nil && rw.edit != nil && rw.edit.half {
+		err = rw.endHalf()
+	}
 	if rw.isDecoding() && (err == nil || rw.stage > holding) {
 		err = rw.finishDecoding(err)
 	}
@@ -97,6 +100,15 @@ func (rw *responseWriter) run(next caddyhttp.Handler) (err error) {
 		err = badGateway(rw.edit.decoder.err)
 	}()
 	return next.ServeHTTP(rw, rw.visit.request)
+}
+
+// endHalf ends a body that is the first byte of gzip, and nothing else.
+func (rw *responseWriter) endHalf() error {
+	if rw.gzip {
+		return badGateway(errTruncated)
+	}
+	_ = rw.pass(outcomeEncoded, []byte{0x1f})
+	return nil
 }
 
 // isUndecodable reports whether the compressed page is broken, and nothing was
