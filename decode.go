@@ -4,25 +4,28 @@ import (
 	"bufio"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
-	"iter"
 	"strings"
 	"sync"
 )
 
 // decoder decompresses a gzip body that is pushed at it, write by write.
 //
-// Go's gzip pulls. It runs as a coroutine: a write hands its bytes over and
-// goes on when they are used up, and nothing ever runs at the same time, so
-// that the response below needs no lock.
+// Go's gzip pulls, so it runs in a goroutine of its own. That one and the writer
+// take strict turns: only one of them ever runs, the response below needs no
+// lock, and everything is written to it by the goroutine that called Write. (A
+// coroutine as of iter.Pull would end the process where a handler writes from
+// threads that are locked and from others that are not.)
 type decoder struct {
-	to     io.Writer
-	in     []byte // bytes of the write that is under way
-	ended  bool   // no more writes will come
-	resume func() (struct{}, bool)
-	stop   func()
-	err    error // why the body cannot be decoded, or be written on
-	sawEnd bool  // the body was whole
+	to      io.Writer
+	in      []byte        // bytes of the write that is under way
+	ended   bool          // no more writes will come
+	turn    chan struct{} // gives the goroutine its turn; closed, it has to end
+	out     chan []byte   // gives it back: decoded bytes, or nil for more input; closed at the end
+	stopped bool          // the goroutine has ended
+	err     error         // why the body cannot be decoded, or be written on
+	sawEnd  bool          // the body was whole
 
 	writeFailed   bool // err is of what is written to
 	read, written int64
@@ -31,6 +34,7 @@ type decoder struct {
 var (
 	errTruncated = errors.New("the compressed body ends too soon")
 	errBomb      = errors.New("the compressed body is a decompression bomb")
+	errAbandoned = errors.New("the response has ended")
 )
 
 // A body may expand that many times once it is longer than that: beyond what
@@ -43,10 +47,8 @@ const (
 var gzipReaders = sync.Pool{New: func() any { return new(gzip.Reader) }}
 
 func newDecoder(to io.Writer) *decoder {
-	d := &decoder{to: to}
-	d.resume, d.stop = iter.Pull(func(yield func(struct{}) bool) {
-		d.err = d.decode(yield)
-	})
+	d := &decoder{to: to, turn: make(chan struct{}), out: make(chan []byte)}
+	go d.run()
 	return d
 }
 
@@ -55,6 +57,7 @@ func (d *decoder) Write(p []byte) (int, error) {
 	d.in = p
 	d.read += int64(len(p))
 	d.resume()
+	d.in = nil
 	return len(p), d.err
 }
 
@@ -68,22 +71,61 @@ func (d *decoder) finish() error {
 	return d.err
 }
 
-// abandon ends the coroutine, wherever it is. What it still holds goes nowhere.
+// abandon ends the goroutine, wherever it is. What it still holds goes nowhere.
 func (d *decoder) abandon() {
-	d.to = io.Discard
-	d.stop()
+	if !d.stopped {
+		close(d.turn)
+		for range d.out { // a last piece, perhaps
+		}
+		d.stopped = true
+	}
 }
 
-// decode is the coroutine; it yields when it needs more input. A body may have
-// several members (RFC 1952 section 2.2); what follows them and is none, is
-// ignored, as browsers do.
-func (d *decoder) decode(yield func(struct{}) bool) error {
+// resume gives the goroutine its turn until it wants more input, and writes
+// what it decodes meanwhile.
+func (d *decoder) resume() {
+	for !d.stopped {
+		d.turn <- struct{}{}
+		decoded, running := <-d.out
+		if d.stopped = !running; d.stopped || decoded == nil {
+			return
+		}
+		if _, err := d.to.Write(decoded); err != nil {
+			d.abandon()
+			d.err, d.writeFailed = err, true
+		}
+	}
+}
+
+// yield ends the goroutine's turn, and reports whether it gets another.
+func (d *decoder) yield(decoded []byte) bool {
+	d.out <- decoded
+	_, ok := <-d.turn
+	return ok
+}
+
+// run is the goroutine.
+func (d *decoder) run() {
+	defer close(d.out)
+	defer func() {
+		if r := recover(); r != nil { // it would end the process
+			d.err = fmt.Errorf("decoding panicked: %v", r)
+		}
+	}()
+	if _, ok := <-d.turn; ok {
+		d.err = d.decode()
+	}
+}
+
+// decode decodes the body. It may have several members (RFC 1952 section 2.2);
+// what follows them and is none, is ignored, as browsers do.
+func (d *decoder) decode() error {
 	z := gzipReaders.Get().(*gzip.Reader)
 	defer func() {
 		_ = z.Reset(strings.NewReader("")) // lest it keeps hold of this response
 		gzipReaders.Put(z)
 	}()
-	in := bufio.NewReader(&input{d, yield})
+	in := bufio.NewReader(input{d})
 	for {
 		if err := z.Reset(in); err != nil {
 			if d.sawEnd {
@@ -108,9 +150,8 @@ func (d *decoder) decodeMember(z *gzip.Reader) error {
 			if d.written += int64(n); d.written > bombLength && d.written/bombRatio > d.read {
 				return errBomb
 			}
-			if _, err := d.to.Write(buf[:n]); err != nil {
-				d.writeFailed = true
-				return err
+			if !d.yield(buf[:n]) {
+				return errAbandoned
 			}
 		}
 		if err == io.EOF {
@@ -122,16 +163,16 @@ func (d *decoder) decodeMember(z *gzip.Reader) error {
 	}
 }
 
-// input is what the coroutine reads.
-type input struct {
-	*decoder
-	yield func(struct{}) bool
-}
+// input is what the goroutine reads.
+type input struct{ *decoder }
 
-func (in *input) Read(p []byte) (int, error) {
+func (in input) Read(p []byte) (int, error) {
 	for len(in.in) == 0 {
-		if in.ended || !in.yield(struct{}{}) {
+		if in.ended {
 			return 0, io.EOF
+		}
+		if !in.yield(nil) {
+			return 0, errAbandoned
 		}
 	}
 	n := copy(p, in.in)

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -61,9 +62,10 @@ func TestCompressedPages(t *testing.T) {
 		{"without the field that says so", zip(t, page), nil, page},
 		{"large", zip(t, big), []string{"Content-Encoding: gzip"}, big},
 		{"two members", append(zip(t, page[:30]), zip(t, page[30:])...), []string{"Content-Encoding: gzip"}, page},
+		{"the label on plain bytes", []byte(page), []string{"Content-Encoding: gzip"}, page},
 		{"padding behind", append(zip(t, page), 0, 0, 0, 0), []string{"Content-Encoding: gzip"}, page},
 	} {
-		for _, chunk := range []int{1 << 20, 1000, 7, 2} {
+		for _, chunk := range []int{1 << 20, 1000, 7, 2, 1} {
 			r := newRequest(t, "GET", "/", "Cookie: "+granted)
 			resp := serve(t, h, r, sendZipped(tc.body, chunk, tc.fields...))
 			if got, want := bodyOf(t, resp), strings.Replace(tc.want, "</head>", staticTag+"</head>", 1); got != want {
@@ -72,7 +74,7 @@ func TestCompressedPages(t *testing.T) {
 			if o, _ := outcomeOf(r); o != outcomeInjected {
 				t.Errorf("%s, by %d: outcome %s", tc.name, chunk, o)
 			}
-			if resp.Header.Get("Content-Encoding")+resp.Header.Get("Content-Length") != "" {
+			if length := resp.Header.Get("Content-Length"); resp.Header.Get("Content-Encoding") != "" || length != "" && length != itoa(len(taggedPage)) {
 				t.Errorf("%s, by %d: header %v", tc.name, chunk, resp.Header)
 			}
 
@@ -150,8 +152,9 @@ func TestCompressedPages(t *testing.T) {
 	})
 }
 
-// A compressed page that is broken ends as an aborted response, never as a
-// page that looks whole.
+// A compressed page that is broken ends as an error that an error route can show,
+// or, once something was sent, as an aborted response, never as a page that
+// looks whole.
 func TestBrokenCompression(t *testing.T) {
 	whole := zip(t, strings.Replace(page, "b</body>", strings.Repeat("no two alike ", 9000)+"</body>", 1))
 	flipped := bytes.Clone(whole)
@@ -162,23 +165,28 @@ func TestBrokenCompression(t *testing.T) {
 		"cut in the body":          whole[:len(whole)-40],
 		"cut in its checksum":      whole[:len(whole)-3],
 		"a wrong checksum":         flipped,
-		"not gzip at all":          []byte(page),
+		"its first byte":           whole[:1],
+		"its first two bytes":      whole[:2],
 		"cut in its second member": append(bytes.Clone(whole), whole[:40]...),
 	} {
 		for _, chunk := range []int{1 << 20, 11} {
 			h := newHandler(t, consentLine)
 			r := newRequest(t, "GET", "/", "Cookie: "+granted)
+			w := &tracker{ResponseRecorder: httptest.NewRecorder()}
+			var err error
 			aborted := func() (aborted bool) {
 				defer func() { aborted = recover() == http.ErrAbortHandler }()
-				_ = h.ServeHTTP(httptest.NewRecorder(), r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+				err = h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 					// a handler that does not care what Write returns
 					_ = sendZipped(body, chunk, "Content-Encoding: gzip")(w, r)
 					return nil
 				}))
 				return false
 			}()
-			if o, _ := outcomeOf(r); !aborted || o != outcomeAborted {
-				t.Errorf("%s, by %d: aborted %v, outcome %s", name, chunk, aborted, o)
+			o, _ := outcomeOf(r)
+			failed, _ := errors.AsType[caddyhttp.HandlerError](err)
+			if w.calls == nil && (aborted || failed.StatusCode != 502 || o != outcomeError) || w.calls != nil && (!aborted || o != outcomeAborted) {
+				t.Errorf("%s, by %d: calls %v, aborted %v, error %v, outcome %s", name, chunk, w.calls, aborted, err, o)
 			}
 		}
 	}
@@ -246,6 +254,7 @@ func TestDecompressionBomb(t *testing.T) {
 func FuzzCompressedPage(f *testing.F) {
 	f.Add(zip(f, page), 3)
 	f.Add(zip(f, page)[:40], 5)
+	f.Add([]byte(page), 1)
 	f.Add(append(zip(f, "<!doctype html>"), zip(f, page)...), 100)
 	h := newHandler(f, consentLine)
 	f.Fuzz(func(t *testing.T, body []byte, chunk int) {
@@ -262,6 +271,12 @@ func FuzzCompressedPage(f *testing.F) {
 			return
 		}
 		got := strings.Replace(w.Body.String(), staticTag, "", 1)
+		if !isGzipMagic(body) {
+			if got != string(body) {
+				t.Errorf("%q: got %q", body, got)
+			}
+			return
+		}
 		z, err := gzip.NewReader(bytes.NewReader(body))
 		if err != nil {
 			t.Fatalf("%q: %v, but %q came out", body, err, got)
@@ -271,4 +286,104 @@ func FuzzCompressedPage(f *testing.F) {
 			t.Errorf("%q: got %q, want %q", body, got, want)
 		}
 	})
+}
+
+// Whoever writes: a coroutine ends the process where one of two writes comes
+// from a locked thread, as FrankenPHP's do.
+func TestDecoderThreads(t *testing.T) {
+	locked := func(write func()) {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		write()
+	}
+	elsewhere := func(write func()) {
+		done := make(chan struct{})
+		go func() { defer close(done); write() }()
+		<-done
+	}
+	elsewhereLocked := func(write func()) { elsewhere(func() { locked(write) }) }
+	plainly := func(write func()) { write() }
+
+	zipped := zip(t, page)
+	for name, turns := range map[string][]func(func()){
+		"locked":                 {locked},
+		"locked, then not":       {locked, plainly},
+		"not locked, then it is": {plainly, locked},
+		"different goroutines":   {elsewhere, elsewhereLocked},
+	} {
+		resp := serve(t, newHandler(t, consentLine), newRequest(t, "GET", "/", "Cookie: "+granted), func(w http.ResponseWriter, _ *http.Request) error {
+			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("Content-Encoding", "gzip")
+			for i, rest := 0, zipped; len(rest) > 0; i++ {
+				n := min(9, len(rest))
+				turns[i%len(turns)](func() { w.Write(rest[:n]) })
+				rest = rest[n:]
+			}
+			return nil
+		})
+		if got := bodyOf(t, resp); got != taggedPage {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+type panicWriter struct{}
+
+func (panicWriter) Write([]byte) (int, error) { panic("the response below") }
+
+type failWriter struct{}
+
+func (failWriter) Write([]byte) (int, error) { return 0, errors.New("the client has left") }
+
+// However a response ends, its decoder's goroutine does too.
+func TestDecoderEnds(t *testing.T) {
+	zipped := zip(t, page+strings.Repeat(filler, 20))
+	half := zipped[:len(zipped)/2]
+	before := runtime.NumGoroutine()
+	for range 50 {
+		newDecoder(io.Discard).abandon() // before the first write
+
+		d := newDecoder(io.Discard)
+		d.Write(half)
+		d.abandon()
+		d.abandon() // is idempotent
+		d.Write(half)
+
+		d = newDecoder(io.Discard)
+		d.Write(half)
+		if err := d.finish(); err == nil {
+			t.Error("half a body is whole")
+		}
+		d.abandon()
+
+		d = newDecoder(failWriter{})
+		if _, err := d.Write(zipped); err == nil || !d.writeFailed {
+			t.Errorf("the client has left: %v", err)
+		}
+		d.Write(zipped)
+		d.abandon()
+
+		d = newDecoder(panicWriter{})
+		func() {
+			defer d.abandon()
+			defer func() { _ = recover() }()
+			d.Write(zipped)
+		}()
+	}
+	readers := gzipReaders.New
+	gzipReaders = sync.Pool{New: func() any { panic("a fault of ours") }}
+	d := newDecoder(io.Discard)
+	if _, err := d.Write(zipped); err == nil || d.writeFailed {
+		t.Errorf("a panic in it: %v", err)
+	}
+	d.abandon()
+	gzipReaders = sync.Pool{New: readers}
+
+	for range 1000 { // those that have said that they end
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		runtime.Gosched()
+	}
+	t.Errorf("%d goroutines, before %d", runtime.NumGoroutine(), before)
 }

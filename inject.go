@@ -4,6 +4,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -45,6 +46,9 @@ type responseWriter struct {
 	gzip     bool  // the page comes compressed all the same
 	failed   bool  // some of the body did not get through: the client has left
 	edit     *edit // nil unless it is a page that may be changed
+
+	// what the header said of the fields that it announces as trailers
+	announced http.Header
 }
 
 // edit is what it takes to change a page. Other responses do not pay for it.
@@ -53,6 +57,7 @@ type edit struct {
 	permit   permit       // to insert, once it was asked for
 	policies sentPolicies // in the header as it left this writer
 	decoder  *decoder     // of a compressed page, from its first byte on
+	half     bool         // the body began with the first byte of gzip, alone
 
 	buf    []byte // what is held back
 	least  int    // as much leaves in the first write, or by the header's length
@@ -76,6 +81,9 @@ func (rw *responseWriter) WriteHeader(status int) {
 	rw.status = status
 
 	h := rw.Header()
+	if h["Trailer"] != nil {
+		rw.announced = announcedIn(h)
+	}
 	contentType, named := h["Content-Type"]
 	if !named && rw.visit.onPage && rw.visit.request.Method != http.MethodHead &&
 		responseKind(status, h, "text/html") == undecided && documentGate(h, "") == undecided {
@@ -225,13 +233,45 @@ func (rw *responseWriter) Write(p []byte) (int, error) {
 	if rw.stage == sniffing && len(p) > 0 {
 		rw.decide(http.DetectContentType(p))
 	}
-	if rw.stage == holding && rw.edit.pooled == nil && len(p) > 0 && p[0] == 0x1f && !rw.gzip {
-		// compressed, without the header field that says so; no page begins so
-		if !isGzipMagic(p) {
-			return len(p), rw.pass(outcomeEncoded, p)
-		}
-		rw.gzip = true
+	if rw.stage == holding && !rw.isDecoding() && rw.edit.pooled == nil && len(p) > 0 {
+		return len(p), rw.begin(p)
 	}
+	return rw.take(p)
+}
+
+// begin takes the first bytes of the body, which tell whether it is gzip. The
+// label does not: some origins do not say so, and some say so always, also when
+// they were asked for identity and sent it.
+func (rw *responseWriter) begin(p []byte) error {
+	if rw.edit.half {
+		rw.edit.half = false
+		p = append([]byte{0x1f}, p...)
+	}
+	switch {
+	case len(p) == 1 && p[0] == 0x1f:
+		rw.edit.half = true
+		return nil
+	case isGzipMagic(p):
+		rw.gzip = true
+	case p[0] == 0x1f, rw.gzip && !isText(p): // another coding, whatever it is called
+		rw.gzip = false
+		return rw.pass(outcomeEncoded, p)
+	case rw.gzip:
+		rw.gzip = false
+		delete(rw.Header(), "Content-Encoding")
+	}
+	_, err := rw.take(p)
+	return err
+}
+
+// isText reports whether a body that begins with p may be a page
+// (https://mimesniff.spec.whatwg.org/#binary-data-byte).
+func isText(p []byte) bool {
+	return strings.HasPrefix(http.DetectContentType(p), "text/")
+}
+
+// take takes bytes of the body as they come.
+func (rw *responseWriter) take(p []byte) (int, error) {
 	if !rw.gzip {
 		return rw.write(p)
 	}
@@ -369,29 +409,38 @@ func (rw *responseWriter) release(p []byte) error {
 // not changed, and what follows the anchor of one that is.
 func (rw *responseWriter) ReadFrom(r io.Reader) (n int64, err error) {
 	rw.imply()
-	if rw.stage != through || rw.gzip {
-		pooled := buffers.Get().(*[bufferSize]byte)
-		defer buffers.Put(pooled)
-		for rw.stage != through || rw.gzip {
-			nr, rerr := r.Read(pooled[:gatherLimit])
-			if nr > 0 {
-				nw, werr := rw.Write(pooled[:nr])
-				n += int64(nw)
-				if werr != nil {
-					return n, werr
-				}
-			}
-			if rerr == io.EOF {
-				return n, nil
-			}
-			if rerr != nil {
-				return n, rerr
-			}
-		}
+	if n, err = rw.readUntilThrough(r); err == io.EOF {
+		return n, nil
+	} else if err != nil {
+		return n, err
 	}
 	rest, err := rw.ResponseWriterWrapper.ReadFrom(r)
 	rw.note(err)
 	return n + rest, err
+}
+
+// readUntilThrough writes what r has until the rest needs no look, for which it
+// must not keep a buffer; the error is io.EOF if all of it needed one.
+func (rw *responseWriter) readUntilThrough(r io.Reader) (n int64, err error) {
+	if rw.stage == through && !rw.gzip {
+		return 0, nil
+	}
+	pooled := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(pooled)
+	for rw.stage != through || rw.gzip {
+		nr, rerr := r.Read(pooled[:gatherLimit])
+		if nr > 0 {
+			nw, werr := rw.Write(pooled[:nr])
+			n += int64(nw)
+			if werr != nil {
+				return n, werr
+			}
+		}
+		if rerr != nil {
+			return n, rerr
+		}
+	}
+	return n, nil
 }
 
 // FlushError sends what can be sent. While the header is held and no body byte
@@ -409,7 +458,7 @@ func (rw *responseWriter) FlushError() error {
 	case sniffing:
 		rw.decide("") // net/http names no type once the header is flushed
 	case holding:
-		if len(rw.edit.buf) == 0 || len(rw.edit.buf)-rw.edit.scanner.Held() < rw.edit.least {
+		if rw.isUndecodable() || len(rw.edit.buf) == 0 || len(rw.edit.buf)-rw.edit.scanner.Held() < rw.edit.least {
 			return nil
 		}
 		if err := rw.release(nil); err != nil {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -710,15 +711,24 @@ func TestErrors(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a denied visitor's id goes with the error page too", func(t *testing.T) {
-		h := newHandler(t, consentLine)
-		w := httptest.NewRecorder()
-		r := newRequest(t, "GET", "/", "Cookie: "+denied+"; kapa_web_id="+idA)
-		if err := h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return broken })); err != broken {
-			t.Fatal(err)
-		}
-		if len(w.Header()["Set-Cookie"]) != 2 {
-			t.Errorf("header %v", w.Header())
+	t.Run("a denied visitor's id stays: the error route may say that any cache may keep its page", func(t *testing.T) {
+		for name, next := range map[string]caddyhttp.HandlerFunc{
+			"at once": func(http.ResponseWriter, *http.Request) error { return broken },
+			"after a flush": func(w http.ResponseWriter, _ *http.Request) error { // which encode keeps to itself
+				w.Header().Set("Content-Type", "text/html")
+				http.NewResponseController(w).Flush()
+				return broken
+			},
+		} {
+			h := newHandler(t, consentLine)
+			w := &tracker{ResponseRecorder: httptest.NewRecorder()}
+			r := newRequest(t, "GET", "/", "Cookie: "+denied+"; kapa_web_id="+idA)
+			if err := h.ServeHTTP(w, r, next); err != broken {
+				t.Fatal(err)
+			}
+			if w.Header()["Set-Cookie"] != nil {
+				t.Errorf("%s: header %v", name, w.Header())
+			}
 		}
 	})
 }
@@ -926,6 +936,45 @@ func TestPagesBeforeRewrites(t *testing.T) {
 			if r.URL.Path != rewritten {
 				t.Errorf("the request's path is now %s", r.URL.Path)
 			}
+		}
+	}
+}
+
+// sink is a server's writer that takes the rest of a body by itself.
+type sink struct {
+	*httptest.ResponseRecorder
+	rest func()
+}
+
+func (w *sink) ReadFrom(r io.Reader) (int64, error) {
+	w.rest()
+	return io.Copy(w.ResponseRecorder, r)
+}
+
+// While the rest of a body passes by itself, nothing is held for it.
+func TestReadFromHoldsNothing(t *testing.T) {
+	fresh := buffers.New
+	defer func() { buffers = sync.Pool{New: fresh} }()
+	for _, cookies := range []string{granted, unknown} {
+		out, passed := 0, false
+		buffers = sync.Pool{New: func() any { out++; return fresh() }}
+		w := &sink{ResponseRecorder: httptest.NewRecorder()}
+		w.rest = func() {
+			passed = true
+			made := out
+			for range made {
+				buffers.Get()
+			}
+			if out != made {
+				t.Errorf("%s: a buffer is kept", cookies)
+			}
+		}
+		_ = newHandler(t, consentLine).ServeHTTP(w, newRequest(t, "GET", "/", "Cookie: "+cookies), caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
+			_, err := w.(io.ReaderFrom).ReadFrom(strings.NewReader(hugePage)) // of no type
+			return err
+		}))
+		if !passed || !strings.HasSuffix(w.Body.String(), filler) {
+			t.Errorf("%s: %v, %d bytes", cookies, passed, w.Body.Len())
 		}
 	}
 }

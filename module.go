@@ -292,14 +292,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return v.tunnel(w, next)
 	}
 	if err := v.read(); err != nil {
-		v.end(outcomeError)
+		v.end(outcomeError, true)
 		return err
 	}
 	if v.onPage {
 		v.siblings.claimed = true
 	}
 	if v.question {
-		v.end(v.answerLive(w))
+		v.end(v.answerLive(w), false)
 		return nil
 	}
 	rw.ResponseWriterWrapper.ResponseWriter = w

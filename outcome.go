@@ -23,7 +23,7 @@ const (
 	outcomeUpgrade     // a tunnel or another protocol
 	outcomeAnswered    // a question of ours, or a page that Turbo is to load in full
 	outcomeOtherPage   // not one of the configured pages
-	outcomeNoBody      // HEAD of a page, 204, 205, or nothing was written
+	outcomeNoBody      // HEAD of a page, 204, 205, or nothing was written: a 404 left to an error route too
 	outcomeRedirect    // 3xx
 	outcomeNotModified // 304
 	outcomePartial     // 206, Content-Range
@@ -47,7 +47,7 @@ const (
 	outcomeUntracked        // injected, without identifiers
 	outcomeHeaderOverridden // a header directive undid what the tag needs
 
-	outcomeError   // a handler behind returned an error
+	outcomeError   // a handler behind returned an error, of 5xx or without a status
 	outcomeAborted // the response was broken off
 
 	outcomeCount

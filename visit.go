@@ -235,18 +235,29 @@ func (v *visit) forgetID(h http.Header) bool {
 	return true
 }
 
-// end makes the outcome known. What a block in an error route makes of the
-// response is told, but not counted beside the error: it is one response.
-func (v *visit) end(o outcome) {
+// keepID takes back what forgetID has said.
+func (v *visit) keepID(h http.Header) {
+	lines := slices.DeleteFunc(h["Set-Cookie"], func(line string) bool {
+		return slices.Contains(v.handler.cookie.idDeletion(v.request), line)
+	})
+	if h["Set-Cookie"] = lines; len(lines) == 0 {
+		delete(h, "Set-Cookie")
+	}
+}
+
+// end makes the outcome known. failed says that the response is left to an error
+// route. What a block there makes of it is told, but not counted: it is one
+// response.
+func (v *visit) end(o outcome, failed bool) {
 	s := v.siblings
 	told := s.told
 	if !v.onPage && (told || s.claimed) {
 		return // another block says what became of it
 	}
-	if !v.onPage || o == outcomeError {
+	if !v.onPage || failed {
 		s.told = true
 	}
-	if o == outcomeError {
+	if failed {
 		s.claimed = false // for a block in an error route
 	}
 	v.handler.record(v.request, o, v.finding.Reason)
