@@ -101,6 +101,13 @@ func (p *Policies) Header() (enforced, reportOnly []string) {
 	return enforced, reportOnly
 }
 
+// Equal reports whether both have the same Header.
+func (p *Policies) Equal(other *Policies) bool {
+	return slices.EqualFunc(p.lines, other.lines, func(a, b line) bool {
+		return slices.EqualFunc(a.members, b.members, func(a, b policy) bool { return a.text == b.text })
+	})
+}
+
 // all calls yield with each policy.
 func (p *Policies) all(yield func(*policy) bool) {
 	for i := range p.lines {

@@ -40,6 +40,17 @@ func ParseURL(s string) (URL, error) {
 	return parsed, nil
 }
 
+// StaysOn reports whether a path on the page's own site is one still where a base
+// element of the page has this href, as it stands in the source. In doubt it is
+// not: browsers read URLs otherwise than net/url where something is odd about them.
+func StaysOn(href string, page URL) bool {
+	if strings.HasPrefix(href, "//") || strings.ContainsFunc(href, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '\\' || r == '&' }) {
+		return false
+	}
+	u, err := ParseURL(href)
+	return err == nil && (u.Scheme == "" || u.Scheme == page.Scheme && u.Host == page.Host && u.port() == page.port())
+}
+
 // on returns u as the page at page has it.
 func (u URL) on(page URL) URL {
 	if u.Scheme == "" {
