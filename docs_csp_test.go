@@ -69,6 +69,7 @@ func checkExample(t *testing.T, lines, example string) {
 	body := bodyOf(t, resp)
 	got := policiesOf(resp)
 	for i, policy := range got { // what differs in each answer, or is nobody's to read
+		policy = strings.ReplaceAll(policy, "'url-"+sha256Of(kapaScriptURL)+"'", "'url-sha256-URLHASH'")
 		policy = regexp.MustCompile(`'nonce-[A-Za-z0-9+/]{22}=='`).ReplaceAllString(policy, "'nonce-NONCE'")
 		if inserted != "" && strings.HasPrefix(inserted, "<script>(") {
 			policy = regexp.MustCompile(`'sha256-[^']*'`).ReplaceAllString(policy, "'sha256-HASH'")
