@@ -661,7 +661,7 @@ func TestWarnings(t *testing.T) {
 	const (
 		noEffect = "user and data-user-email-query-selector have no effect while cookie and fingerprint tracking are off: the deflector then sends no identifiers"
 		finger   = "data-user-analytics-fingerprint-enabled is not false: withdrawing consent cannot undo a fingerprint, and no kapa_web_id is set"
-		fileName = "script: the file is not called kapa-support-form-deflector.bundle.js; the bundle may look for its own tag by that name"
+		fileName = "script: the file is not called kapa-support-form-deflector.bundle.js, nor as a version of it; the bundle may look for its own tag by that name"
 		sri      = "script: integrity on Kapa's own URL, which names no version: browsers will block Kapa's next release"
 	)
 	setTestEnv(t)
@@ -713,6 +713,7 @@ func TestWarnings(t *testing.T) {
 		{"integrity on Kapa's URL", fields{"script": `{"integrity": "` + someHash + `"}`}, []string{sri}},
 		{"integrity on a URL of one's own", fields{"script": `{` + ownScript + `, "integrity": "` + someHash + `"}`}, nil},
 		{"another file name", fields{"script": `{"url": "https://cdn.acme.com/kapa.js"}`}, []string{fileName}},
+		{"a release of Kapa's", fields{"script": `{"url": "https://widget.kapa.ai/kapa-support-form-deflector.dev-x-v1.2.3.bundle.js"}`}, nil},
 		{"another file name, from {env}", fields{"script": `{"url": "{env.KAPA_TEST_SCRIPT}"}`}, []string{fileName}},
 		{"another file name on the site itself", fields{"script": `{"url": "/kapa.js"}`}, []string{fileName}},
 		{"the file name with a query and a fragment", fields{"script": `{"url": "/js/kapa-support-form-deflector.bundle.js?v=/2#a/b"}`}, nil},

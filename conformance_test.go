@@ -684,7 +684,7 @@ var scenarios = []scenario{
 	{name: "several blocks, the first one fits", origin: document(longPage), path: "/first", site: blocks},
 	{name: "several blocks, the second one fits", origin: document(longPage), path: "/second", site: blocks,
 		want: func(x *trial, plain, got result) {
-			x.taggedWith(strings.Replace(staticTag, "></script>", ` data-x="2"></script>`, 1), plain, got)
+			x.taggedWith(strings.Replace(staticTag, " src=", ` data-x="2" src=`, 1), plain, got)
 		}},
 	{name: "several blocks, none fits", origin: document(longPage), path: "/third", site: blocks, outcome: "other_page", want: untouched},
 }

@@ -235,6 +235,11 @@ func visitorOf(r *http.Request) visitor {
 			https = strings.EqualFold(proto, "https")
 		}
 	}
+	return visitorNamed(host, https)
+}
+
+// visitorNamed is the visitor of a host, as a Host field names it.
+func visitorNamed(host string, https bool) visitor {
 	v := visitor{https: https}
 	v.host, v.hostKind = parseHost(host)
 	v.port = parsePort(host, https)

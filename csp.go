@@ -24,8 +24,9 @@ type CSP struct {
 	// `style-src`, hosts under `script-src`. `extend`, which it is for, allows it
 	// where the policy restricts it. A directive that is named here replaces
 	// that directive's default list; an empty list allows nothing. Default: the
-	// hosts that Kapa documents, and none for `script-src`, in which the bundle's
-	// own URL is all that is added.
+	// hosts that Kapa documents. For `script-src` that is none, since the bundle's
+	// own URL is added anyway, or https://metrics.kapa.ai where the tag has
+	// `data-user-analytics-fingerprint-enabled`.
 	Sources map[string][]string `json:"sources,omitempty"`
 }
 
@@ -48,6 +49,17 @@ var kapaSources = map[string][]string{
 	"frame-src": {"https://www.google.com/recaptcha/", "https://recaptcha.google.com/recaptcha/", "https://hcaptcha.com", "https://*.hcaptcha.com"},
 	"img-src":   {"https://www.gstatic.com/recaptcha/"},
 	"style-src": {"https://hcaptcha.com", "https://*.hcaptcha.com"},
+}
+
+// metricsURL is where the deflector loads a script from to take fingerprints.
+var metricsURL = csp.URL{Scheme: "https", Host: "metrics.kapa.ai", Path: "/"}
+
+// mayTakeFingerprints reports whether the tag of some request has them switched on.
+func (h *Handler) mayTakeFingerprints() bool {
+	return slices.ContainsFunc(h.Attributes, func(a Attribute) bool {
+		s, static := parseValue(a.Value).static()
+		return a.Name == attrFingerprint && !(static && s == "false")
+	})
 }
 
 // cspDirectives are those that sources can be given for.
@@ -116,9 +128,9 @@ func (c CSP) resolved() CSP {
 type policyRules struct {
 	off, extend bool
 	script      csp.Script
-	crossOrigin bool // the script is asked for in CORS mode
 	sources     []csp.Sources
-	proxy       csp.URL // where the deflector's questions go
+	fingerprint []csp.Sources // for a tag that may take fingerprints; nil if there is none
+	proxy       csp.URL       // where the deflector's questions go
 }
 
 // provisionCSP makes the rules for the script of the tag.
@@ -135,10 +147,12 @@ func (h *Handler) provisionCSP(script Script) error {
 		return err
 	}
 	h.policy = policyRules{
-		off:         c.Mode == cspOff,
-		extend:      c.Mode == cspExtend,
-		script:      csp.Script{URL: url, Integrity: script.Integrity},
-		crossOrigin: script.CrossOrigin != "",
+		off:    c.Mode == cspOff,
+		extend: c.Mode == cspExtend,
+		script: csp.Script{URL: url, Integrity: script.Integrity, CORS: script.CrossOrigin != ""},
+	}
+	if url.Scheme != "" {
+		h.policy.script.Source = script.URL
 	}
 	for _, directive := range cspDirectives {
 		list, own := c.Sources[directive]
@@ -151,6 +165,9 @@ func (h *Handler) provisionCSP(script Script) error {
 		if directive == "connect-src" && len(list) > 0 {
 			h.policy.proxy, _ = csp.ParseURL(list[0]) // a wildcard or a scheme is none
 		}
+	}
+	if _, own := c.Sources["script-src"]; !own && h.mayTakeFingerprints() {
+		h.policy.fingerprint = append(slices.Clone(h.policy.sources), csp.Sources{Directive: "script-src", Sources: []string{metricsURL.Origin()}})
 	}
 	return nil
 }

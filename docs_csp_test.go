@@ -47,7 +47,7 @@ func checkExample(t *testing.T, lines, example string) {
 	for line := range strings.Lines(example) {
 		sign, line := line[0], strings.TrimSuffix(line[2:], "\n")
 		if strings.HasPrefix(line, "<script") {
-			inserted = strings.TrimSuffix(line, " ...")
+			inserted = line
 			continue
 		}
 		field, policy, _ := strings.Cut(line, ": ")
@@ -69,6 +69,7 @@ func checkExample(t *testing.T, lines, example string) {
 	body := bodyOf(t, resp)
 	got := policiesOf(resp)
 	for i, policy := range got { // what differs in each answer, or is nobody's to read
+		policy = strings.ReplaceAll(policy, "'url-"+sha256Of(kapaScriptURL)+"'", "'url-sha256-URLHASH'")
 		policy = regexp.MustCompile(`'nonce-[A-Za-z0-9+/]{22}=='`).ReplaceAllString(policy, "'nonce-NONCE'")
 		if inserted != "" && strings.HasPrefix(inserted, "<script>(") {
 			policy = regexp.MustCompile(`'sha256-[^']*'`).ReplaceAllString(policy, "'sha256-HASH'")
@@ -86,8 +87,11 @@ func checkExample(t *testing.T, lines, example string) {
 		if o, _ := outcomeOf(r); o != outcomeCSPBlocked {
 			t.Errorf("%s%q: outcome %s", lines, origin, o)
 		}
-	case !strings.Contains(body, "</title>"+inserted):
-		t.Errorf("%s%q: %s is not in %s", lines, origin, inserted, body)
+	default: // " ..." stands for anything
+		begin, end, _ := strings.Cut(inserted, " ...")
+		if !strings.Contains(body, "</title>"+begin) || !strings.Contains(body, end) {
+			t.Errorf("%s%q: %s is not in %s", lines, origin, inserted, body)
+		}
 	}
 	if resp.StatusCode != http.StatusOK {
 		t.Error(resp.Status)

@@ -6,6 +6,7 @@ require (
 	cel.dev/cel-go v0.32.0 // the consent matcher in expressions, as Caddy's own matchers
 	github.com/andybalholm/cascadia v1.3.5 // selectors, for kapa-check alone
 	github.com/caddyserver/caddy/v2 v2.11.9
+	github.com/dunglas/httpsfv v1.1.1 // structured fields, as Caddy reads them
 	github.com/google/uuid v1.6.0
 	github.com/klauspost/compress v1.20.1 // kapa-check reads zstd, as browsers do
 	github.com/prometheus/client_golang v1.24.1
@@ -51,7 +52,6 @@ require (
 	github.com/dgryski/go-farm v0.0.0-20240924180020-3414d57e47da // indirect
 	github.com/dlclark/regexp2/v2 v2.8.0 // indirect
 	github.com/dunglas/go-urlpattern v1.0.0 // indirect
-	github.com/dunglas/httpsfv v1.1.1 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/felixge/httpsnoop v1.1.0 // indirect
 	github.com/fxamacker/cbor/v2 v2.9.4 // indirect

@@ -38,13 +38,13 @@ const (
 const page = "<!doctype html><html><head><title>t</title></head><body>b</body></html>"
 
 // staticTag is the tag that requiredLines make.
-const staticTag = `<script async src="https://widget.kapa.ai/kapa-support-form-deflector.bundle.js"` +
-	` data-integration-id="abc"` +
+const staticTag = `<script async data-integration-id="abc"` +
 	` data-main-input-query-selector="#description"` +
 	` data-submit-element-query-selector="#form"` +
 	` data-submit-element-event-type="onSubmit"` +
 	` data-submit-button-query-selector="#form button"` +
-	` data-anchor-element-query-selector="#form"></script>`
+	` data-anchor-element-query-selector="#form"` +
+	` src="https://widget.kapa.ai/kapa-support-form-deflector.bundle.js"></script>`
 
 // taggedPage is page with the tag.
 var taggedPage = strings.Replace(page, "</head>", staticTag+"</head>", 1)

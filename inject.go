@@ -172,6 +172,7 @@ func (rw *responseWriter) editHeader(changed, exact bool) {
 			addVary(h, field)
 		}
 	}
+	forwarded := rw.edit != nil && rw.edit.permit.forwarded
 	switch {
 	case changed:
 		describeVariant(h, rw.edit.permit.suffix, len(rw.edit.permit.html), exact && !rw.gzip)
@@ -185,8 +186,9 @@ func (rw *responseWriter) editHeader(changed, exact bool) {
 		// the policies of a 304 replace those that are stored (RFC 9111 section
 		// 3.2); a page with a nonce never gets one
 		if v.handler.policy.extend {
-			p := v.permit(h, nil, true, true, nil)
+			p := v.permit(pageHead{header: h, editable: true}, nil)
 			p.send(h)
+			forwarded = p.forwarded
 		}
 		rw.personalize(h, false)
 	case rw.gzip: // decoded, and nothing to insert after all
@@ -194,6 +196,10 @@ func (rw *responseWriter) editHeader(changed, exact bool) {
 	}
 	if rw.gzip {
 		delete(h, "Content-Encoding")
+	}
+	if forwarded { // by whoever wrote the request's fields
+		makePrivate(h)
+		rw.private = true
 	}
 	if !rw.clientLeft() {
 		rw.private = v.forgetID(h) || rw.private
@@ -345,8 +351,7 @@ func (rw *responseWriter) settle(at int, p []byte) error {
 // mayInsert reports whether the policies seen so far let the script in. Once the
 // header is sent, it is the policies in there that count.
 func (rw *responseWriter) mayInsert() bool {
-	metas, complete := rw.edit.scanner.Policies()
-	rw.edit.permit = rw.visit.permit(rw.Header(), metas, complete, rw.stage != scanning, newNonce)
+	rw.edit.permit = rw.visit.permit(pageHead{rw.Header(), rw.stage != scanning, &rw.edit.scanner}, newNonce)
 	return rw.edit.permit.html != nil
 }
 

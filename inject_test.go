@@ -151,6 +151,7 @@ func TestOutcomes(t *testing.T) {
 		{name: "AMP", next: body("<!doctype html><html amp><head></head>"), want: outcomeAMP},
 		{name: "the deflector is there", next: body(taggedPage), want: outcomeAlreadyPresent},
 		{name: "a script called like ours, where ours is called otherwise", lines: "script /assets/kapa-support-form-deflector.bundle.js", next: body(`<!doctype html><head><script src="/assets/main.js"></script></head>`), want: outcomeInjected},
+		{name: "a release of the deflector is there", next: body(`<head><script src="/kapa-support-form-deflector-v1.2.3.bundle.js"></script></head>`), want: outcomeAlreadyPresent},
 		{name: "the deflector is there, from another host", next: body(`<head><script src="//x/kapa-support-form-deflector.bundle.js?v=1"></script></head>`), want: outcomeAlreadyPresent},
 		{name: "the head's last tag is cut off", next: body("<!doctype html><head><meta name="), want: outcomeNoAnchor},
 		{name: "AMP, for who would get the watcher", lines: "live_consent", fields: []string{"Cookie: " + unknown}, next: body("<!doctype html><html amp><head></head>"), want: outcomeNoConsent},
@@ -371,7 +372,7 @@ func TestSizes(t *testing.T) {
 
 // What the header of a changed page says, and that of an unchanged one.
 func TestHeader(t *testing.T) {
-	untrackedTag := strings.Replace(staticTag, "></script>", ` data-user-analytics-cookie-enabled="false" data-user-analytics-fingerprint-enabled="false"></script>`, 1)
+	untrackedTag := strings.Replace(staticTag, " src=", ` data-user-analytics-cookie-enabled="false" data-user-analytics-fingerprint-enabled="false" src=`, 1)
 	origin := http.Header{
 		"Content-Type": {"text/html"}, "Content-Length": {"71"}, "Etag": {`"v1"`}, "Last-Modified": {"Mon, 02 Nov 2026 10:00:00 GMT"},
 		"Accept-Ranges": {"bytes"}, "Cache-Control": {"public, max-age=600"}, "Expires": {"Mon, 02 Nov 2026 11:00:00 GMT"},

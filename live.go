@@ -7,9 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/csp"
 )
@@ -161,26 +158,23 @@ func (v *visit) liveTag(h http.Header) (body string, cookies []string) {
 	return b.String(), v.newID(h)
 }
 
-// mayAsk says whether the page's policies let the watcher ask, and put the
-// script in.
-func (v *visit) mayAsk(policies *csp.Policies) csp.Verdict {
+// mayAsk says whether the policies of a page at that address let the watcher ask,
+// and put the script in.
+func mayAsk(policies *csp.Policies, at csp.URL) csp.Verdict {
 	if policies.RequiresTrustedTypes() {
 		return csp.Verdict{Directive: "require-trusted-types-for"}
 	}
-	return policies.Fetch("connect-src", pageURL(v.request))
+	return policies.Fetch("connect-src", at)
 }
 
 // permitLive says whether the page's policies let the watcher do what it is for,
 // and with which nonce it runs.
-func (v *visit) permitLive(policies *csp.Policies, content string) (verdict csp.Verdict) {
-	verdict = policies.Inline(content)
-	if ask := v.mayAsk(policies); verdict.Allowed && !ask.Allowed {
-		verdict = ask
-	}
-	if !verdict.Allowed {
-		if c := v.handler.logger.Check(zapcore.DebugLevel, "the page's policy blocks live_consent"); c != nil {
-			c.Write(zap.String("directive", verdict.Directive), zap.Bool("in_meta", verdict.InMeta))
+func permitLive(policies *csp.Policies, at csp.URL, content string) csp.Verdict {
+	if ask := mayAsk(policies, at); !ask.Allowed {
+		if verdict := policies.Inline(content); !verdict.Allowed {
+			return verdict
 		}
+		return ask
 	}
-	return verdict
+	return policies.Inline(content)
 }

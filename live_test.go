@@ -100,9 +100,9 @@ func TestWatcherKeepsCaching(t *testing.T) {
 // The watcher's question, which never reaches the origin.
 func TestLiveQuestion(t *testing.T) {
 	const withID = "; kapa_web_id=" + idA
-	const answer = `{"script":[["async",""],["src","https://widget.kapa.ai/kapa-support-form-deflector.bundle.js"],["data-integration-id","abc"],` +
+	const answer = `{"script":[["async",""],["data-integration-id","abc"],` +
 		`["data-main-input-query-selector","#description"],["data-submit-element-query-selector","#form"],["data-submit-element-event-type","onSubmit"],` +
-		`["data-submit-button-query-selector","#form button"],["data-anchor-element-query-selector","#form"]]`
+		`["data-submit-button-query-selector","#form button"],["data-anchor-element-query-selector","#form"],["src","https://widget.kapa.ai/kapa-support-form-deflector.bundle.js"]]`
 	const same = "Sec-Fetch-Site: same-origin"
 	for _, tc := range []struct {
 		name   string

@@ -7,18 +7,23 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/csp"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
 )
 
-// The header fields that hold policies (CSP3 sections 3.1, 3.2).
+// The header fields that hold policies (CSP3 sections 3.1, 3.2), and those that
+// block scripts beside them (see package csp).
 const (
-	cspField       = "Content-Security-Policy"
-	cspReportField = "Content-Security-Policy-Report-Only"
+	cspField        = "Content-Security-Policy"
+	cspReportField  = "Content-Security-Policy-Report-Only"
+	integrityField  = "Integrity-Policy"
+	connectionField = "Connection-Allowlist"
 )
 
 // permit is what a page's policies make of the insertion.
@@ -26,77 +31,161 @@ type permit struct {
 	html   []byte // what goes in; nil if the script is blocked
 	suffix string // of the page's entity tag; "" if the bytes depend on the answer
 	secret bool   // some nonce is in html
+	// Whether the page would be another one without X-Forwarded-Host and -Proto,
+	// which no cache tells requests apart by.
+	forwarded bool
 
 	// of the deflector's script, of the inline one that hands user over, and of
 	// the watcher
 	verdicts [3]csp.Verdict
-	policies *csp.Policies // to be sent with it; nil for those that are there
+	policies *csp.Policies // those of the page, extended; nil if it has none
+	extended bool          // the header's are to be replaced by them
 }
 
-// permit asks the policies in h, the header of a page or what was sent of it,
-// and those of meta elements in the page's source. editable says that the header is
-// still to be sent; mint makes nonces, nil if there can be none.
-func (v *visit) permit(h http.Header, metas []string, complete, editable bool, mint func() string) permit {
+// A head is what a page says of itself before the insertion.
+type pageHead struct {
+	header   http.Header // to be sent, or as it was sent
+	editable bool        // the header is still to be sent
+	scanner  *head.Scanner
+}
+
+// permit asks the policies of the page, those of its header and of the meta
+// elements in its source, whether the insertion may go in. mint makes nonces, nil
+// if there can be none.
+func (v *visit) permit(page pageHead, mint func() string) permit {
+	if mint != nil {
+		mint = sync.OnceValue(mint)
+	}
+	seen := visitorOf(v.request)
+	p := v.permitFor(page, pageURL(seen), mint)
+	if named := visitorNamed(v.request.Host, v.request.TLS != nil); named != seen {
+		other := v.permitFor(page, pageURL(named), mint)
+		p.forwarded = !p.equals(&other)
+	}
+	v.logPermit(&p)
+	return p
+}
+
+// permitFor is permit for a page that the visitor's browser has at that address.
+func (v *visit) permitFor(page pageHead, at csp.URL, mint func() string) permit {
 	rules, in := &v.handler.policy, v.insertion
 	allowed := csp.Verdict{Allowed: true}
 	p := permit{html: in.html, suffix: in.suffix, verdicts: [3]csp.Verdict{allowed, allowed, allowed}}
 	if v.behind != nil {
 		in = *v.behind // a reload for nothing is none
 	}
-	if rules.off || h[cspField] == nil && h[cspReportField] == nil && metas == nil && complete {
+	origin := ""
+	if in.src > 0 && rules.script.URL.Scheme == "" && page.movesPaths(at) {
+		origin = at.Origin()
+	}
+	if p.policies = page.policies(at); p.policies == nil || rules.off {
+		p.policies = nil
+		if origin != "" && v.behind == nil {
+			p.html, p.suffix = in.with(origin, p.verdicts), ""
+		}
 		return p
 	}
-	policies := csp.Read(pageURL(v.request), h[cspField], h[cspReportField])
-	for _, source := range metas {
-		policies.AddMeta(source)
-	}
-	if !complete {
-		policies.AddUnread()
-	}
+
 	script := rules.script
 	script.Unnonceable = in.unnonceable
-	if editable && rules.extend {
+	if page.editable && rules.extend {
 		extension := csp.Extension{Script: script, Sources: rules.sources, Nonce: mint}
+		if rules.fingerprint != nil && (in.fingerprint || v.isUntagged()) {
+			extension.Sources = rules.fingerprint
+		}
 		if in.inline > 0 {
 			extension.Inline = in.userContent()
 		}
-		policies.Extend(extension)
-		if in.live > 0 && v.mayAsk(policies).Allowed {
-			policies.ExtendInline(in.liveContent())
+		p.policies.Extend(extension)
+		if in.live > 0 && mayAsk(p.policies, at).Allowed {
+			p.policies.ExtendInline(in.liveContent())
 		}
-		p.policies = policies
+		p.extended = true
 	}
 
-	verdict := policies.Script(script)
-	if !verdict.Allowed {
-		if c := v.handler.logger.Check(zapcore.DebugLevel, "the page's policy blocks the script"); c != nil {
-			c.Write(zap.String("directive", verdict.Directive), zap.Bool("in_meta", verdict.InMeta))
-		}
-		return permit{}
-	}
-	inline, live := allowed, allowed
+	verdict, inline, live := p.policies.Script(script), allowed, allowed
 	if in.inline > 0 {
-		inline = policies.Inline(in.userContent())
+		inline = p.policies.Inline(in.userContent())
 	}
 	if in.live > 0 {
-		live = v.permitLive(policies, in.liveContent())
+		live = permitLive(p.policies, at, in.liveContent())
 		if live.Nonce == "" {
 			live.Nonce = verdict.Nonce // which it hands on to the script
 		}
 	}
-	if verdict.Nonce != "" || inline.Nonce != "" || live.Nonce != "" || !inline.Allowed || !live.Allowed {
-		p.html, p.suffix = in.with(verdict.Nonce, inline, live), ""
-		p.secret = verdict.Nonce != "" || inline.Nonce != "" || live.Nonce != ""
-	}
 	p.verdicts = [3]csp.Verdict{verdict, inline, live}
+	if !verdict.Allowed {
+		p.html, p.suffix, p.extended = nil, "", false
+		return p
+	}
+	p.secret = verdict.Nonce != "" || inline.Nonce != "" || live.Nonce != ""
+	if p.secret || !inline.Allowed || !live.Allowed || origin != "" {
+		p.html, p.suffix = in.with(origin, p.verdicts), ""
+	}
 	switch {
 	case len(p.html) == 0:
-		return permit{}
+		p.html, p.suffix, p.extended = nil, "", false
 	case v.behind != nil: // no script itself
-		return permit{html: v.insertion.html, suffix: v.insertion.suffix}
+		p = permit{html: v.insertion.html, suffix: v.insertion.suffix}
 	}
-	v.warnOfPolicies(policies, inline)
 	return p
+}
+
+// policies are those of the page, nil if it has none.
+func (page pageHead) policies(at csp.URL) *csp.Policies {
+	h, complete := page.header, true
+	var metas []string
+	if page.scanner != nil {
+		metas, complete = page.scanner.Policies()
+	}
+	if h[cspField] == nil && h[cspReportField] == nil && h[integrityField] == nil && h[connectionField] == nil && metas == nil && complete {
+		return nil
+	}
+	p := csp.Read(at, h[cspField], h[cspReportField])
+	p.AddIntegrity(h[integrityField])
+	p.AddConnections(h[connectionField])
+	for _, source := range metas {
+		p.AddMeta(source)
+	}
+	if !complete {
+		p.AddUnread()
+	}
+	return p
+}
+
+// movesPaths reports whether the page's <base href> may have paths on the page's
+// own site loaded from another.
+func (page pageHead) movesPaths(at csp.URL) bool {
+	if page.scanner == nil {
+		return false
+	}
+	href, found := page.scanner.Base()
+	return found && !csp.StaysOn(href, at)
+}
+
+// equals reports whether visitors get the same page by both.
+func (p *permit) equals(other *permit) bool {
+	return bytes.Equal(p.html, other.html) && p.extended == other.extended &&
+		(!p.extended || p.policies.Equal(other.policies))
+}
+
+// logPermit says what the policies block.
+func (v *visit) logPermit(p *permit) {
+	if p.policies == nil {
+		return
+	}
+	for i, what := range [...]string{"the script", "", "live_consent"} {
+		verdict := p.verdicts[i]
+		if verdict.Allowed || what == "" {
+			continue
+		}
+		if c := v.handler.logger.Check(zapcore.DebugLevel, "the page's policy blocks "+what); c != nil {
+			c.Write(zap.String("directive", verdict.Directive), zap.Bool("in_meta", verdict.InMeta))
+		}
+	}
+	if p.html != nil {
+		v.warnOfPolicies(p.policies, p.verdicts[1])
+	}
 }
 
 // runs reports whether all that was inserted by p runs under what gives now.
@@ -111,7 +200,7 @@ func (p *permit) runs(now permit) bool {
 
 // send puts the policies into h, in place of those that were read from it.
 func (p *permit) send(h http.Header) {
-	if p.policies == nil {
+	if !p.extended {
 		return
 	}
 	enforced, reportOnly := p.policies.Header()
@@ -131,8 +220,7 @@ func newNonce() string {
 }
 
 // pageURL is where the visitor's browser is, as far as policies care.
-func pageURL(r *http.Request) csp.URL {
-	v := visitorOf(r)
+func pageURL(v visitor) csp.URL {
 	if v.hostKind == hostInvalid {
 		return csp.URL{}
 	}
@@ -159,16 +247,23 @@ func (in *insertion) liveContent() string {
 	return string(in.html[len(in.html)-in.live+len(inlineOpen) : len(in.html)-len(inlineClose)])
 }
 
-// with returns the bytes with a nonce for the deflector's script, and with the
-// inline scripts as far as they may run.
-func (in *insertion) with(nonce string, inline, live csp.Verdict) []byte {
+// with returns the bytes with the nonces of the verdicts, with the inline scripts
+// as far as they may run, and with this origin before the script's address.
+func (in *insertion) with(origin string, verdicts [3]csp.Verdict) []byte {
+	verdict, inline, live := verdicts[0], verdicts[1], verdicts[2]
 	var b bytes.Buffer
-	b.Grow(len(in.html) + 3*len(` nonce=""`) + len(nonce) + len(inline.Nonce) + len(live.Nonce))
+	b.Grow(len(in.html) + 3*len(` nonce=""`) + len(origin) + len(verdict.Nonce) + len(inline.Nonce) + len(live.Nonce))
 	script, watcher := in.inline, len(in.html)-in.live
 	if inline.Allowed {
 		writeWithNonce(&b, in.html[:script], inline.Nonce)
 	}
-	writeWithNonce(&b, in.html[script:watcher], nonce)
+	if origin == "" {
+		writeWithNonce(&b, in.html[script:watcher], verdict.Nonce)
+	} else {
+		writeWithNonce(&b, in.html[script:in.src], verdict.Nonce)
+		b.WriteString(origin)
+		b.Write(in.html[in.src:watcher])
+	}
 	if live.Allowed {
 		writeWithNonce(&b, in.html[watcher:], live.Nonce)
 	}
@@ -197,7 +292,7 @@ func voidsNonce(value string) bool {
 
 // policyWarnings remembers what was said, for it is said once.
 type policyWarnings struct {
-	inline, connect, trustedTypes, embedder, overridden atomic.Bool
+	inline, connect, fingerprint, trustedTypes, embedder, overridden atomic.Bool
 }
 
 // warnOfPolicies says what a policy that lets the script in will still block.
@@ -213,6 +308,12 @@ func (v *visit) warnOfPolicies(policies *csp.Policies, inline csp.Verdict) {
 				zap.String("host", h.policy.proxy.Host), zap.String("directive", connect.Directive))
 		}
 	}
+	if v.insertion.fingerprint && !h.policyWarned.fingerprint.Load() {
+		if script := policies.Loads(metricsURL); !script.Allowed && h.policyWarned.fingerprint.CompareAndSwap(false, true) {
+			h.logger.Warn("the page's Content-Security-Policy blocks the script that the deflector loads for fingerprints; said once",
+				zap.String("host", metricsURL.Host), zap.String("directive", script.Directive))
+		}
+	}
 	if policies.RequiresTrustedTypes() && h.policyWarned.trustedTypes.CompareAndSwap(false, true) {
 		h.logger.Warn("the page requires Trusted Types, under which the deflector may fail when it writes into the page; said once")
 	}
@@ -220,24 +321,36 @@ func (v *visit) warnOfPolicies(policies *csp.Policies, inline csp.Verdict) {
 
 // warnOfEmbedder says that a page with header h takes scripts of other origins
 // only from servers that say so
-// (https://html.spec.whatwg.org/multipage/browsers.html#coep).
+// (https://html.spec.whatwg.org/multipage/browsers.html#coep,
+// https://wicg.github.io/document-isolation-policy/).
 func (v *visit) warnOfEmbedder(h http.Header) {
 	rules := &v.handler.policy
-	value, _, _ := strings.Cut(first(h["Cross-Origin-Embedder-Policy"]), ";")
-	if strings.TrimSpace(value) != "require-corp" || rules.script.URL.Scheme == "" || rules.crossOrigin ||
+	if !demandsCORP(h) || rules.script.URL.Scheme == "" || rules.script.CORS ||
 		!v.handler.policyWarned.embedder.CompareAndSwap(false, true) {
 		return
 	}
-	v.handler.logger.Warn("the page has Cross-Origin-Embedder-Policy: require-corp: " +
+	v.handler.logger.Warn("the page has Cross-Origin-Embedder-Policy: require-corp, or Document-Isolation-Policy: isolate-and-require-corp: " +
 		"browsers block the script unless its server sends Cross-Origin-Resource-Policy: cross-origin, " +
 		"or sends Access-Control-Allow-Origin and script has crossorigin anonymous; said once")
 }
 
-// sentPolicies are the lines of both fields, as this writer left them.
-type sentPolicies [2][]string
+func demandsCORP(h http.Header) bool {
+	for field, demand := range map[string]string{
+		"Cross-Origin-Embedder-Policy": "require-corp",
+		"Document-Isolation-Policy":    "isolate-and-require-corp",
+	} {
+		if value, _, _ := strings.Cut(first(h[field]), ";"); strings.TrimSpace(value) == demand {
+			return true
+		}
+	}
+	return false
+}
+
+// sentPolicies are the lines of the fields, as this writer left them.
+type sentPolicies [4][]string
 
 func policiesIn(h http.Header) sentPolicies {
-	return sentPolicies{h[cspField], h[cspReportField]}
+	return sentPolicies{h[cspField], h[cspReportField], h[integrityField], h[connectionField]}
 }
 
 // checkPolicies finds out whether a handler further out has replaced the policies
@@ -247,11 +360,10 @@ func (rw *responseWriter) checkPolicies() {
 	if rw.edit == nil || rw.edit.permit.html == nil || rw.outcome != v.inserted() || v.isUntagged() || v.handler.policy.off {
 		return
 	}
-	if now := policiesIn(h); slices.Equal(now[0], rw.edit.policies[0]) && slices.Equal(now[1], rw.edit.policies[1]) {
+	if now := policiesIn(h); slices.EqualFunc(now[:], rw.edit.policies[:], slices.Equal[[]string]) {
 		return
 	}
-	metas, complete := rw.edit.scanner.Policies()
-	if rw.edit.permit.runs(v.permit(h, metas, complete, false, nil)) {
+	if rw.edit.permit.runs(v.permit(pageHead{header: h, scanner: &rw.edit.scanner}, nil)) {
 		return
 	}
 	rw.outcome = outcomeHeaderOverridden

@@ -99,7 +99,7 @@ func TestPolicies(t *testing.T) {
 		{
 			name: "the untracked tag", lines: "consent cookie second yes\nwithout_consent untracked", policies: []string{"script-src 'nonce-" + someNonce + "'"},
 			outcome: outcomeUntracked,
-			tag:     strings.Replace(tagWith(someNonce), "></script>", ` data-user-analytics-cookie-enabled="false" data-user-analytics-fingerprint-enabled="false"></script>`, 1),
+			tag:     strings.Replace(tagWith(someNonce), " src=", ` data-user-analytics-cookie-enabled="false" data-user-analytics-fingerprint-enabled="false" src=`, 1),
 		},
 		{
 			name: "the untracked tag is blocked", lines: "consent cookie second yes\nwithout_consent untracked", policies: []string{"script-src 'self'"},
@@ -138,7 +138,7 @@ func TestPolicies(t *testing.T) {
 		{
 			name: "extend, for a script on the site itself", lines: "script /kapa-support-form-deflector.bundle.js\ncsp extend", policies: []string{"script-src https://cdn.acme.com"},
 			outcome: outcomeInjected, tag: strings.Replace(staticTag, kapaScriptURL, "/kapa-support-form-deflector.bundle.js", 1),
-			sent: []string{"script-src https://cdn.acme.com http://support.acme.com:8080/kapa-support-form-deflector.bundle.js"},
+			sent: []string{"script-src https://cdn.acme.com support.acme.com:8080/kapa-support-form-deflector.bundle.js"},
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -167,6 +167,214 @@ func TestPolicies(t *testing.T) {
 			}
 			if tagged := tc.tag != "" && tc.outcome == outcomeInjected; (idLines(resp) != nil) != tagged {
 				t.Errorf("Set-Cookie: %q", resp.Header["Set-Cookie"])
+			}
+		})
+	}
+}
+
+// What else in a page's header blocks a script, and its forms that only report.
+func TestOtherPolicyFields(t *testing.T) {
+	const sri = "script " + kapaScriptURL + " {\nintegrity sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n}"
+	for _, tc := range []struct {
+		name, lines, field string
+		outcome            outcome
+	}{
+		{"integrity is required", "", "Integrity-Policy: blocked-destinations=(script)", outcomeCSPBlocked},
+		{"integrity is required, and is there", sri, "Integrity-Policy: blocked-destinations=(script)", outcomeInjected},
+		{"integrity is required of styles", "", "Integrity-Policy: blocked-destinations=(style)", outcomeInjected},
+		{"integrity is reported", "", "Integrity-Policy-Report-Only: blocked-destinations=(script)", outcomeInjected},
+		{"integrity is required, and extend cannot help", "csp extend", "Integrity-Policy: blocked-destinations=(script)", outcomeCSPBlocked},
+		{"integrity is required, and nobody cares", "csp off", "Integrity-Policy: blocked-destinations=(script)", outcomeInjected},
+		{"connections to others are forbidden", "", "Connection-Allowlist: (response-origin)", outcomeCSPBlocked},
+		{"connections to Kapa are allowed", "", `Connection-Allowlist: (response-origin "https://*.kapa.ai")`, outcomeInjected},
+		{"connections are reported", "", "Connection-Allowlist-Report-Only: (response-origin)", outcomeInjected},
+		{"the hash of another URL", "", "Content-Security-Policy: script-src https: 'url-sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='", outcomeCSPBlocked},
+		{"the hash of another URL, extended", "csp extend", "Content-Security-Policy: script-src https: 'url-sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='", outcomeInjected},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRequest(t, "GET", "/", "Cookie: "+granted)
+			resp := serve(t, newHandler(t, consentLine+tc.lines), r, func(w http.ResponseWriter, r *http.Request) error {
+				name, value, _ := strings.Cut(tc.field, ": ")
+				w.Header().Set(name, value)
+				return pageHandler(w, r)
+			})
+			if got, _ := outcomeOf(r); got != tc.outcome {
+				t.Errorf("outcome %s, want %s", got, tc.outcome)
+			}
+			if tagged := bodyOf(t, resp) != page; tagged != (tc.outcome == outcomeInjected) || tagged != (idLines(resp) != nil) {
+				t.Errorf("tagged %t, id %q", tagged, idLines(resp))
+			}
+		})
+	}
+}
+
+// Fields that a client can write, through a proxy that passes them on, change no
+// page that a cache keeps for others.
+func TestForwardedFieldsAndPolicies(t *testing.T) {
+	const (
+		free   = "cookie off\ndata-user-analytics-cookie-enabled \"false\"\nconsent not_required\n"
+		onSite = "script /kapa-support-form-deflector.bundle.js\n"
+		public = "public, max-age=60"
+		evil   = "X-Forwarded-Host: evil.example"
+	)
+	for _, tc := range []struct {
+		name, lines, policy string
+		fields              []string
+		sent                string // the policy; default: that of the page
+		outcome             outcome
+		private             bool
+	}{
+		{"a source of the request's own host", onSite + "csp extend", "script-src https://a.com", nil, "script-src https://a.com support.acme.com/kapa-support-form-deflector.bundle.js", outcomeInjected, false},
+		{"a host that a client names", onSite + "csp extend", "script-src https://a.com", []string{evil}, "script-src https://a.com evil.example/kapa-support-form-deflector.bundle.js", outcomeInjected, true},
+		{"the same host", onSite + "csp extend", "script-src https://a.com", []string{"X-Forwarded-Host: support.acme.com"}, "script-src https://a.com support.acme.com/kapa-support-form-deflector.bundle.js", outcomeInjected, false},
+		{"TLS that ends at the proxy", onSite + "csp extend", "script-src https://a.com", []string{"X-Forwarded-Proto: https"}, "script-src https://a.com support.acme.com/kapa-support-form-deflector.bundle.js", outcomeInjected, false},
+		{"the site by its name, which another host is not", onSite, "script-src support.acme.com", []string{evil}, "", outcomeCSPBlocked, true},
+		{"the site by its name", onSite, "script-src support.acme.com", nil, "", outcomeInjected, false},
+		{"'self', whatever the host", onSite, "script-src 'self'", []string{evil}, "", outcomeInjected, false},
+		{"https:, and a scheme that a client names", onSite, "script-src https:", []string{"X-Forwarded-Proto: https"}, "", outcomeInjected, true},
+		{"blocked for any host", onSite, "script-src https://a.com", []string{evil}, "", outcomeCSPBlocked, false},
+		{"Kapa's host as 'self'", "", "script-src 'self'", []string{"X-Forwarded-Host: widget.kapa.ai", "X-Forwarded-Proto: https"}, "", outcomeInjected, true},
+		{"Kapa's proxy as 'self'", "csp extend {\nconnect-src https://proxy.kapa.ai\n}", "connect-src 'self'", []string{"X-Forwarded-Host: proxy.kapa.ai", "X-Forwarded-Proto: https"}, "", outcomeInjected, true},
+		{"a fresh nonce", "csp extend", "script-src 'strict-dynamic'", []string{evil}, "-", outcomeInjected, true},
+		{"Kapa's script needs no host", "csp extend", "script-src https://a.com", []string{evil, "X-Forwarded-Proto: https"}, "script-src https://a.com " + kapaSource, outcomeInjected, false},
+		{"off", onSite + "csp off", "script-src https://a.com", []string{evil}, "", outcomeInjected, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			for _, method := range []string{"GET", "HEAD"} {
+				r := trustProxy(newRequest(t, method, "/", append(tc.fields, "Host: support.acme.com")...))
+				resp := serve(t, newHandler(t, free+tc.lines), r, func(w http.ResponseWriter, r *http.Request) error {
+					w.Header().Set("Cache-Control", public)
+					w.Header().Set("Cdn-Cache-Control", "max-age=60")
+					if method == "HEAD" {
+						return withPolicy("", tc.policy)(w, r)
+					}
+					return withPolicy(page, tc.policy)(w, r)
+				})
+				if got, _ := outcomeOf(r); got != tc.outcome && method == "GET" {
+					t.Errorf("outcome %s, want %s", got, tc.outcome)
+				}
+				if tc.sent == "" {
+					tc.sent = tc.policy
+				}
+				if got := resp.Header.Get(cspField); got != tc.sent && tc.sent != "-" {
+					t.Errorf("%s: policy %s\nwant   %s", method, got, tc.sent)
+				}
+				want, cdn := public, "max-age=60"
+				if tc.private {
+					want, cdn = "private, no-cache", ""
+				}
+				if got := resp.Header.Get("Cache-Control"); got != want || resp.Header.Get("Cdn-Cache-Control") != cdn {
+					t.Errorf("%s: Cache-Control %s, CDN-Cache-Control %s", method, got, resp.Header.Get("Cdn-Cache-Control"))
+				}
+			}
+		})
+	}
+	// a client that reaches us directly says nothing about itself that counts
+	r := newRequest(t, "GET", "/", evil, "Host: support.acme.com")
+	resp := serve(t, newHandler(t, free+onSite+"csp extend"), r, withPolicy(page, "script-src https://a.com"))
+	if got := resp.Header.Get(cspField); strings.Contains(got, "evil") {
+		t.Errorf("policy %s", got)
+	}
+	// a 304 has the policy of the page, and is as private
+	h := newHandler(t, free+onSite+"csp extend")
+	etag := serve(t, h, newRequest(t, "GET", "/"), withPolicy(page)).Header.Get("Etag")
+	r = trustProxy(newRequest(t, "GET", "/", evil, "If-None-Match: "+etag))
+	resp = serve(t, h, r, func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set(cspField, "script-src https://a.com")
+		w.Header().Set("Cache-Control", public)
+		w.WriteHeader(304)
+		return nil
+	})
+	if got := resp.Header.Get("Cache-Control"); got != "private, no-cache" {
+		t.Errorf("304: %s with %s", got, resp.Header.Get(cspField))
+	}
+}
+
+// A base element cannot move a script on the site itself to another host.
+func TestBaseElement(t *testing.T) {
+	const file = "/kapa-support-form-deflector.bundle.js"
+	for _, tc := range []struct {
+		name, lines, base, policy string
+		src                       string // "" for no tag
+		etag                      bool
+	}{
+		{"another host", "", "<base href=https://cdn.example/>", "", "https://support.acme.com" + file, false},
+		{"another host, without a scheme", "", "<base href=//cdn.example/>", "", "https://support.acme.com" + file, false},
+		{"another host, in odd words", "", `<base href="\\cdn.example/">`, "", "https://support.acme.com" + file, false},
+		{"another port", "", "<base href=https://support.acme.com:8443/>", "", "https://support.acme.com" + file, false},
+		{"another scheme", "", "<base href=http://support.acme.com/>", "", "https://support.acme.com" + file, false},
+		{"the host itself", "", "<base href=https://Support.acme.com:443/a/>", "", file, true},
+		{"a path", "", "<base href=/a/>", "", file, true},
+		{"a folder", "", "<base href=a/../>", "", file, true},
+		{"none", "", "<base target=_top>", "", file, true},
+		{"the second is no base", "", "<base href=/a/><base href=https://cdn.example/>", "", file, true},
+		{"'self' is the site", "", "<base href=https://cdn.example/>", "script-src 'self'", "https://support.acme.com" + file, false},
+		{"the other host in a policy", "", "<base href=https://cdn.example/>", "script-src cdn.example", "", true},
+		{"extended", "csp extend", "<base href=https://cdn.example/>", "script-src cdn.example", "https://support.acme.com" + file, false},
+		{"a nonce", "", "<base href=https://cdn.example/>", "script-src 'nonce-a'", "https://support.acme.com" + file, false},
+		{"off", "csp off", "<base href=https://cdn.example/>", "script-src 'none'", "https://support.acme.com" + file, false},
+		{"user, in front", userLines, "<base href=https://cdn.example/>", "", "https://support.acme.com" + file, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := newHandler(t, consentLine+"script "+file+"?a&b\n"+tc.lines)
+			r := newRequest(t, "GET", "https://support.acme.com/", "Cookie: "+granted)
+			var policies []string
+			if tc.policy != "" {
+				policies = []string{tc.policy}
+			}
+			body := pageWith(tc.base)
+			resp := serve(t, h, r, withPolicy(body, policies...))
+			got := bodyOf(t, resp)
+			if resp.Header.Get("Content-Length") != itoa(len(got)) {
+				t.Errorf("Content-Length %s for %d bytes", resp.Header.Get("Content-Length"), len(got))
+			}
+			want := ` src="` + tc.src + `?a&amp;b"></script></head>`
+			if tc.src == "" {
+				if got != body {
+					t.Errorf("got %s", got)
+				}
+			} else if !strings.Contains(got, want) {
+				t.Errorf("no %s in %s", want, got)
+			}
+			if etag := resp.Header.Get("Etag"); (etag != "") != tc.etag {
+				t.Errorf("Etag %s", etag)
+			}
+		})
+	}
+	r := newRequest(t, "GET", "https://support.acme.com/", "Cookie: "+granted)
+	body := pageWith("<base href=https://cdn.example/>")
+	if got := bodyOf(t, serve(t, newHandler(t, consentLine), r, withPolicy(body))); !strings.Contains(got, staticTag) {
+		t.Errorf("Kapa's own address became %s", got)
+	}
+}
+
+// The script that Kapa's loads for fingerprints.
+func TestFingerprintUnderPolicies(t *testing.T) {
+	const on, metrics = "data-user-analytics-fingerprint-enabled true\n", " https://metrics.kapa.ai"
+	for _, tc := range []struct{ name, lines, cookies, policy, sent string }{
+		{"off", "csp extend", granted, "script-src 'self'", "script-src 'self' " + kapaSource},
+		{"on", on + "csp extend", granted, "script-src 'self'", "script-src 'self' " + kapaSource + metrics},
+		{"on, and copied from default-src", on + "csp extend {\nconnect-src none\nframe-src none\nimg-src none\nstyle-src none\n}", granted, "default-src 'self'", "default-src 'self'; script-src-elem 'self' " + kapaSource + metrics},
+		{"on, and allowed", on + "csp extend", granted, "script-src *.kapa.ai", "script-src *.kapa.ai"},
+		{"on, with 'strict-dynamic'", on + "csp extend", granted, "script-src 'nonce-a' 'strict-dynamic'", "script-src 'nonce-a' 'strict-dynamic'"},
+		{"on, with sources of one's own", on + "csp extend {\nscript-src https://a.com\n}", granted, "script-src 'self'", "script-src 'self' " + kapaSource + " https://a.com"},
+		{"on, reused", on, granted, "script-src " + kapaSource, "script-src " + kapaSource},
+		{"of a request that says no", "data-user-analytics-fingerprint-enabled {http.request.header.X-F}\ncsp extend", granted, "script-src 'self'", "script-src 'self' " + kapaSource},
+		{"untracked", on + "csp extend\nwithout_consent untracked", denied, "script-src 'self'", "script-src 'self' " + kapaSource},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := newHandler(t, consentLine+tc.lines)
+			core, logs := observer.New(zapcore.WarnLevel)
+			h.logger = zap.New(core)
+			for range 2 {
+				resp := serve(t, h, newRequest(t, "GET", "/", "X-F: false", "Cookie: "+tc.cookies), withPolicy(page, tc.policy))
+				if got := resp.Header.Get(cspField); got != tc.sent {
+					t.Errorf("policy %s\nwant   %s", got, tc.sent)
+				}
+			}
+			want := map[bool]int{true: 1}[tc.name == "on, reused" || tc.name == "on, with sources of one's own"]
+			if got := logs.FilterMessageSnippet("fingerprints").Len(); got != want {
+				t.Errorf("said %d times that it is blocked", got)
 			}
 		})
 	}
@@ -438,6 +646,7 @@ func TestPolicyLog(t *testing.T) {
 		{"connections are extended", "csp extend", []string{cspField + ": script-src https:; connect-src 'self'"}, zapcore.WarnLevel, "ask its questions", 0},
 		{"Trusted Types", "", []string{cspField + ": require-trusted-types-for 'script'"}, zapcore.WarnLevel, "Trusted Types", 1},
 		{"COEP", "", []string{"Cross-Origin-Embedder-Policy: require-corp; report-to=x"}, zapcore.WarnLevel, "Cross-Origin-Resource-Policy", 1},
+		{"isolation that asks for the same", "", []string{"Document-Isolation-Policy: isolate-and-require-corp"}, zapcore.WarnLevel, "Cross-Origin-Resource-Policy", 1},
 		{"COEP without credentials", "", []string{"Cross-Origin-Embedder-Policy: credentialless"}, zapcore.WarnLevel, "Cross-Origin-Resource-Policy", 0},
 		{"COEP, with crossorigin", "script https://widget.kapa.ai/kapa-support-form-deflector.bundle.js {\ncrossorigin anonymous\n}", []string{"Cross-Origin-Embedder-Policy: require-corp"}, zapcore.WarnLevel, "Cross-Origin-Resource-Policy", 0},
 		{"COEP, on the site itself", "script /kapa-support-form-deflector.bundle.js", []string{"Cross-Origin-Embedder-Policy: require-corp"}, zapcore.WarnLevel, "Cross-Origin-Resource-Policy", 0},

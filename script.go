@@ -9,6 +9,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
 )
 
 // Script is the deflector's bundle and how the page loads it.
@@ -123,8 +125,8 @@ func (s Script) warnings() (w []string) {
 		w = append(w, "script: integrity on Kapa's own URL, which names no version: browsers will block Kapa's next release")
 	}
 	u, err := url.Parse(s.URL)
-	if err == nil && path.Base(u.Path) != kapaScriptFile {
-		w = append(w, "script: the file is not called "+kapaScriptFile+"; the bundle may look for its own tag by that name")
+	if err == nil && !head.IsVersion(path.Base(u.Path), kapaScriptFile) {
+		w = append(w, "script: the file is not called "+kapaScriptFile+", nor as a version of it; the bundle may look for its own tag by that name")
 	}
 	return w
 }

@@ -107,11 +107,12 @@ func hasAttribute(attrs []Attribute, name string) bool {
 // anything is, the deflector's script element, and under live_consent the
 // watcher.
 type tag struct {
-	script []Attribute    // of the element, as configured beside the attributes
-	attrs  []tagAttribute // the configured ones
-	user   []userValue    // in the order in which they are written
-	live   string         // the watcher's element, "" for none
-	fixed  *insertion     // the whole, where no request can change it
+	loading string         // async or defer
+	attrs   []tagAttribute // the configured ones, in their order
+	script  []Attribute    // of the script itself; src is the last
+	user    []userValue    // in the order in which they are written
+	live    string         // the watcher's element, "" for none
+	fixed   *insertion     // the whole, where no request can change it
 }
 
 type tagAttribute struct {
@@ -139,6 +140,8 @@ type insertion struct {
 	// The lengths of the inline script's element, with which html begins, and of
 	// the watcher's, with which it ends; the deflector's is in between.
 	inline, live int
+	// Where the script's address begins.
+	src int
 	// Whether an attribute's value voids the nonce of the script's element.
 	unnonceable bool
 }
@@ -147,8 +150,9 @@ type insertion struct {
 // switches Kapa's identifiers off and says nothing about the visitor. live is
 // the watcher's element, "" for none.
 func newTag(script Script, attrs []Attribute, user *User, untracked bool, live string) *tag {
-	t := &tag{live: live, script: []Attribute{{script.Loading, ""}, {"src", script.URL}}}
-	for _, a := range []Attribute{{"integrity", script.Integrity}, {"crossorigin", script.CrossOrigin}} {
+	t := &tag{live: live, loading: script.Loading}
+	// Cloudflare's Rocket Loader heeds data-cfasync only before src
+	for _, a := range []Attribute{{"integrity", script.Integrity}, {"crossorigin", script.CrossOrigin}, {"src", script.URL}} {
 		if a.Value != "" {
 			t.script = append(t.script, a)
 		}
@@ -243,7 +247,7 @@ func (t *tag) fill(repl *caddy.Replacer) (f filledTag, err error) {
 	// the vendor's defaults: cookie on, fingerprint off; a word that is
 	// neither "true" nor "false" counts for the careful side
 	f.insertion = insertion{cookies: true, varies: !t.isStatic()}
-	f.attrs = append(f.attrs, t.script...)
+	f.attrs = append(f.attrs, Attribute{t.loading, ""})
 	for _, a := range t.attrs {
 		s := a.value.read(repl)
 		switch {
@@ -258,6 +262,7 @@ func (t *tag) fill(repl *caddy.Replacer) (f filledTag, err error) {
 		}
 		f.attrs = append(f.attrs, Attribute{a.name, s})
 	}
+	f.attrs = append(f.attrs, t.script...)
 	for _, u := range t.user {
 		s := u.value.read(repl)
 		if len(s) > maxInsertion {
@@ -295,6 +300,9 @@ func (t *tag) complete(repl *caddy.Replacer) (insertion, error) {
 		b.WriteString(" " + a.Name)
 		if a.Value != "" || isDataAttribute(a.Name) {
 			b.WriteString(`="`)
+			if a.Name == "src" {
+				in.src = b.Len()
+			}
 			escapeAttribute(&b, a.Value)
 			b.WriteString(`"`)
 		}

@@ -57,7 +57,7 @@ func TestTagIsWrittenAsConfigured(t *testing.T) {
 		{
 			"an attribute that nobody knows",
 			"data-brand-new yes", nil,
-			strings.Replace(staticTag, "></script>", ` data-brand-new="yes"></script>`, 1),
+			strings.Replace(staticTag, " src=", ` data-brand-new="yes" src=`, 1),
 		},
 		{
 			"a path on the site",
@@ -72,27 +72,27 @@ func TestTagIsWrittenAsConfigured(t *testing.T) {
 		{
 			"integrity on another origin implies crossorigin",
 			"script https://cdn.acme.com/k.js {\n integrity sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n}", nil,
-			strings.Replace(staticTag, kapaScriptURL+`"`, `https://cdn.acme.com/k.js" integrity="sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" crossorigin="anonymous"`, 1),
+			strings.Replace(staticTag, `src="`+kapaScriptURL, `integrity="sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" crossorigin="anonymous" src="https://cdn.acme.com/k.js`, 1),
 		},
 		{
 			"integrity on the site itself does not",
 			"script /k.js {\n integrity sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n}", nil,
-			strings.Replace(staticTag, kapaScriptURL+`"`, `/k.js" integrity="sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="`, 1),
+			strings.Replace(staticTag, `src="`+kapaScriptURL, `integrity="sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" src="/k.js`, 1),
 		},
 		{
 			"crossorigin as configured",
 			"script https://cdn.acme.com/k.js {\n crossorigin use-credentials\n}", nil,
-			strings.Replace(staticTag, kapaScriptURL+`"`, `https://cdn.acme.com/k.js" crossorigin="use-credentials"`, 1),
+			strings.Replace(staticTag, `src="`+kapaScriptURL, `crossorigin="use-credentials" src="https://cdn.acme.com/k.js`, 1),
 		},
 		{
 			"a placeholder of the request",
 			"data-x a-{http.request.header.X-Brand}-{http.request.method}", []string{"X-Brand: acme"},
-			strings.Replace(staticTag, "></script>", ` data-x="a-acme-GET"></script>`, 1),
+			strings.Replace(staticTag, " src=", ` data-x="a-acme-GET" src=`, 1),
 		},
 		{
 			"an optional attribute that is empty stays",
 			"data-x {http.request.header.X-Brand}", nil,
-			strings.Replace(staticTag, "></script>", ` data-x=""></script>`, 1),
+			strings.Replace(staticTag, " src=", ` data-x="" src=`, 1),
 		},
 		{
 			"user with nothing known",
@@ -131,7 +131,11 @@ func TestEveryDocumentedAttribute(t *testing.T) {
 	h.tracked = newTag(Script{}.withDefaults(), attrs, nil, false, "")
 	r := newRequest(t, "GET", "/", "Cookie: "+granted)
 	scripts := parseInsertion(t, insertionOf(t, serve(t, h, r, pageHandler)))
-	got := scripts[0].Attr[2:] // behind async and src
+	got := scripts[0].Attr
+	if last := got[len(got)-1]; got[0].Key != "async" || last.Key != "src" {
+		t.Errorf("%s is the first attribute, %s the last", got[0].Key, last.Key)
+	}
+	got = got[1 : len(got)-1]
 	if len(scripts) != 1 || len(got) != len(attrs) {
 		t.Fatalf("%d scripts, %d attributes, want %d", len(scripts), len(got), len(attrs))
 	}
@@ -151,8 +155,8 @@ func TestUntracked(t *testing.T) {
 		user {
 			email someone@acme.com
 		}`)
-	want := strings.Replace(staticTag, "></script>", ` data-user-analytics-fingerprint-enabled="false"`+
-		` data-project-color="#123456" data-user-analytics-cookie-enabled="false"></script>`, 1)
+	want := strings.Replace(staticTag, " src=", ` data-user-analytics-fingerprint-enabled="false"`+
+		` data-project-color="#123456" data-user-analytics-cookie-enabled="false" src=`, 1)
 	for _, cookies := range []string{unknown, denied} {
 		r := newRequest(t, "GET", "/", "Cookie: "+cookies)
 		resp := serve(t, h, r, pageHandler)
@@ -284,7 +288,7 @@ func FuzzTag(f *testing.F) {
 			t.Fatalf("%q: %d script elements", value, len(scripts))
 		}
 		attrs := scripts[want-1].Attr
-		if got := attrs[len(attrs)-1].Val; len(attrs) != 9 || strings.Map(dropReplacement, got) != strings.Map(dropReplacement, asHTML(value)) {
+		if got := attrs[len(attrs)-2].Val; len(attrs) != 9 || strings.Map(dropReplacement, got) != strings.Map(dropReplacement, asHTML(value)) {
 			t.Errorf("sent %q, got %q of %d", value, got, len(attrs))
 		}
 	})

@@ -44,11 +44,11 @@ var attributes = []string{
 
 // tag is the tag that the directive inserts.
 func tag() string {
-	b := `<script async src="https://widget.kapa.ai/kapa-support-form-deflector.bundle.js"`
+	b := `<script async`
 	for i := 0; i < len(attributes); i += 2 {
 		b += fmt.Sprintf(` %s="%s"`, attributes[i], attributes[i+1])
 	}
-	return b + "></script>"
+	return b + ` src="https://widget.kapa.ai/kapa-support-form-deflector.bundle.js"></script>`
 }
 
 // caddy is this repository's Caddy as a reverse proxy. Both hosts have all in

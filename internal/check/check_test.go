@@ -60,6 +60,7 @@ func TestReasonsForAMissingTag(t *testing.T) {
 		{"502 of an upstream that is gone", status(502), "tag_missing:status", ""},
 		{"206", status(206), "tag_missing:status", ""},
 		{"a redirect to another site", status(302, "Location: https://login.example.com/?token=secret"), "tag_missing:redirect", ""},
+		{"a policy that allows no script without integrity", untagged(plainPage, "Integrity-Policy: blocked-destinations=(script)"), "tag_missing:csp_blocked", ""},
 		{"a policy that allows no other site's scripts", untagged(plainPage, "Content-Security-Policy: script-src 'self'"), "tag_missing:csp_blocked", ""},
 		{"the same in a meta element", untagged(strings.Replace(plainPage, "<title>", `<meta http-equiv=Content-Security-Policy content="script-src &#39;self&#39;"><title>`, 1)), "tag_missing:csp_blocked", ""},
 		{"a cache that does not heed Vary", func(s *Site) {
@@ -146,6 +147,11 @@ func TestTags(t *testing.T) {
 		{"a tag in a template is none", replace(theEnd, "<template>"+theTag+"</template>"+theEnd), "", ""},
 		{"a tag in a comment is none", replace(theEnd, "<!--"+theTag+"-->"+theEnd), "", ""},
 		{"another file name", replace(file, "kapa.js"), "script_file", ""},
+		{"a release of Kapa's", replace(file, "kapa-support-form-deflector-v1.2.3.bundle.js"), "", ""},
+		{"a path, and a base on another host", replace(theTag, "<base href=//cdn.example/>"+strings.Replace(theTag, script, "/"+file, 1)), "script_base", ""},
+		{"a path, and a base on the site itself", replace(theTag, "<base href=/a/><base href=//cdn.example/>"+strings.Replace(theTag, script, "/"+file, 1)), "", ""},
+		{"a path, and a base behind it", replace(theTag, strings.Replace(theTag, script, "/"+file, 1)+"<base href=//cdn.example/>"), "", ""},
+		{"an address, and a base on another host", replace(theTag, "<base href=//cdn.example/>"+theTag), "", ""},
 		{"no src", replace(`src="`+script+`"`, ""), "script_source", ""},
 		{"a script over http", replace(script, "http://cdn.acme.com/"+file), "script_mixed_content", ""},
 		{"Rocket Loader", replace("<script async", `<script async type="4f1b-text/javascript"`), "script_type", ""},
@@ -232,6 +238,14 @@ func TestPolicies(t *testing.T) {
 	for _, p := range []planted{
 		{"all that is needed", csp("default-src 'none'; script-src 'self' " + kapa + "; connect-src " + kapa), "", ""},
 		{"no scripts of others", csp("script-src 'self'"), "csp_script", ""},
+		{"no scripts without integrity", header("Integrity-Policy", "blocked-destinations=(script)"), "csp_script", ""},
+		{"the same, only reported", header("Integrity-Policy-Report-Only", "blocked-destinations=(script)"), "", ""},
+		{"no connections to others", header("Connection-Allowlist", "(response-origin)"), "csp_script", ""},
+		{"the hash of another address", csp("script-src https: 'url-sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"), "csp_script", ""},
+		{"the script by its host, where a base moves it", func(s *Site) {
+			replace(theTag, "<base href=//cdn.example/>"+strings.Replace(theTag, script, "/"+file, 1))(s)
+			csp("script-src 'self'")(s)
+		}, "script_base csp_script", ""},
 		{"no connections to others", csp("default-src 'self'; script-src " + kapa), "csp_connection", ""},
 		{"a nonce that the tag has not", csp("script-src 'nonce-abc'; connect-src *"), "csp_script", ""},
 		{"a nonce that the tag has", func(s *Site) {

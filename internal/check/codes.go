@@ -14,7 +14,8 @@ const (
 	codeCacheControl           Code = "cache_control"            // the page with the tag may be kept
 	codeConsentNotRecognised   Code = "consent_not_recognised"   // the untracked tag, in spite of it
 	codeCSPConnection          Code = "csp_connection"           // the policy blocks what the script asks
-	codeCSPScript              Code = "csp_script"               // or the script
+	codeCSPFingerprint         Code = "csp_fingerprint"          // or the script that takes fingerprints
+	codeCSPScript              Code = "csp_script"               // or the deflector's
 	codeCSPUser                Code = "csp_user"                 // or the user block's
 	codeErrorPage              Code = "error_page"               // of the site, with the tag
 	codeETagShared             Code = "etag_shared"              // by the pages with and without the tag
@@ -36,6 +37,7 @@ const (
 	codeNoTagAfterConsent      Code = "no_tag_after_consent"     // a 304 brings back the page from before
 	codeNotCompressed          Code = "not_compressed"           // the page with the tag; the other is
 	codePageUnreadable         Code = "page_unreadable"          // nested too deep
+	codeScriptBase             Code = "script_base"              // the page's <base> moves it to another host
 	codeScriptFile             Code = "script_file"              // of another name
 	codeScriptMixedContent     Code = "script_mixed_content"     // http on https
 	codeScriptSource           Code = "script_source"            // no address

@@ -12,12 +12,15 @@ import (
 // policiesFor are those that bind the page from its element n on, or all of it
 // if n is nil.
 func (j *judge) policiesFor(n *html.Node) (p *csp.Policies, found bool) {
-	lines, metas := j.answer.Header["Content-Security-Policy"], j.page.metaPolicies(n)
+	h, metas := j.answer.Header, j.page.metaPolicies(n)
+	lines, integrity, connections := h["Content-Security-Policy"], h["Integrity-Policy"], h["Connection-Allowlist"]
 	address, err := csp.ParseURL(j.answer.URL)
-	if err != nil || len(lines)+len(metas) == 0 {
+	if err != nil || len(lines)+len(metas)+len(integrity)+len(connections) == 0 {
 		return nil, false
 	}
 	p = csp.Read(address, lines, nil)
+	p.AddIntegrity(integrity)
+	p.AddConnections(connections)
 	for _, content := range metas {
 		p.AddMeta(html.EscapeString(content))
 	}
@@ -48,7 +51,7 @@ func (j *judge) blockedScript(src string) string {
 	if !found || err != nil {
 		return ""
 	}
-	return policies.Script(csp.Script{URL: u}).Directive
+	return policies.Script(csp.Script{URL: u, Source: src}).Directive
 }
 
 // checkPolicy judges whether the page lets the script load, and do its work.
@@ -63,7 +66,7 @@ func (j *judge) checkPolicy(t tag) {
 		j.finding(code, aboutPolicy, "%s "+format, append([]any{short(directive)}, args...)...)
 	}
 
-	src, err := j.answer.address().Parse(t.src())
+	src, err := j.page.base(j.answer.address(), t.node).Parse(t.src())
 	if err != nil {
 		return // which has been said
 	}
@@ -71,10 +74,14 @@ func (j *judge) checkPolicy(t tag) {
 	if err != nil {
 		return
 	}
-	script := csp.Script{URL: u, Integrity: t.attr("integrity")}
+	_, crossOrigin := attribute(t.node.Attr, "crossorigin")
+	script := csp.Script{URL: u, Source: src.String(), Integrity: t.attr("integrity"), CORS: crossOrigin}
 	if v := policies.ScriptWith(t.attr("nonce"), script); !v.Allowed {
 		what := "blocks the script: the deflector does not start"
-		if policies.Script(script).Allowed {
+		switch {
+		case v.Directive == "Integrity-Policy":
+			what += ". Give script an integrity and a crossorigin, for a copy of your own"
+		case policies.Script(script).Allowed:
 			what = "wants a nonce that the tag has not: the deflector does not start"
 		}
 		blocks(codeCSPScript, v.Directive, "%s", what)
@@ -86,6 +93,12 @@ func (j *judge) checkPolicy(t tag) {
 				blocks(codeCSPConnection, v.Directive, "blocks what the deflector asks of %s: it gets no answers. Add the hosts that Kapa lists", u.Host)
 				return
 			}
+		}
+	}
+	if t.usesFingerprint() {
+		if v := policies.Loads(csp.URL{Scheme: "https", Host: "metrics.kapa.ai", Path: "/"}); !v.Allowed {
+			blocks(codeCSPFingerprint, v.Directive, "blocks the script that the deflector loads from metrics.kapa.ai to take fingerprints: "+
+				"add that host, or switch fingerprints off")
 		}
 	}
 	if n := settingsBefore(t.node); n != nil {

@@ -41,6 +41,9 @@ func (j *judge) whyMissing() (reason Reason, text string) {
 		return reason, text
 	}
 	if blocked := j.blockedScript(j.deflector.Script); blocked != "" {
+		if blocked == "Integrity-Policy" || blocked == "Connection-Allowlist" {
+			return reasonCSPBlocked, "the page's " + blocked + " blocks the script, and the directive loosens no such field: allow the script there"
+		}
 		return reasonCSPBlocked, "the page's Content-Security-Policy blocks the script by its " + blocked + ", and the directive loosens none unless it says csp extend"
 	}
 	if from := j.fromFront(j.site.With, j.site.WithAfresh); from != "" {

@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
 )
 
 // page is an answer's body as a browser with scripting on would read it.
@@ -105,6 +107,24 @@ func (p *page) first(names ...atom.Atom) *html.Node {
 	return nil
 }
 
+// base is what the page's relative addresses are relative to, as far as its source
+// says, for elements behind n or, if n is nil, at the end of the page.
+func (p *page) base(address *url.URL, n *html.Node) *url.URL {
+	for e := range p.elements() {
+		if e == n {
+			break
+		}
+		if href, ok := attribute(e.Attr, "href"); ok && e.DataAtom == atom.Base {
+			// "The base element" of HTML: these are passed over
+			if u, err := address.Parse(strings.TrimSpace(href)); err == nil && u.Scheme != "data" && u.Scheme != "javascript" {
+				return u
+			}
+			break // the first counts alone
+		}
+	}
+	return address
+}
+
 // frameAddress is the address of the page's first frame, "" if it has none.
 func (p *page) frameAddress() string {
 	for n := range p.elements() {
@@ -192,10 +212,11 @@ func (d Deflector) isTag(attrs []html.Attribute) bool {
 	})
 }
 
-// isFile reports whether a script's address ends in the deflector's file name.
+// isFile reports whether a script's address ends in the deflector's file name, or
+// in that of a version.
 func (d Deflector) isFile(src string) bool {
 	u, err := url.Parse(strings.TrimSpace(src))
-	return err == nil && path.Base(u.Path) == d.ScriptFile
+	return err == nil && head.IsVersion(path.Base(u.Path), d.ScriptFile)
 }
 
 func isSelectorName(attribute string) bool {

@@ -1,6 +1,8 @@
 package csp_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"strings"
 	"testing"
 
@@ -329,6 +331,120 @@ func TestFetch(t *testing.T) {
 		if got := answer(read(t, page, test.policy).Fetch(test.directive, parseURL(t, url))); got != test.want {
 			t.Errorf("%s under %s: %s, want %s", test.directive, test.policy, got, test.want)
 		}
+	}
+}
+
+// The fields beside the Content-Security-Policy that keep scripts from a page.
+func TestOtherFields(t *testing.T) {
+	sri := csp.Script{URL: parseURL(t, bundle), Integrity: integrity, CORS: true}
+	plain := csp.Script{URL: parseURL(t, bundle)}
+	own := csp.Script{URL: parseURL(t, "/kapa.js")}
+	const byIntegrity, byConnection = "no: Integrity-Policy", "no: Connection-Allowlist"
+	for _, test := range []struct {
+		name, integrity, connections string
+		script                       csp.Script
+		want                         string
+	}{
+		{"none", "", "", plain, "yes"},
+		{"integrity is required", "blocked-destinations=(script)", "", plain, byIntegrity},
+		{"of styles alone", "blocked-destinations=(style)", "", plain, "yes"},
+		{"of both", "blocked-destinations=(style script), endpoints=(a)", "", plain, byIntegrity},
+		{"and is there", "blocked-destinations=(script)", "", sri, "yes"},
+		{"and is there without CORS", "blocked-destinations=(script)", "", csp.Script{URL: sri.URL, Integrity: integrity}, byIntegrity},
+		{"and CORS without it", "blocked-destinations=(script)", "", csp.Script{URL: sri.URL, CORS: true}, byIntegrity},
+		{"and is of an unknown kind", "blocked-destinations=(script)", "", csp.Script{URL: sri.URL, Integrity: "md5-abc", CORS: true}, byIntegrity},
+		{"and the site's own script has none", "blocked-destinations=(script)", "", own, byIntegrity},
+		{"from its attribute", "blocked-destinations=(script), sources=(inline)", "", plain, byIntegrity},
+		{"from elsewhere", "blocked-destinations=(script), sources=(other)", "", plain, "yes"},
+		{"a string", `blocked-destinations=("script")`, "", plain, "yes"},
+		{"no list", "blocked-destinations=script", "", plain, "yes"},
+		{"malformed", "blocked-destinations=(script", "", plain, "yes"},
+		{"named twice, the last counts", "blocked-destinations=(script), blocked-destinations=()", "", plain, "yes"},
+
+		{"a list of connections", "", `(response-origin "https://proxy.kapa.ai")`, plain, byConnection},
+		{"with the script's host", "", `("https://widget.kapa.ai")`, plain, "yes"},
+		{"with its domain", "", `("https://*.kapa.ai");report-to=x`, plain, "yes"},
+		{"with any scheme, host and port", "", `("*://*:*")`, plain, "yes"},
+		{"with another port", "", `("https://widget.kapa.ai:8443")`, plain, byConnection},
+		{"with its file", "", `("https://widget.kapa.ai/kapa-*.js")`, plain, "yes"},
+		{"with another file", "", `("https://widget.kapa.ai/kapa-widget.bundle.js")`, plain, byConnection},
+		{"with a pattern that is not understood", "", `("http{s}?://widget.kapa.ai")`, plain, byConnection},
+		{"with the site itself", "", `(response-origin)`, own, "yes"},
+		{"with the site itself, as text", "", `("response-origin")`, own, byConnection},
+		{"of which the first counts", "", `("https://a.com"), ("https://widget.kapa.ai")`, plain, byConnection},
+		{"empty", "", `()`, plain, byConnection},
+		{"malformed connections", "", `(https://widget.kapa.ai)`, plain, byConnection},
+		{"no list of connections", "", `"https://widget.kapa.ai"`, plain, byConnection},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := read(t, page)
+			p.AddIntegrity([]string{test.integrity})
+			p.AddConnections([]string{test.connections})
+			if got := answer(p.Script(test.script)); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+			if v := p.Inline(inline); !v.Allowed {
+				t.Errorf("an inline script: %s", answer(v))
+			}
+		})
+	}
+	p := read(t, page)
+	p.AddConnections([]string{`("https://widget.kapa.ai")`})
+	if got := answer(p.Fetch("connect-src", parseURL(t, "https://proxy.kapa.ai/query"))); got != byConnection {
+		t.Errorf("a question: %s", got)
+	}
+}
+
+// What the script loads in turn is not in the page's source.
+func TestLoads(t *testing.T) {
+	for policy, want := range map[string]string{
+		"script-src https:":                                  "yes",
+		"script-src " + bundle:                               "no: script-src " + bundle,
+		"script-src 'nonce-abc'":                             "no: script-src 'nonce-abc'",
+		"script-src 'nonce-abc' 'strict-dynamic'":            "yes",
+		"script-src https: 'url-" + otherHash[1:]:            "no: script-src https: 'url-" + otherHash[1:],
+		"default-src 'self'; script-src-elem *.kapa.ai":      "yes",
+		"default-src 'self'; script-src https://a.com data:": "no: script-src https://a.com data:",
+	} {
+		if got := answer(read(t, page, policy).Loads(parseURL(t, "https://metrics.kapa.ai/"))); got != want {
+			t.Errorf("%s: %s, want %s", policy, got, want)
+		}
+	}
+}
+
+// The hash of a URL voids hosts in some browsers, and says nothing in others.
+func TestURLHashes(t *testing.T) {
+	sum := sha256.Sum256([]byte(bundle))
+	hash := "'url-sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	other := "'url-" + otherHash[1:]
+	for _, test := range []struct{ policy, want, extended string }{
+		{"script-src https: " + hash, "yes", ""},
+		{"script-src https: " + strings.ToUpper(hash[:12]) + hash[12:], "yes", ""},
+		{"script-src https: " + other, "no: script-src https: " + other, "script-src https: " + other + " " + bundle + " " + hash},
+		{"script-src https: 'unsafe-inline' 'strict-dynamic-url' " + other, "no: script-src https: 'unsafe-inline' 'strict-dynamic-url' " + other, "script-src https: 'unsafe-inline' 'strict-dynamic-url' " + other + " " + bundle + " " + hash},
+		{"script-src " + hash, "no: script-src " + hash, "script-src " + hash + " " + bundle + " " + hash},
+		{"script-src 'nonce-abc' " + other, "yes, nonce abc", ""},
+		{"script-src https: 'url-sha256-*'", "yes", ""}, // no source
+		{"script-src https: 'eval-" + otherHash[1:], "yes", ""},
+	} {
+		script := csp.Script{URL: parseURL(t, bundle), Source: bundle}
+		p := read(t, page, test.policy)
+		if got := answer(p.Script(script)); got != test.want {
+			t.Errorf("%s: %s, want %s", test.policy, got, test.want)
+		}
+		if test.extended == "" {
+			test.extended = test.policy
+		}
+		p.Extend(csp.Extension{Script: script, Sources: []csp.Sources{{Directive: "script-src", Sources: []string{"https://metrics.kapa.ai"}}}})
+		if got, _ := p.Header(); strings.Contains(test.policy, "url-sha256-") && !strings.Contains(test.policy, "*") && got[0] != test.extended {
+			t.Errorf("extended: %s\nwant      %s", got[0], test.extended)
+		}
+		if !p.Script(script).Allowed {
+			t.Errorf("extended to %v, and blocked", p)
+		}
+	}
+	if p := read(t, page, "script-src 'unsafe-inline' "+hash); p.Inline(inline).Allowed {
+		t.Error("'unsafe-inline' counts beside the hash of a URL")
 	}
 }
 

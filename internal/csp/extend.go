@@ -50,7 +50,8 @@ type Sources struct {
 //   - The script gets in by the nonce that is there; by its exact URL else. Only
 //     where 'strict-dynamic' voids URLs, and 'unsafe-inline' with them, is a
 //     nonce added, a fresh one. In other lists a nonce, or a hash, would void
-//     'unsafe-inline', by which the site's own scripts may run.
+//     'unsafe-inline', by which the site's own scripts may run. Beside the hash of
+//     another URL, the hash of the script's goes with its URL.
 //   - The inline script gets in by the nonce that is there; by its hash else.
 //     Where it does not get in without, 'unsafe-inline' is void or missing.
 //
@@ -88,11 +89,14 @@ func (p *Policies) extendScript(e Extension) {
 		// the nonce of another policy would let in all that carries it
 		nonce = e.Nonce()
 	}
-	exact := e.Script.URL.on(p.page).source()
 	for policy := range p.editable {
+		exact := e.Script.URL.source(p.page)
 		switch d := policy.missing(nonce, allows); {
 		case d == nil:
 		case !d.sources.strictDynamic() && exact != "":
+			if e.Script.Source != "" && d.sources.voidsURLs() {
+				exact += " 'url-sha256-" + sum("sha256", e.Script.Source) + "'"
+			}
 			policy.add(scriptElements, exact)
 		case d.sources.strictDynamic() && fresh:
 			policy.add(scriptElements, "'nonce-"+nonce+"'")
@@ -150,7 +154,7 @@ func (p *Policies) ExtendInline(content string) {
 func (p *policy) extendSources(kind string, sources []string, page URL) {
 	d := p.governing(kind)
 	if d == nil || d.sources.isNone() && (d.name != "default-src" || kind == scriptElements) ||
-		kind == scriptElements && d.sources.strictDynamic() {
+		kind == scriptElements && (d.sources.strictDynamic() || d.sources.voidsURLs()) {
 		return
 	}
 	covered := make([]bool, len(sources))

@@ -25,7 +25,9 @@ func (l list) any(f func(word string) bool) bool {
 // for it.
 type Script struct {
 	URL       URL
+	Source    string // the src attribute, if it is an absolute URL
 	Integrity string // the integrity attribute
+	CORS      bool   // whether it has a crossorigin attribute
 
 	// Unnonceable says that an attribute of the element holds "<script" or
 	// "<style", so that its nonce does not count (6.7.3.1).
@@ -42,6 +44,17 @@ func (l list) has(keyword string) bool {
 func (l list) isNone() bool {
 	return !l.any(func(word string) bool {
 		return !strings.EqualFold(word, "'none'") && !strings.EqualFold(word, "'report-sample'")
+	})
+}
+
+// voidsURLs reports whether the list has the hash of a script's URL. In browsers
+// that know such a source (https://developer.chrome.com/blog/script-src-hashes),
+// hosts, schemes, 'self' and 'unsafe-inline' are then void, in others they are not:
+// what counts on them has to be allowed by both readings.
+func (l list) voidsURLs() bool {
+	return l.any(func(word string) bool {
+		_, ok := urlHashOf(word)
+		return ok
 	})
 }
 
@@ -78,8 +91,10 @@ func (h hash) is(other hash) bool {
 	return h.algorithm == other.algorithm && normalBase64(h.value) == normalBase64(other.value)
 }
 
+var standardAlphabet = strings.NewReplacer("-", "+", "_", "/")
+
 func normalBase64(s string) string {
-	return strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(s, "="))
+	return standardAlphabet.Replace(strings.TrimRight(s, "="))
 }
 
 func parseHash(s string) (h hash, ok bool) {
@@ -99,6 +114,15 @@ func hashOf(word string) (h hash, ok bool) {
 		return hash{}, false
 	}
 	return parseHash(word[1 : len(word)-1])
+}
+
+// urlHashOf returns the hash of a URL's hash-source.
+func urlHashOf(word string) (h hash, ok bool) {
+	const before = "'url-"
+	if len(word) <= len(before) || !strings.EqualFold(word[:len(before)], before) || word[len(word)-1] != '\'' {
+		return hash{}, false
+	}
+	return parseHash(word[len(before) : len(word)-1])
 }
 
 // hasNonce is "does nonce match source list" (6.7.2.3).
@@ -136,16 +160,26 @@ func (l list) hasIntegrity(metadata string) bool {
 func (l list) allowsAllInline() bool {
 	return l.has("'unsafe-inline'") && !l.strictDynamic() && !l.any(func(word string) bool {
 		_, isHash := hashOf(word)
-		return isHash || nonceOf(word) != ""
+		_, isURLHash := urlHashOf(word)
+		return isHash || isURLHash || nonceOf(word) != ""
 	})
 }
 
 // allowsInline is "does element match source list" (6.7.3.3) for a script with
 // this content.
 func (l list) allowsInline(content, nonce string) bool {
-	return l.allowsAllInline() || l.hasNonce(nonce) || l.any(func(word string) bool {
-		h, ok := hashOf(word)
-		return ok && h.is(hash{h.algorithm, sum(h.algorithm, content)})
+	return l.allowsAllInline() || l.hasNonce(nonce) || l.hasSum(content, hashOf)
+}
+
+// hasSum reports whether a hash that is read from the list is the one of text.
+func (l list) hasSum(text string, read func(word string) (hash, bool)) bool {
+	sums := make(map[string]string, 3) // a list may have a thousand hashes
+	return l.any(func(word string) bool {
+		h, ok := read(word)
+		if ok && sums[h.algorithm] == "" {
+			sums[h.algorithm] = sum(h.algorithm, text)
+		}
+		return ok && h.is(hash{h.algorithm, sums[h.algorithm]})
 	})
 }
 
@@ -170,7 +204,7 @@ func (l list) allowsScript(s Script, nonce string, page URL) bool {
 	switch {
 	case !s.Unnonceable && l.hasNonce(nonce), l.hasIntegrity(s.Integrity):
 		return true
-	case l.strictDynamic():
+	case l.strictDynamic(), l.voidsURLs() && !l.hasSum(s.Source, urlHashOf):
 		return false // only scripts trusted already may bring others
 	default:
 		return l.allows(s.URL, page)

@@ -21,6 +21,9 @@ type Policies struct {
 	lines  []line
 	metas  []policy
 	unread bool // there are more, or longer ones, than are read
+
+	integrity   bool     // scripts need integrity and crossorigin
+	connections []string // URL patterns, of which one has to match; nil for no list
 }
 
 // A line is one of a header field.
@@ -98,6 +101,13 @@ func (p *Policies) Header() (enforced, reportOnly []string) {
 	return enforced, reportOnly
 }
 
+// Equal reports whether both have the same Header.
+func (p *Policies) Equal(other *Policies) bool {
+	return slices.EqualFunc(p.lines, other.lines, func(a, b line) bool {
+		return slices.EqualFunc(a.members, b.members, func(a, b policy) bool { return a.text == b.text })
+	})
+}
+
 // all calls yield with each policy.
 func (p *Policies) all(yield func(*policy) bool) {
 	for i := range p.lines {
@@ -119,8 +129,9 @@ type Verdict struct {
 	Allowed bool
 	Nonce   string // with this value of the nonce attribute; "" for none needed
 
-	// If not allowed: the directive that stands in the way, such as "script-src
-	// 'self'", and whether it is in a meta element, where nobody can edit it.
+	// If not allowed: the directive that blocks, such as "script-src 'self'", or
+	// another field of the header, and whether it is in a meta element, where nobody
+	// can edit it.
 	Directive string
 	InMeta    bool
 }
@@ -131,7 +142,8 @@ type Verdict struct {
 // Reports count, too: among the nonces that all enforced policies allow it is
 // one with which the most of the others have nothing to report.
 func (p *Policies) Script(s Script) Verdict {
-	return p.judge(scriptElements, func(l list, nonce string) bool { return l.allowsScript(s, nonce, p.page) })
+	allows := func(l list, nonce string) bool { return l.allowsScript(s, nonce, p.page) }
+	return p.ScriptWith(p.bestNonce(scriptElements, allows), s)
 }
 
 // Inline says whether the page may run an inline script with this content, if
@@ -143,17 +155,39 @@ func (p *Policies) Inline(content string) Verdict {
 // ScriptWith and InlineWith are Script and Inline for an element that is there
 // already, with this value of its nonce attribute, "" for none.
 func (p *Policies) ScriptWith(nonce string, s Script) Verdict {
-	return p.judgeWith(scriptElements, nonce, func(l list, nonce string) bool { return l.allowsScript(s, nonce, p.page) })
+	v := p.judgeWith(scriptElements, nonce, func(l list, nonce string) bool { return l.allowsScript(s, nonce, p.page) })
+	if by := p.blocksScript(s); v.Allowed && by != "" {
+		return Verdict{Directive: by}
+	}
+	return v
 }
 
 func (p *Policies) InlineWith(nonce, content string) Verdict {
 	return p.judgeWith(scriptElements, nonce, func(l list, nonce string) bool { return l.allowsInline(content, nonce) })
 }
 
+// Loads says whether a script that the page runs may load another from that URL.
+func (p *Policies) Loads(u URL) Verdict {
+	if p.integrity {
+		return Verdict{Directive: integrityField} // which nobody knows it to have
+	}
+	return p.fetch(scriptElements, u, func(l list) bool {
+		return l.strictDynamic() || !l.voidsURLs() && l.allows(u, p.page)
+	})
+}
+
 // Fetch says whether the page may load the URL as what the directive is about:
 // connect-src, font-src, frame-src, img-src, media-src or style-src.
 func (p *Policies) Fetch(directive string, u URL) Verdict {
-	return p.judgeWith(kindOf(directive), "", func(l list, _ string) bool { return l.allows(u, p.page) })
+	return p.fetch(kindOf(directive), u, func(l list) bool { return l.allows(u, p.page) })
+}
+
+func (p *Policies) fetch(kind string, u URL, allows func(l list) bool) Verdict {
+	v := p.judgeWith(kind, "", func(l list, _ string) bool { return allows(l) })
+	if v.Allowed && p.blocksConnection(u) {
+		return Verdict{Directive: connectionField}
+	}
+	return v
 }
 
 // kindOf is what a directive is about that a site would name.

@@ -22,12 +22,21 @@ type policy struct {
 	meta       bool
 }
 
-// A directive is one that counts: of several with the same name, the first.
+// A directive is one that this package asks about: of several with the same name,
+// the first.
 type directive struct {
-	name    string // in lower case
+	name    string // one of names
 	sources list   // its value
 	end     int    // where its value ends in the policy's text
 	invalid bool   // it has no effect, but its name is taken
+}
+
+// names are the directives that are read. Others say nothing about the deflector,
+// and a policy may have any number of them.
+var names = []string{
+	"default-src", "script-src", scriptElements, "script-src-attr", "style-src", styleElements,
+	"connect-src", "font-src", "img-src", "media-src", "frame-src", "child-src",
+	"sandbox", "require-trusted-types-for",
 }
 
 // whitespace is ASCII whitespace, which alone separates words.
@@ -36,7 +45,7 @@ const whitespace = "\t\n\f\r "
 // parse reads a serialized policy (2.2.1). Its text remains the one to be sent.
 func parse(text string, reportOnly, meta bool) policy {
 	p := policy{text: text, reportOnly: reportOnly, meta: meta}
-	p.directives = make([]directive, 0, min(strings.Count(text, ";")+1, 32))
+	p.directives = make([]directive, 0, min(strings.Count(text, ";")+1, len(names)))
 	for at := 0; at < len(text); {
 		end := len(text)
 		if i := strings.IndexByte(text[at:], ';'); i >= 0 {
@@ -59,28 +68,24 @@ func (p *policy) parseDirective(from, to int) {
 	if i := strings.IndexAny(token, whitespace); i >= 0 {
 		name, value = token[:i], token[i:]
 	}
-	if name == "" || strings.ContainsFunc(name, notInName) {
+	known := slices.IndexFunc(names, func(n string) bool {
+		return len(n) == len(name) && strings.EqualFold(n, name) // of one length: ASCII alone
+	})
+	if known < 0 || p.taken(names[known]) {
 		return
 	}
-	name = strings.ToLower(name)
-	if p.taken(name) {
-		return
-	}
+	name = names[known]
 	d := directive{name: name, end: from + len(strings.TrimRight(p.text[from:to], whitespace))}
 	switch {
 	case !inValue(value):
 		d.invalid = true
 	case p.reportOnly && name == "sandbox", // 6.3.2: not monitored
-		p.meta && (name == "sandbox" || name == "report-uri" || name == "frame-ancestors"): // 3.3
+		p.meta && name == "sandbox": // 3.3
 		d.invalid = true
 	default:
 		d.sources = list(strings.Trim(value, whitespace))
 	}
 	p.directives = append(p.directives, d)
-}
-
-func notInName(r rune) bool {
-	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '-'
 }
 
 // inValue reports whether s can be a part of a directive's value.

@@ -40,6 +40,17 @@ func ParseURL(s string) (URL, error) {
 	return parsed, nil
 }
 
+// StaysOn reports whether a path on the page's own site is one still where a base
+// element of the page has this href, as it stands in the source. In doubt it is
+// not: browsers read URLs otherwise than net/url where something is odd about them.
+func StaysOn(href string, page URL) bool {
+	if strings.HasPrefix(href, "//") || strings.ContainsFunc(href, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '\\' || r == '&' }) {
+		return false
+	}
+	u, err := ParseURL(href)
+	return err == nil && (u.Scheme == "" || u.Scheme == page.Scheme && u.Host == page.Host && u.port() == page.port())
+}
+
 // on returns u as the page at page has it.
 func (u URL) on(page URL) URL {
 	if u.Scheme == "" {
@@ -55,6 +66,26 @@ func (u URL) port() int {
 	return defaultPort(u.Scheme)
 }
 
+// portText is the port as a URL in its normal form has it, "" for the default.
+func (u URL) portText() string {
+	if u.Port == 0 || u.Port == defaultPort(u.Scheme) {
+		return ""
+	}
+	return strconv.Itoa(u.Port)
+}
+
+// Origin is what stands before the path in the URL's text.
+func (u URL) Origin() string {
+	text := u.Scheme + "://" + u.Host
+	if strings.Contains(u.Host, ":") {
+		text = u.Scheme + "://[" + u.Host + "]"
+	}
+	if port := u.portText(); port != "" {
+		text += ":" + port
+	}
+	return text
+}
+
 func defaultPort(scheme string) int {
 	switch scheme {
 	case "http", "ws":
@@ -66,13 +97,20 @@ func defaultPort(scheme string) int {
 	}
 }
 
-// source is the source expression for u alone, "" if there is none: a path that
-// ends with a solidus would stand for all below it.
-func (u URL) source() string {
+// source is the source expression for u alone on the page at that place, "" if
+// there is none: a path that ends with a solidus would stand for all below it.
+//
+// A path on the page's own site has an expression without a scheme, which stands
+// for the page's: nobody has to know it, behind a proxy that ends TLS.
+func (u URL) source(page URL) string {
+	text := u.Scheme + "://"
+	if u.Scheme == "" {
+		u, text = u.on(page), ""
+	}
 	if u.Scheme == "" || strings.HasSuffix(u.Path, "/") {
 		return ""
 	}
-	text := u.Scheme + "://" + u.Host
+	text += u.Host
 	if u.Port != 0 {
 		text += ":" + strconv.Itoa(u.Port)
 	}

@@ -12,6 +12,7 @@ const (
 	attrSrc                      // the src of a script; a second one does not count
 	attrEquiv                    // the http-equiv of a meta element
 	attrContent                  // the content of one that may be a policy
+	attrBase                     // the href of the first base element that has one
 )
 
 // attrName is called when the name of an attribute of a watched tag was read.
@@ -27,6 +28,8 @@ func (s *Scanner) attrName() {
 		}
 	case tagMeta:
 		s.metaAttrName(s.name.bytes())
+	case tagBase:
+		s.baseAttrName(s.name.bytes())
 	}
 }
 
@@ -34,9 +37,11 @@ func (s *Scanner) attrName() {
 func (s *Scanner) attrValue(piece []byte) {
 	switch s.attr {
 	case attrSrc:
-		s.src.read(piece, s.script)
+		s.src.read(piece)
 	case attrEquiv:
 		s.meta.readEquiv(piece)
+	case attrBase:
+		s.base.read(piece)
 	case attrContent:
 		s.policies.readContent(piece)
 	}

@@ -122,7 +122,17 @@ func TestHasScript(t *testing.T) {
 		{"before a template", `<script src="/` + bundle + `"></script><template></template>`, true},
 		{"before an attribute of that name", `<script src="/` + bundle + `" src="/x.js"></script>`, true},
 		{"after one with no value", `<script async src="/` + bundle + `"></script>`, true},
+		{"a release", `<script src="/kapa-support-form-deflector-v1.20.3.bundle.js"></script>`, true},
+		{"a development version", `<script src="/kapa-support-form-deflector.dev-x_1.bundle.js?v=1"></script>`, true},
+		{"a release of a development version", `<script src="/kapa-support-form-deflector.dev-x-v1.2.3.bundle.js"></script>`, true},
 
+		{"a release of two numbers", `<script src="/kapa-support-form-deflector-v1.2.bundle.js"></script>`, false},
+		{"a release without a number", `<script src="/kapa-support-form-deflector-v1..3.bundle.js"></script>`, false},
+		{"a release without its v", `<script src="/kapa-support-form-deflector-1.2.3.bundle.js"></script>`, false},
+		{"a development version without a name", `<script src="/kapa-support-form-deflector.dev-.bundle.js"></script>`, false},
+		{"a development version after a release", `<script src="/kapa-support-form-deflector-v1.2.3.dev-x.bundle.js"></script>`, false},
+		{"another bundle of Kapa's", `<script src="/kapa-widget.bundle.js"></script>`, false},
+		{"a name that is too long", `<script src="/kapa-support-form-deflector.dev-` + strings.Repeat("x", 100) + `.bundle.js"></script>`, false},
 		{"none", "<head></head>", false},
 		{"another", `<script src="/x.js"></script>`, false},
 		{"none of its own", `<script src></script>`, false},
@@ -334,6 +344,35 @@ func checkPolicies(t testing.TB, document string) {
 }
 
 // What is found does not depend on what other documents had.
+func TestBase(t *testing.T) {
+	for _, test := range []struct {
+		document, href string
+		found          bool
+	}{
+		{"<base href=/a/>", "/a/", true},
+		{"<BASE target=x HREF='https://a.com/'><p>", "https://a.com/", true},
+		{"<base target=_top><base href=/a/><base href=/b/>", "/a/", true},
+		{"<base href=/a/ href=/b/>", "/a/", true},
+		{"<base href>", "", true},
+		{`<base href="&#x2f;">`, "&#x2f;", true}, // as it stands in the source
+		{`<base href="` + strings.Repeat("x", 2000) + `">`, strings.Repeat("x", 1024), true},
+		{"<base data-href=/a/><link href=/b/>", "", false},
+		{"<head></head><base href=/a/>", "", false},
+		{"<!-- <base href=/a/> --><noscript><base href=/a/></noscript></base href=/a/>", "", false},
+	} {
+		for _, size := range []int{1, 3, len(test.document)} {
+			var s head.Scanner
+			for piece := range slices.Chunk([]byte(test.document), size) {
+				s.Feed(piece)
+			}
+			s.End()
+			if href, found := s.Base(); href != test.href || found != test.found {
+				t.Errorf("%s in pieces of %d: %q, %t", test.document, size, href, found)
+			}
+		}
+	}
+}
+
 func TestPoliciesAreReset(t *testing.T) {
 	var s head.Scanner
 	feed(&s, []byte(strings.Repeat(`<meta http-equiv=content-security-policy content=x>`, 9)), 100)

@@ -54,7 +54,7 @@ const MaxHeld = 16
 
 // A Scanner reads one document. Its zero value is ready for use; [Scanner.Reset]
 // makes it ready for another. It keeps no reference to its input, and allocates
-// only for what may be a policy.
+// only for what may be a policy, and for a base URL.
 type Scanner struct {
 	script string // file name that HasScript is about
 
@@ -71,8 +71,9 @@ type Scanner struct {
 	escape escape    // how deep a script is in <!-- and <script
 	dashes uint8     // dashes just read in such a script: 0, 1, or 2 for more
 	name   name      // what has been read of a name, a reference or a mark
-	src    urlFile   // how far the src of the tag being read agrees with script
+	src    urlFile   // the file in the src of the tag being read
 	meta   metaTag   // the meta element's tag being read
+	base   *base     // the first one that has a href, nil for none
 
 	evidence  bool
 	amp       bool
@@ -253,8 +254,9 @@ func (s *Scanner) Evidence() bool { return s.evidence }
 func (s *Scanner) AMP() bool { return s.amp }
 
 // HasScript reports whether the head has a script element whose src has a path
-// that ends in the file name given to [Scanner.Reset]. The name is compared
-// byte for byte with what the source says, nothing in it being decoded.
+// that ends in the file name given to [Scanner.Reset], or in that of a version of
+// it ([IsVersion]). The name is compared byte for byte with what the source says,
+// nothing in it being decoded.
 func (s *Scanner) HasScript() bool { return s.hasScript }
 
 // Unusable reports whether the document is in an encoding that cannot be

@@ -8,6 +8,7 @@ const (
 	tagOther tag = iota // nothing, and as usual; so for all end tags
 	tagHTML
 	tagMeta
+	tagBase
 	tagTitle
 	tagStyle
 	tagScript
@@ -35,7 +36,7 @@ func (t tag) rawText() string {
 }
 
 // watched reports whether there are attributes to look for.
-func (t tag) watched() bool { return t == tagHTML || t == tagMeta || t == tagScript }
+func (t tag) watched() bool { return t == tagHTML || t == tagMeta || t == tagBase || t == tagScript }
 
 // readTagOpen is the "tag open state".
 func (s *Scanner) readTagOpen(p []byte, i int) int {
@@ -100,8 +101,10 @@ func (s *Scanner) startTag() {
 	s.hasSrc = false
 	s.state = stateBeforeAttrName
 	switch string(s.name.bytes()) {
-	case "base", "basefont", "bgsound", "link":
+	case "basefont", "bgsound", "link":
 		s.tag = tagOther
+	case "base":
+		s.tag = tagBase
 	case "meta":
 		s.tag = tagMeta
 		s.meta = metaTag{}

@@ -1,20 +1,24 @@
 package head
 
-// A urlFile follows a URL, piece by piece, and tells whether the last segment
-// of its path is a given file name. It heeds what browsers do to a URL in an
-// attribute (URL Standard, 4.4 "URL parsing"): space around it is cut off, tabs
-// and line breaks are taken out, and a backslash is a slash.
+import "strings"
+
+// A urlFile follows a URL, piece by piece, and keeps the last segment of its path.
+// It heeds what browsers do to a URL in an attribute (URL Standard, 4.4 "URL
+// parsing"): space around it is cut off, tabs and line breaks are taken out, and a
+// backslash is a slash.
 type urlFile struct {
-	agrees int32 // how many bytes of the name the segment agrees with, or differs
-	began  bool  // something other than space was read
-	spaced bool  // space followed, which is a part of the segment if more follows
-	over   bool  // a query or a fragment was reached
+	segment [maxFile]byte
+	n       uint8
+	began   bool // something other than space was read
+	spaced  bool // space followed, which is a part of the segment if more follows
+	over    bool // a query or a fragment was reached
+	other   bool // the segment cannot be a name that is looked for
 }
 
-// differs says that the segment is not the name.
-const differs = -1
+// maxFile is the longest name that is looked for.
+const maxFile = 96
 
-func (u *urlFile) read(p []byte, name string) {
+func (u *urlFile) read(p []byte) {
 	if u.over {
 		return
 	}
@@ -28,37 +32,41 @@ func (u *urlFile) read(p []byte, name string) {
 	}
 	for i := len(p) - 1; i >= 0; i-- { // the last segment is short: bytes.LastIndexAny takes longer to begin
 		if p[i] == '/' || p[i] == '\\' {
-			*u = urlFile{began: true, over: u.over}
+			u.n, u.began, u.spaced, u.other = 0, true, false, false
 			p = p[i+1:]
 			break
 		}
 	}
 	for _, c := range p {
-		if u.agrees == differs {
+		if u.other {
 			return
 		}
-		u.readByte(c, name)
+		u.readByte(c)
 	}
 	if u.over && u.spaced {
-		u.agrees = differs
+		u.other = true
 	}
 }
 
-func (u *urlFile) readByte(c byte, name string) {
+func (u *urlFile) readByte(c byte) {
 	switch {
 	case c == '\t' || c == '\n' || c == '\r':
 	case c <= ' ':
 		u.spaced = u.began
-	case u.spaced || int(u.agrees) >= len(name) || name[u.agrees] != c:
-		u.agrees = differs
+	case u.spaced || u.n == maxFile:
+		u.other = true
 	default:
-		u.agrees++
+		u.segment[u.n] = c
+		u.n++
 		u.began = true
 	}
 }
 
-// is reports whether the URL read has this file name, which must be the one
-// given to read.
+// is reports whether the URL read has this file name, or that of a version.
 func (u *urlFile) is(name string) bool {
-	return name != "" && int(u.agrees) == len(name)
+	stem, _, _ := strings.Cut(name, ".")
+	if name == "" || u.other || int(u.n) < len(stem) || string(u.segment[:len(stem)]) != stem {
+		return false // as nearly all are, without an allocation
+	}
+	return IsVersion(string(u.segment[:u.n]), name)
 }
