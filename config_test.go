@@ -632,8 +632,8 @@ func TestDefaults(t *testing.T) {
 	if want := (Cookie{MaxAge: caddy.Duration(34473600 * time.Second), SameSite: "lax"}); h.cookie != want {
 		t.Errorf("cookie: got %+v, want %+v", h.cookie, want)
 	}
-	want := []Attribute{{"async", ""}, {"src", "https://widget.kapa.ai/kapa-support-form-deflector.bundle.js"}}
-	if !slices.Equal(h.tracked.script, want) {
+	want := []Attribute{{"src", "https://widget.kapa.ai/kapa-support-form-deflector.bundle.js"}}
+	if h.tracked.loading != "async" || !slices.Equal(h.tracked.script, want) {
 		t.Errorf("script: got %q, want %q", h.tracked.script, want)
 	}
 	if h.policy.off || h.policy.extend {

@@ -1449,7 +1449,7 @@ func placeholders(x *trial) {
 				}
 				b, err := io.ReadAll(resp.Body)
 				resp.Body.Close()
-				want := ` data-x="` + strings.NewReplacer(`"`, "&quot;", "<", "&lt;", ">", "&gt;").Replace(name) + `"></script></head>`
+				want := ` data-x="` + strings.NewReplacer(`"`, "&quot;", "<", "&lt;", ">", "&gt;").Replace(name) + `" src="` + kapaScriptURL + `"></script></head>`
 				if err != nil || strings.Count(string(b), " data-x=") != 1 || !strings.Contains(string(b), want) {
 					x.Errorf("%s: %v, %s", name, err, b)
 				}

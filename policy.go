@@ -53,12 +53,12 @@ type pageHead struct {
 // elements in its source, whether the insertion may go in. mint makes nonces, nil
 // if there can be none.
 func (v *visit) permit(page pageHead, mint func() string) permit {
-	if mint != nil {
+	seen, named := visitorOf(v.request), visitorNamed(v.request.Host, v.request.TLS != nil)
+	if seen != named && mint != nil {
 		mint = sync.OnceValue(mint)
 	}
-	seen := visitorOf(v.request)
 	p := v.permitFor(page, pageURL(seen), mint)
-	if named := visitorNamed(v.request.Host, v.request.TLS != nil); named != seen {
+	if seen != named {
 		other := v.permitFor(page, pageURL(named), mint)
 		p.forwarded = !p.equals(&other)
 	}

@@ -78,6 +78,12 @@ func TestCookieRule(t *testing.T) {
 		{"values: too long", Cookie{"cc", []string{long + "x"}}, []string{"cc=" + long + "x"}, malformed},
 		{"values: yes beside a pair without =", values, []string{"cc; cc=accepted"}, granted},
 
+		{"joined by a comma", Cookie{Name: "cc", Values: []string{"yes"}}, []string{"cc=yes, b=2"}, malformed},
+		{"joined by a comma, and a no", Cookie{Name: "cc", Values: []string{"yes"}}, []string{"cc=no,b=2"}, malformed},
+		{"joined by a comma, behind another", Cookie{Name: "cc", Values: []string{"yes"}}, []string{"b=2, cc=yes"}, Finding{Unknown, CookieAbsent}},
+		{"a value with a comma", Cookie{Name: "cc", Values: []string{"a,b=1"}}, []string{"cc=a,b=1"}, granted},
+		{"a list", Cookie{Name: "cc", Values: []string{"yes"}}, []string{"cc=a,b"}, refused},
+		{"presence: joined by a comma", presence, []string{"cc=yes, b=2"}, unanswered},
 		{"presence: a word", presence, []string{"cc=yes"}, granted},
 		{"presence: a timestamp", presence, []string{"cc=1732400000"}, granted},
 		{"presence: empty", presence, []string{"cc="}, unanswered},
@@ -113,9 +119,34 @@ func TestCookieRule(t *testing.T) {
 			}
 		})
 	}
-	for _, no := range strings.Fields("0 false no off none deny denied reject rejected refused declined dismiss") {
-		if got := presence.Find([]string{"cc=" + strings.ToUpper(no)}); got != refused {
-			t.Errorf("presence: %s: got %v", no, got)
+	words := func(list string, want Finding) {
+		for _, word := range strings.Fields(list) {
+			for _, spelled := range []string{word, strings.ToUpper(word), strings.ReplaceAll(word, "_", "-"), strings.ReplaceAll(word, "_", "%20"), strings.ReplaceAll(word, "_", "")} {
+				if got := presence.Find([]string{"cc=" + spelled}); got != want {
+					t.Errorf("presence: %s: got %v %v", spelled, got.Verdict, got.Reason)
+				}
+			}
+		}
+	}
+	words("0 false no off none n nein non deny denied deny_all decline declined reject rejected reject_all refuse refused "+
+		"disagree disagreed disallow disabled dismiss dismissed opt_out opted_out revoked withdrawn no_consent "+
+		"necessary necessary_only only_necessary essential essential_only required minimal", refused)
+	words("-1 unset undefined null nan pending unknown implied default functional close closed hidden seen shown viewed", unanswered)
+	words("1 yes true accept accepted acceptall allow allowed all granted on agree optin noted 1732400000 v-1", granted)
+}
+
+// What nobody has set neither grants nor deletes.
+func TestZeroVerdict(t *testing.T) {
+	var zero Finding
+	if zero.Verdict != Unknown {
+		t.Errorf("it is %v", zero.Verdict)
+	}
+	order := []Verdict{Denied, Unknown, Granted}
+	for i, a := range order {
+		for j, b := range order {
+			if a.precedes(b) != (i < j) {
+				t.Errorf("%v precedes %v: %t", a, b, a.precedes(b))
+			}
 		}
 	}
 }

@@ -37,9 +37,18 @@ func (c Cookie) judge(value string) Finding {
 		return presence(value)
 	case slices.Contains(c.Values, value):
 		return granted
+	case isJoined(value):
+		return malformed
 	default:
 		return refused
 	}
+}
+
+// isJoined reports whether a value looks like several cookies that something in
+// front has joined by a comma, as other fields may be (RFC 9110 section 5.3).
+func isJoined(value string) bool {
+	_, next, found := strings.Cut(value, ",")
+	return found && strings.Contains(next, "=")
 }
 
 // maxCopies is how many copies of a cookie are read: beyond any site's, and few
@@ -91,7 +100,7 @@ func presence(value string) Finding {
 		return refused
 	case strings.ContainsAny(word, "{[&:=,|!%\"\\ \t\r\n"),
 		strings.HasPrefix(word, "eyJ"), strings.HasPrefix(word, "WyJ"), // base64 of JSON
-		word == "null", word == "undefined":
+		isOneOf(word, noAnswers):
 		return unanswered
 	default:
 		return granted
@@ -106,15 +115,39 @@ func unquote(s string) string {
 	return s
 }
 
-// isRefusal reports whether word is a plain no, in any case.
-func isRefusal(word string) bool {
-	for _, no := range []string{
-		"0", "false", "no", "off", "none",
-		"deny", "denied", "reject", "rejected", "refused", "declined", "dismiss",
-	} {
-		if strings.EqualFold(word, no) {
-			return true
+// refusals are plain words for no, or for no more than what is necessary; see
+// sameWord.
+var refusals = strings.Fields("0 false no off none n nein non " +
+	"deny denied denyall decline declined declineall reject rejected rejectall rejectedall refuse refused refuseall " +
+	"disagree disagreed disallow disallowed disabled dismiss dismissed optout optedout revoke revoked withdrawn noconsent " +
+	"necessary necessaryonly onlynecessary essential essentialonly onlyessential required minimal")
+
+// noAnswers are words for no answer yet, and for one that may be to another
+// question.
+var noAnswers = strings.Fields("-1 unset undefined null nan pending unknown implied default functional " +
+	"close closed hidden seen shown viewed")
+
+func isRefusal(word string) bool { return isOneOf(word, refusals) }
+
+func isOneOf(word string, known []string) bool {
+	return slices.ContainsFunc(known, func(k string) bool { return sameWord(word, k) })
+}
+
+// sameWord compares a word in any case, with hyphens, underscores or spaces inside
+// it or without. A sign at its beginning is a part of a number.
+func sameWord(word, known string) bool {
+	for i := range len(word) {
+		c := word[i]
+		if i > 0 && (c == '-' || c == '_' || c == ' ') {
+			continue
 		}
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if known == "" || known[0] != c {
+			return false
+		}
+		known = known[1:]
 	}
-	return false
+	return known == ""
 }

@@ -170,7 +170,7 @@ func (p *packed) judge(value string, r *reading) Finding {
 	}
 	most := granted
 	for i := range p.questions {
-		if f := p.questions[i].put(r); f.Verdict < most.Verdict {
+		if f := p.questions[i].put(r); f.Verdict.precedes(most.Verdict) {
 			most = f
 		}
 	}

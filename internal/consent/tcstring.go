@@ -152,7 +152,7 @@ func (tc TCString) all(consented purposeBits, wanted []int) Finding {
 		case consented>>(MaxPurpose-purpose)&1 == 0:
 			f = refused
 		}
-		if f.Verdict < most.Verdict {
+		if f.Verdict.precedes(most.Verdict) {
 			most = f
 		}
 	}

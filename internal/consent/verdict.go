@@ -9,15 +9,21 @@ package consent
 // Verdict is what a request says about the visitor's choice.
 type Verdict uint8
 
-// The verdicts, from the most to the least careful.
+// The verdicts. What nobody has set is the one that neither grants nor deletes.
 const (
-	// Denied is an explicit refusal or withdrawal.
-	Denied Verdict = iota
 	// Unknown is no choice, or none that can be read without doubt.
-	Unknown
+	Unknown Verdict = iota
+	// Denied is an explicit refusal or withdrawal.
+	Denied
 	// Granted is an explicit yes.
 	Granted
 )
+
+// precedes reports whether v counts where other rules say other: any Denied is
+// Denied, else any Unknown is Unknown.
+func (v Verdict) precedes(other Verdict) bool {
+	return v != other && (v == Denied || other == Granted)
+}
 
 // String returns "denied", "unknown" or "granted".
 func (v Verdict) String() string {
@@ -92,7 +98,7 @@ func Find(rules []Rule, header []string) Finding {
 	}
 	most := granted
 	for _, rule := range rules {
-		if f := rule.Find(header); f.Verdict < most.Verdict {
+		if f := rule.Find(header); f.Verdict.precedes(most.Verdict) {
 			most = f
 		}
 	}

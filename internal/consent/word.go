@@ -95,6 +95,8 @@ func parseCookie(args []string) (test, bool) {
 			return unanswered
 		case len(words) == 0 || words.matches(value):
 			return granted
+		case isJoined(value):
+			return malformed
 		default:
 			return refused
 		}
