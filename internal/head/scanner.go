@@ -24,7 +24,8 @@
 //
 // Foreign content, tables and framesets only begin after the head, so this list
 // is all that is left of tree construction. <template> alone could stay and hold
-// any of them. It counts as an end, since before it is in the head all the same.
+// any of them. It counts as an end, since before it is in the head all the same;
+// but for an empty one that touches a comment, which may be its marker.
 //
 // Of tokenization (13.2.5) there are the states for tags, comments, raw text and
 // references; each function names the ones that it stands for. Scripting is taken
@@ -62,7 +63,10 @@ type Scanner struct {
 	// bytes in Feed's hands and, between calls, from the end of the input.
 	mark int
 
-	trusted bool // TrustEncoding was called
+	trusted  bool // TrustEncoding was called
+	declared bool // a byte order mark, or a meta element with the encoding, was read
+	inHead   bool // the head element has begun
+	marked   bool // a comment touches the tag that follows
 
 	state  state
 	tag    tag       // the tag being read, then the element whose raw text follows
@@ -114,6 +118,8 @@ func (s *Scanner) Feed(p []byte) (off int, done bool) {
 			i = s.readStart(p, i)
 		case stateData:
 			i = s.readData(p, i)
+		case stateAfterComment:
+			i = s.readAfterComment(p, i)
 		case stateReference:
 			i = s.readReference(p, i)
 
@@ -153,6 +159,8 @@ func (s *Scanner) Feed(p []byte) (off int, done bool) {
 			stateCommentEndDash, stateCommentEnd, stateCommentEndBang:
 			i = s.readComment(p, i)
 
+		case stateTemplate:
+			i = s.readTemplate(p, i)
 		case stateRawText:
 			i = s.readRawText(p, i)
 		case stateRawLess:
@@ -231,7 +239,7 @@ func (s *Scanner) End() (off int, ok bool) {
 
 func (s *Scanner) endOfInput() (off int, ok bool) {
 	switch {
-	case s.state == stateData:
+	case s.state == stateData || s.state == stateAfterComment:
 		return 0, true
 	case s.state == stateReference && s.isWhiteReference():
 		return 0, true
@@ -259,5 +267,6 @@ func (s *Scanner) HasScript() bool { return s.hasScript }
 
 // Unusable reports whether the document is in an encoding that cannot be
 // scanned as bytes: it has a UTF-16 byte order mark or, before the anchor, an
-// escape byte, as of ISO-2022-JP. All other answers are then no.
+// escape byte, as of ISO-2022-JP. It also does so where an insertion could change
+// how browsers read the rest: after a NUL before the head. All other answers are then no.
 func (s *Scanner) Unusable() bool { return s.unusable }

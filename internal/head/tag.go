@@ -13,6 +13,7 @@ const (
 	tagScript
 	tagNoscript
 	tagNoframes
+	tagTemplate // an empty one
 )
 
 // rawText is the name whose end tag ends the text that follows the start tag,
@@ -29,6 +30,8 @@ func (t tag) rawText() string {
 		return "noscript"
 	case tagNoframes:
 		return "noframes"
+	case tagTemplate:
+		return "template"
 	default:
 		return ""
 	}
@@ -45,14 +48,17 @@ func (s *Scanner) readTagOpen(p []byte, i int) int {
 		s.state = stateStartTagName
 		return s.readStartTagName(p, i)
 	case c == '/':
+		s.marked = false
 		s.state = stateEndTagOpen
 		return i + 1
 	case c == '!':
+		s.marked = false
 		s.state = stateMarkup
 		return i + 1
 	case c == '?':
 		// A processing instruction, or a bogus comment in the parsers that do
 		// not know any. Either ends with the next >, even if that comes first.
+		s.marked = false
 		s.state = stateToBracket
 		return i + 1
 	default:
@@ -75,7 +81,7 @@ func (s *Scanner) readEndTagOpen(p []byte, i int) int {
 // The lengths of the longest names of start tags that may stay in the head, and
 // of end tags that end it.
 const (
-	maxStartTagName = len("noscript")
+	maxStartTagName = len("noscript") // and template
 	maxEndTagName   = len("head")
 )
 
@@ -96,7 +102,13 @@ func (s *Scanner) readStartTagName(p []byte, i int) int {
 }
 
 // startTag judges the start tag whose name has been read.
+//
+// A comment and the template that touches it belong together, as those by which
+// React finds what it streams: <!--$?--><template id="B:0"></template><!--/$-->.
+// Between them is no place for anything. Such a template is empty, and stays.
 func (s *Scanner) startTag() {
+	marked := s.marked
+	s.marked = false
 	s.hasSrc = false
 	s.state = stateBeforeAttrName
 	switch string(s.name.bytes()) {
@@ -124,9 +136,16 @@ func (s *Scanner) startTag() {
 	case "body", "frameset":
 		s.evidence = true
 		s.state = stateFound
+	case "template":
+		if !marked {
+			s.state = stateFound
+			return
+		}
+		s.tag = tagTemplate
 	default:
 		s.state = stateFound
 	}
+	s.inHead = s.inHead || s.tag != tagHTML
 }
 
 // readEndTagName is the "tag name state" of an end tag. Four of them end the
@@ -193,10 +212,14 @@ func (s *Scanner) tagDone() {
 	case s.tag == tagMeta:
 		s.metaDone()
 	}
-	if s.tag.rawText() == "" {
-		s.state = stateData
-	} else {
+	switch {
+	case s.tag == tagTemplate:
+		s.state = stateTemplate
+		s.escape = notEscaped
+	case s.tag.rawText() != "":
 		s.state = stateRawText
 		s.escape = notEscaped
+	default:
+		s.state = stateData
 	}
 }
