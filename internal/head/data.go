@@ -17,6 +17,7 @@ func (s *Scanner) readStart(p []byte, i int) int {
 		return i + 1
 	}
 	if s.name.len() > 1 {
+		s.name.clear()
 		s.state = stateFound
 	} else {
 		s.state = stateData
@@ -81,6 +82,7 @@ func (s *Scanner) readReference(p []byte, i int) int {
 			}
 			return i
 		default:
+			s.name.clear()
 			s.state = stateFound
 			return i
 		}

@@ -351,3 +351,29 @@ func TestPoliciesAreReset(t *testing.T) {
 		t.Errorf("%q, complete: %t", got, complete)
 	}
 }
+
+// A charset behind the anchor, in sight of browsers, is said again before what is
+// inserted; where it is not certain, the document is left alone.
+func TestCharset(t *testing.T) {
+	const again, alone = "<meta charset=utf-8>", "unusable"
+	for _, test := range []struct{ name, document, want string }{
+		{"behind the anchor", "<head><div><meta charset=utf-8>", again},
+		{"the long form", `<div></div><meta http-equiv="Content-Type" content="text/html; charset=UTF-8" />`, again},
+		{"after a script", `<div></div><head><script>1</script><meta charset="utf-8">`, again},
+		{"after another meta element", `<p><meta name="x" content="y"><meta charset="utf-8">`, again},
+		{"before the anchor", "<meta charset=utf-8><p><meta charset=utf-8>", ""},
+		{"byte order mark", "\uFEFF<p><meta charset=utf-8>", ""},
+		{"out of sight", "<p>" + strings.Repeat("x", 1024) + "<meta charset=utf-8>", ""},
+		{"none", "<p><meta name=x><p>", ""},
+		{"another encoding", "<p><meta charset=windows-1251>", alone},
+		{"in a comment", "<p><!-- <meta charset=utf-8> -->", alone},
+		{"in a script", "<p><script>'<meta charset=utf-8>'</script>", alone},
+		{"in an attribute", "<p title='<meta charset=utf-8>'>", alone},
+		{"cut off by the end of sight", "<p>" + strings.Repeat("x", 1010) + "<meta charset=utf-8>", alone},
+	} {
+		found := scanAll(t, test.document)
+		if found.unusable != (test.want == alone) || !found.unusable && found.charset != test.want {
+			t.Errorf("%s: %+v", test.name, found)
+		}
+	}
+}

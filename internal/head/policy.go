@@ -77,7 +77,13 @@ func (s *Scanner) metaAttrName(name []byte) {
 		} else {
 			m.skipped = true
 		}
-	case "name", "property", "itemprop", "charset":
+	case "charset":
+		m.seen |= seenName
+		if m.seen&seenContent == 0 && !s.declared {
+			s.attr = attrCharset
+			s.name.clear()
+		}
+	case "name", "property", "itemprop":
 		m.seen |= seenName
 	}
 }

@@ -50,18 +50,26 @@
 // caller can know, from the header; see also [Scanner.TrustEncoding].
 package head
 
-// MaxHeld is the greatest number of bytes that [Scanner.Held] may ask for.
+import "bytes"
+
+// MaxHeld is the greatest number of bytes that [Scanner.Held] may ask for once
+// [Scanner.Release] was called. Before, it may ask for 1024 more.
 const MaxHeld = 16
 
 // A Scanner reads one document. Its zero value is ready for use; [Scanner.Reset]
 // makes it ready for another. It keeps no reference to its input, and allocates
-// only for what may be a policy.
+// only for what may be a policy or the encoding.
 type Scanner struct {
 	script string // file name that HasScript is about
 
 	// mark is where the token being read began, counted from the start of the
 	// bytes in Feed's hands and, between calls, from the end of the input.
 	mark int
+
+	fed      int           // bytes of earlier calls
+	ahead    *bytes.Buffer // what follows an anchor, while a charset is looked for
+	released bool          // Release was called
+	utf8     bool          // for Charset
 
 	trusted  bool // TrustEncoding was called
 	declared bool // a byte order mark, or a meta element with the encoding, was read
@@ -107,6 +115,7 @@ func (s *Scanner) TrustEncoding() { s.trusted = true }
 // Feed is done once: after that it ignores its input and returns 0, false.
 func (s *Scanner) Feed(p []byte) (off int, done bool) {
 	if len(p) == 1 && s.ignores(p[0]) {
+		s.fed++
 		return 0, false // a short cut for input that comes byte by byte
 	}
 	// Each function reads on from i while its state lasts, and returns where it
@@ -177,22 +186,48 @@ func (s *Scanner) Feed(p []byte) (off int, done bool) {
 		case stateLost:
 			i = len(p)
 		case stateFound:
-			return s.found(p)
+			if off, done := s.found(p, i); done {
+				return off, true
+			}
+			i = len(p)
+		case stateLooking:
+			s.lookAt(p, s.fed)
+			i = len(p)
 		case stateEnded:
 			return 0, false
 		}
 	}
-	if esc := s.escapeIn(p); esc >= 0 {
+	if s.state == stateLooking {
+		if s.fed+len(p) >= sight {
+			return s.settle()
+		}
+	} else if esc := s.escapeIn(p); esc >= 0 {
 		return s.giveUp(esc)
 	}
 	s.mark -= len(p)
+	s.fed += len(p)
 	return 0, false
 }
 
-// found ends the scan at the anchor that p has led to.
-func (s *Scanner) found(p []byte) (off int, done bool) {
+// found ends the scan at the anchor that p has led to, unless a charset may follow.
+func (s *Scanner) found(p []byte, i int) (off int, done bool) {
 	if esc := s.escapeIn(p[:max(s.mark, 0)]); esc >= 0 {
 		return s.giveUp(esc)
+	}
+	if s.look(p, i) {
+		if s.released {
+			return s.giveUp(s.mark)
+		}
+		return 0, false
+	}
+	s.state = stateEnded
+	return s.mark, true
+}
+
+// settle ends a look behind the anchor.
+func (s *Scanner) settle() (off int, done bool) {
+	if !s.looked() {
+		return s.giveUp(s.mark)
 	}
 	s.state = stateEnded
 	return s.mark, true
@@ -217,9 +252,10 @@ func (s *Scanner) escapeIn(p []byte) int {
 }
 
 // Held is how many of the last bytes fed may still turn out to follow the
-// anchor, and so must not be sent on: 0 to [MaxHeld].
+// anchor, and so must not be sent on: 0 to [MaxHeld], or more while the anchor of a
+// document that does not say its encoding may still have to go.
 func (s *Scanner) Held() int {
-	if s.state.holds() {
+	if s.state.holds() || s.state == stateLooking {
 		return -s.mark
 	}
 	return 0
@@ -232,6 +268,9 @@ func (s *Scanner) Held() int {
 // ok is false when there is no anchor, when nothing was fed, and when Feed was
 // done.
 func (s *Scanner) End() (off int, ok bool) {
+	if s.state == stateLooking {
+		return s.settle()
+	}
 	off, ok = s.endOfInput()
 	s.state = stateEnded
 	return off, ok
@@ -268,5 +307,6 @@ func (s *Scanner) HasScript() bool { return s.hasScript }
 // Unusable reports whether the document is in an encoding that cannot be
 // scanned as bytes: it has a UTF-16 byte order mark or, before the anchor, an
 // escape byte, as of ISO-2022-JP. It also does so where an insertion could change
-// how browsers read the rest: after a NUL before the head. All other answers are then no.
+// how browsers read the rest: a NUL comes before the head, or another encoding than
+// UTF-8 may be declared behind the anchor. All other answers are then no.
 func (s *Scanner) Unusable() bool { return s.unusable }

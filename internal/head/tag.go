@@ -62,6 +62,7 @@ func (s *Scanner) readTagOpen(p []byte, i int) int {
 		s.state = stateToBracket
 		return i + 1
 	default:
+		s.name.clear()
 		s.state = stateFound
 		return i
 	}
@@ -205,6 +206,7 @@ func (s *Scanner) readOtherEndTagName(p []byte, i int) int {
 
 // tagDone is called at the > of a tag.
 func (s *Scanner) tagDone() {
+	s.charsetDone()
 	s.attr = attrOther // what follows is no value
 	switch {
 	case s.tag == tagScript && s.hasSrc && s.src.is(s.script):
