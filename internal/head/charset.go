@@ -117,15 +117,11 @@ func plain(source []byte) bool {
 				continue
 			}
 			open = i+1 < len(source) && (class[source[i+1]] == letter || source[i+1] == '/')
+			if end := bytes.IndexByte(source[i:], '>'); open && end >= 0 && !balanced(source[i:i+end]) {
+				return false
+			}
 		case '>':
 			open = false
-		case '"', '\'':
-			if open {
-				end := bytes.IndexAny(source[i+1:], ">")
-				if end < 0 || !balanced(source[i:i+1+end]) {
-					return false
-				}
-			}
 		}
 	}
 	return !open

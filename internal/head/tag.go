@@ -168,6 +168,7 @@ func (s *Scanner) readTagName(p []byte, i, most int) (end int, fits bool) {
 	n := s.name.len()
 	for ; i < len(p) && class[p[i]] == letter; i++ {
 		if n == most {
+			s.name.n = uint8(n)
 			return i, false
 		}
 		s.name.buf[n] = p[i] | 0x20
