@@ -1,9 +1,11 @@
 package kapadeflector
 
 import (
+	"bytes"
 	"io"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -332,20 +334,22 @@ func (rw *responseWriter) settle(at int, p []byte) error {
 	if !rw.mayInsert() {
 		return rw.pass(outcomeCSPBlocked, p)
 	}
+	if charset := rw.edit.scanner.Charset(); charset != "" {
+		rw.edit.permit.html = slices.Concat([]byte(charset), rw.edit.permit.html)
+	}
 	rw.outcome = rw.visit.inserted()
 	if rw.stage == holding {
 		rw.sendHeader(true, true)
 	}
 	rw.stage = through
 
-	var after [head.MaxHeld]byte // held bytes behind the anchor
-	n := 0
+	var after []byte // held bytes behind the anchor
 	if at < len(rw.edit.buf) {
-		n = copy(after[:], rw.edit.buf[at:])
+		after = bytes.Clone(rw.edit.buf[at:])
 		rw.edit.buf = rw.edit.buf[:at]
 	}
 	k := at - len(rw.edit.buf) // bytes of p before the anchor
-	return rw.finishBuffer(p[:k], rw.edit.permit.html, after[:n], p[k:])
+	return rw.finishBuffer(p[:k], rw.edit.permit.html, after, p[k:])
 }
 
 // mayInsert reports whether the policies seen so far let the script in. Once the
@@ -383,6 +387,7 @@ func (rw *responseWriter) pass(o outcome, p []byte) error {
 // release lets go of what is held, and of p, but for the few bytes that may be
 // the beginning of the anchor's tag. The header goes out as a changed page's.
 func (rw *responseWriter) release(p []byte) error {
+	rw.edit.scanner.Release()
 	if rw.stage == holding {
 		if o := rw.refusal(); o != undecided {
 			return rw.pass(o, p)

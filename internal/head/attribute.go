@@ -11,6 +11,7 @@ const (
 	attrOther   attribute = iota // nothing
 	attrSrc                      // the src of a script; a second one does not count
 	attrEquiv                    // the http-equiv of a meta element
+	attrCharset                  // the charset of one
 	attrContent                  // the content of one that may be a policy
 	attrBase                     // the href of the first base element that has one
 )
@@ -42,6 +43,8 @@ func (s *Scanner) attrValue(piece []byte) {
 		s.meta.readEquiv(piece)
 	case attrBase:
 		s.base.read(piece)
+	case attrCharset:
+		s.name.addLower(piece)
 	case attrContent:
 		s.policies.readContent(piece)
 	}
@@ -73,6 +76,7 @@ func (s *Scanner) readBeforeAttrName(p []byte, i int) int {
 			s.tagDone()
 			return i + 1
 		default:
+			s.charsetDone()
 			s.attr = attrOther
 			s.name.clear()
 			s.state = stateAttrName

@@ -21,8 +21,8 @@ func feed(s *head.Scanner, document []byte, size int) (read int) {
 	if off, done := s.Feed(document[read:]); done {
 		return read + off
 	}
-	s.End()
-	return len(document)
+	off, _ := s.End()
+	return len(document) + off
 }
 
 // benchmark scans the document again and again; its speed is that of the bytes

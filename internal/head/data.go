@@ -6,6 +6,7 @@ func (s *Scanner) readStart(p []byte, i int) int {
 	s.name.add(p[i])
 	switch string(s.name.bytes()) {
 	case "\xEF\xBB\xBF":
+		s.declared = true
 		s.state = stateData
 		return i + 1
 	case "\xFE\xFF", "\xFF\xFE":
@@ -16,6 +17,7 @@ func (s *Scanner) readStart(p []byte, i int) int {
 		return i + 1
 	}
 	if s.name.len() > 1 {
+		s.name.clear()
 		s.state = stateFound
 	} else {
 		s.state = stateData
@@ -25,6 +27,10 @@ func (s *Scanner) readStart(p []byte, i int) int {
 
 // readData is the "data state", between tokens. Of all characters only white
 // space leaves the head open; NUL and the no-break space end it.
+//
+// For the standard a NUL before the head is text, which makes what follows a
+// body in quirks mode. Browsers drop it before it is a token, and the doctype
+// still counts: there is no place that is right for both.
 func (s *Scanner) readData(p []byte, i int) int {
 	for i < len(p) && class[p[i]] == space {
 		i++
@@ -42,6 +48,10 @@ func (s *Scanner) readData(p []byte, i int) int {
 	case '&':
 		s.name.clear()
 		s.state = stateReference
+	case 0:
+		s.unusable = !s.inHead
+		s.state = stateFound
+		return i
 	default:
 		s.state = stateFound
 		return i
@@ -72,6 +82,7 @@ func (s *Scanner) readReference(p []byte, i int) int {
 			}
 			return i
 		default:
+			s.name.clear()
 			s.state = stateFound
 			return i
 		}

@@ -194,6 +194,14 @@ func TestUnusable(t *testing.T) {
 		{"an escape after &", "<link>&\x1b", usable},
 		{"an escape after &#32", "<link>&#32\x1b", usable},
 		{"an escape after a part of a byte order mark", "\xEF\x1b", usable},
+		{"NUL before the doctype", "\x00<!doctype html><head></head>", 0},
+		{"NUL after a byte order mark", "\uFEFF\x00<!doctype html><head></head>", 3},
+		{"NUL after the doctype", "<!doctype html>\n\x00<head class=x></head>", 16},
+		{"NUL after <html>", "<html>\x00<head class=x></head>", 6},
+		{"NUL in the head", "<!doctype html><head>\x00</head>", usable},
+		{"NUL after <title>", "<title>x</title>\x00</head>", usable},
+		{"NUL in a comment", "<!-- \x00 --><!doctype html><head></head>", usable},
+
 		{"UTF-16 without a mark", "<\x00h\x00t\x00m\x00l\x00>\x00", usable},
 		{"half a mark", "\xFF<html>", usable},
 		{"a mark that is not the first", " \xFF\xFE<html>", usable},
@@ -265,11 +273,12 @@ func TestPolicies(t *testing.T) {
 		{"an empty content", `<meta ` + csp + ` content="">`, []string{""}},
 		{"a content without a value", `<meta ` + csp + ` content>`, []string{""}},
 		{"up to 8 KiB", `<meta ` + csp + ` content="` + strings.Repeat("a", 8<<10) + `">`, []string{strings.Repeat("a", 8<<10)}},
-		{"up to 8", strings.Repeat(`<meta `+csp+` content=x>`, 8), []string{"x", "x", "x", "x", "x", "x", "x", "x"}},
+		{"up to 64", strings.Repeat(`<meta `+csp+` content=x>`, 64), slices.Repeat([]string{"x"}, 64)},
 
 		{"more than 8 KiB", `<meta ` + csp + ` content="` + strings.Repeat("a", 8<<10+1) + `">`, []string{unread}},
 		{"more than 8 KiB, and one", `<meta content="` + strings.Repeat("a", 9<<10) + `" ` + csp + `><meta ` + csp + ` content=x>`, []string{"x", unread}},
-		{"more than 8", strings.Repeat(`<meta `+csp+` content=x>`, 9), []string{"x", "x", "x", "x", "x", "x", "x", "x", unread}},
+		{"more than 64", strings.Repeat(`<meta `+csp+` content=x>`, 65), append(slices.Repeat([]string{"x"}, 64), unread)},
+		{"more than 64 KiB in all", strings.Repeat(`<meta `+csp+` content="`+strings.Repeat("a", 8<<10)+`">`, 9), append(slices.Repeat([]string{strings.Repeat("a", 8<<10)}, 8), unread)},
 		{"by two names", `<meta name=a content=x ` + csp + `>`, []string{unread}},
 		{"named before, but known in time", `<meta name=a ` + csp + ` content=x>`, []string{"x"}},
 
@@ -380,5 +389,31 @@ func TestPoliciesAreReset(t *testing.T) {
 	feed(&s, []byte(`<meta http-equiv=content-security-policy content=y></head>`), 100)
 	if got, complete := s.Policies(); !slices.Equal(got, []string{"y"}) || !complete {
 		t.Errorf("%q, complete: %t", got, complete)
+	}
+}
+
+// A charset behind the anchor, in sight of browsers, is said again before what is
+// inserted; where it is not certain, the document is left alone.
+func TestCharset(t *testing.T) {
+	const again, alone = "<meta charset=utf-8>", "unusable"
+	for _, test := range []struct{ name, document, want string }{
+		{"behind the anchor", "<head><div><meta charset=utf-8>", again},
+		{"the long form", `<div></div><meta http-equiv="Content-Type" content="text/html; charset=UTF-8" />`, again},
+		{"after a script", `<div></div><head><script>1</script><meta charset="utf-8">`, again},
+		{"after another meta element", `<p><meta name="x" content="y"><meta charset="utf-8">`, again},
+		{"before the anchor", "<meta charset=utf-8><p><meta charset=utf-8>", ""},
+		{"byte order mark", "\uFEFF<p><meta charset=utf-8>", ""},
+		{"out of sight", "<p>" + strings.Repeat("x", 1024) + "<meta charset=utf-8>", ""},
+		{"none", "<p><meta name=x><p>", ""},
+		{"another encoding", "<p><meta charset=windows-1251>", alone},
+		{"in a comment", "<p><!-- <meta charset=utf-8> -->", alone},
+		{"in a script", "<p><script>'<meta charset=utf-8>'</script>", alone},
+		{"in an attribute", "<p title='<meta charset=utf-8>'>", alone},
+		{"cut off by the end of sight", "<p>" + strings.Repeat("x", 1010) + "<meta charset=utf-8>", alone},
+	} {
+		found := scanAll(t, test.document)
+		if found.unusable != (test.want == alone) || !found.unusable && found.charset != test.want {
+			t.Errorf("%s: %+v", test.name, found)
+		}
 	}
 }

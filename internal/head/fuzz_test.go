@@ -29,7 +29,7 @@ var vocabulary = []string{
 	"<style", "<style>", "</style>", "<noframes>", "</noframes>", "<noscript>", "</noscript>",
 	"<script", "<script>", "</script>", "</script", "</script/", "</SCRIPT>", "<script ", "<scriptx>", "script",
 	"<script src=/" + bundle + ">", "src", "src=", bundle, "/" + bundle + "\"",
-	"<template>", "</template>", "<svg>", "</svg>", "<math>", "<table>", "<select>", "<textarea>",
+	"<template>", "</template>", "<!--$?--><template id=B:0>", "<!--/$-->", "<svg>", "</svg>", "<math>", "<table>", "<select>", "<textarea>",
 	"<iframe>", "<plaintext>", "<xmp>", "<object>", "<a href=x>", "<div>", "</div>", "<noembed>",
 	"&Tab;", "&NewLine;", "&Tab", "&New", "Line;", "&#", "&#32", "&#32;", "&#9", "&#x", "&#xA", "&#x20;",
 	"&#0000000000", "&#00000000000000000032;", "&amp;", "&nbsp;", "&lt;", "&#60;",

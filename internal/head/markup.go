@@ -57,12 +57,12 @@ func (s *Scanner) readToBracket(p []byte, i int) int {
 // that the standard has for "<!--" within a comment are left out: they only tell
 // errors.
 var commentNext = [...]struct{ dash, bracket, bang, other state }{
-	stateCommentStart:     {stateCommentStartDash, stateData, stateComment, stateComment},
-	stateCommentStartDash: {stateCommentEnd, stateData, stateComment, stateComment},
+	stateCommentStart:     {stateCommentStartDash, stateAfterComment, stateComment, stateComment},
+	stateCommentStartDash: {stateCommentEnd, stateAfterComment, stateComment, stateComment},
 	stateComment:          {stateCommentEndDash, stateComment, stateComment, stateComment},
 	stateCommentEndDash:   {stateCommentEnd, stateComment, stateComment, stateComment},
-	stateCommentEnd:       {stateCommentEnd, stateData, stateCommentEndBang, stateComment},
-	stateCommentEndBang:   {stateCommentEndDash, stateData, stateComment, stateComment},
+	stateCommentEnd:       {stateCommentEnd, stateAfterComment, stateCommentEndBang, stateComment},
+	stateCommentEndBang:   {stateCommentEndDash, stateAfterComment, stateComment, stateComment},
 }
 
 // readComment is the "comment start state" and those that follow it.
@@ -73,6 +73,9 @@ func (s *Scanner) readComment(p []byte, i int) int {
 			return len(p)
 		}
 		i += dash
+	}
+	if s.state == stateCommentStart {
+		s.marker = p[i] == '$'
 	}
 	next := &commentNext[s.state]
 	switch p[i] {
@@ -86,4 +89,12 @@ func (s *Scanner) readComment(p []byte, i int) int {
 		s.state = next.other
 	}
 	return i + 1
+}
+
+// readAfterComment finds out whether a comment is React's and touches a tag: then
+// it is a marker that belongs to that element.
+func (s *Scanner) readAfterComment(p []byte, i int) int {
+	s.marked = s.marker && p[i] == '<'
+	s.state = stateData
+	return i
 }

@@ -3,8 +3,9 @@ package head
 // What is kept of policies at most; a document with more has some that nobody
 // has read.
 const (
-	maxPolicies     = 8
-	maxPolicyLength = 8 << 10
+	maxPolicies     = 64
+	maxPolicyLength = 8 << 10  // of one
+	maxPolicyText   = 64 << 10 // of all, as in package csp
 )
 
 // A metaTag is what is known of the tag of a meta element being read.
@@ -36,6 +37,7 @@ const otherEquiv = 0xFF
 type policies struct {
 	content  []byte // of the tag being read
 	found    []string
+	length   int // of all that were found
 	unread   bool
 	overlong bool // content
 }
@@ -44,8 +46,9 @@ type policies struct {
 // http-equiv=Content-Security-Policy> elements before the anchor, as they stand
 // in the source, character references and all. They govern what is inserted.
 //
-// complete is false if there are policies that were not kept: more than 8, one of
-// more than 8 KiB, or one whose element calls itself something else as well.
+// complete is false if there are policies that were not kept: more than 64, one of
+// more than 8 KiB, more than 64 KiB in all, or one whose element calls itself
+// something else as well.
 func (s *Scanner) Policies() (contents []string, complete bool) {
 	if s.policies == nil {
 		return nil, true
@@ -77,7 +80,13 @@ func (s *Scanner) metaAttrName(name []byte) {
 		} else {
 			m.skipped = true
 		}
-	case "name", "property", "itemprop", "charset":
+	case "charset":
+		m.seen |= seenName
+		if m.seen&seenContent == 0 && !s.declared {
+			s.attr = attrCharset
+			s.name.clear()
+		}
+	case "name", "property", "itemprop":
 		m.seen |= seenName
 	}
 }
@@ -123,7 +132,7 @@ func (s *Scanner) metaDone() {
 		return
 	}
 	p := s.keep()
-	if m.skipped || p.overlong || len(p.found) == maxPolicies {
+	if p.length += len(p.content); m.skipped || p.overlong || len(p.found) == maxPolicies || p.length > maxPolicyText {
 		p.unread = true
 		return
 	}

@@ -10,6 +10,18 @@ const (
 	doubleEscaped        // after <script in that, up to </script, which ends nothing else
 )
 
+// readTemplate looks for the end tag, which is all that may follow the start tag
+// of a template with nothing in it. Of another it would take a tree to find the
+// end.
+func (s *Scanner) readTemplate(p []byte, i int) int {
+	if p[i] != '<' {
+		s.state = stateLost
+		return i
+	}
+	s.state = stateRawLess
+	return i + 1
+}
+
 // readRawText is the "RCDATA state", the "RAWTEXT state" and the "script data
 // state": what follows the start tags of title, of style and its like, of script.
 func (s *Scanner) readRawText(p []byte, i int) int {
@@ -27,10 +39,14 @@ func (s *Scanner) readRawText(p []byte, i int) int {
 
 // backToRawText goes on with the text after what was not the end of it.
 func (s *Scanner) backToRawText() {
-	s.state = stateRawText
-	if s.escape != notEscaped {
+	switch {
+	case s.tag == tagTemplate:
+		s.state = stateLost
+	case s.escape != notEscaped:
 		s.state = stateScriptEscaped
 		s.dashes = 0
+	default:
+		s.state = stateRawText
 	}
 }
 

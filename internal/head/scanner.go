@@ -25,6 +25,8 @@
 // Foreign content, tables and framesets only begin after the head, so this list
 // is all that is left of tree construction. <template> alone could stay and hold
 // any of them. It counts as an end, since before it is in the head all the same.
+// Only an empty one that touches a comment of React's stays: the two belong
+// together.
 //
 // Of tokenization (13.2.5) there are the states for tags, comments, raw text and
 // references; each function names the ones that it stands for. Scripting is taken
@@ -49,12 +51,15 @@
 // caller can know, from the header; see also [Scanner.TrustEncoding].
 package head
 
-// MaxHeld is the greatest number of bytes that [Scanner.Held] may ask for.
+import "bytes"
+
+// MaxHeld is the greatest number of bytes that [Scanner.Held] may ask for once
+// [Scanner.Release] was called. Before, it may ask for 1024 more.
 const MaxHeld = 16
 
 // A Scanner reads one document. Its zero value is ready for use; [Scanner.Reset]
 // makes it ready for another. It keeps no reference to its input, and allocates
-// only for what may be a policy, and for a base URL.
+// only for what may be a policy, a base URL or the encoding.
 type Scanner struct {
 	script string // file name that HasScript is about
 
@@ -62,7 +67,16 @@ type Scanner struct {
 	// bytes in Feed's hands and, between calls, from the end of the input.
 	mark int
 
-	trusted bool // TrustEncoding was called
+	fed      int           // bytes of earlier calls
+	ahead    *bytes.Buffer // what follows an anchor, while a charset is looked for
+	released bool          // Release was called
+	utf8     bool          // for Charset
+
+	trusted  bool // TrustEncoding was called
+	declared bool // a byte order mark, or a meta element with the encoding, was read
+	inHead   bool // the head element has begun
+	marker   bool // the last comment begins as React's do
+	marked   bool // such a comment touches the tag that follows
 
 	state  state
 	tag    tag       // the tag being read, then the element whose raw text follows
@@ -104,6 +118,7 @@ func (s *Scanner) TrustEncoding() { s.trusted = true }
 // Feed is done once: after that it ignores its input and returns 0, false.
 func (s *Scanner) Feed(p []byte) (off int, done bool) {
 	if len(p) == 1 && s.ignores(p[0]) {
+		s.fed++
 		return 0, false // a short cut for input that comes byte by byte
 	}
 	// Each function reads on from i while its state lasts, and returns where it
@@ -115,6 +130,8 @@ func (s *Scanner) Feed(p []byte) (off int, done bool) {
 			i = s.readStart(p, i)
 		case stateData:
 			i = s.readData(p, i)
+		case stateAfterComment:
+			i = s.readAfterComment(p, i)
 		case stateReference:
 			i = s.readReference(p, i)
 
@@ -154,6 +171,8 @@ func (s *Scanner) Feed(p []byte) (off int, done bool) {
 			stateCommentEndDash, stateCommentEnd, stateCommentEndBang:
 			i = s.readComment(p, i)
 
+		case stateTemplate:
+			i = s.readTemplate(p, i)
 		case stateRawText:
 			i = s.readRawText(p, i)
 		case stateRawLess:
@@ -170,22 +189,48 @@ func (s *Scanner) Feed(p []byte) (off int, done bool) {
 		case stateLost:
 			i = len(p)
 		case stateFound:
-			return s.found(p)
+			if off, done := s.found(p, i); done {
+				return off, true
+			}
+			i = len(p)
+		case stateLooking:
+			s.lookAt(p, s.fed)
+			i = len(p)
 		case stateEnded:
 			return 0, false
 		}
 	}
-	if esc := s.escapeIn(p); esc >= 0 {
+	if s.state == stateLooking {
+		if s.fed+len(p) >= sight {
+			return s.settle()
+		}
+	} else if esc := s.escapeIn(p); esc >= 0 {
 		return s.giveUp(esc)
 	}
 	s.mark -= len(p)
+	s.fed += len(p)
 	return 0, false
 }
 
-// found ends the scan at the anchor that p has led to.
-func (s *Scanner) found(p []byte) (off int, done bool) {
+// found ends the scan at the anchor that p has led to, unless a charset may follow.
+func (s *Scanner) found(p []byte, i int) (off int, done bool) {
 	if esc := s.escapeIn(p[:max(s.mark, 0)]); esc >= 0 {
 		return s.giveUp(esc)
+	}
+	if s.look(p, i) {
+		if s.released {
+			return s.giveUp(s.mark)
+		}
+		return 0, false
+	}
+	s.state = stateEnded
+	return s.mark, true
+}
+
+// settle ends a look behind the anchor.
+func (s *Scanner) settle() (off int, done bool) {
+	if !s.looked() {
+		return s.giveUp(s.mark)
 	}
 	s.state = stateEnded
 	return s.mark, true
@@ -210,9 +255,10 @@ func (s *Scanner) escapeIn(p []byte) int {
 }
 
 // Held is how many of the last bytes fed may still turn out to follow the
-// anchor, and so must not be sent on: 0 to [MaxHeld].
+// anchor, and so must not be sent on: 0 to [MaxHeld], or more while the anchor of a
+// document that does not say its encoding may still have to go.
 func (s *Scanner) Held() int {
-	if s.state.holds() {
+	if s.state.holds() || s.state == stateLooking {
 		return -s.mark
 	}
 	return 0
@@ -225,6 +271,9 @@ func (s *Scanner) Held() int {
 // ok is false when there is no anchor, when nothing was fed, and when Feed was
 // done.
 func (s *Scanner) End() (off int, ok bool) {
+	if s.state == stateLooking {
+		return s.settle()
+	}
 	off, ok = s.endOfInput()
 	s.state = stateEnded
 	return off, ok
@@ -232,7 +281,7 @@ func (s *Scanner) End() (off int, ok bool) {
 
 func (s *Scanner) endOfInput() (off int, ok bool) {
 	switch {
-	case s.state == stateData:
+	case s.state == stateData || s.state == stateAfterComment:
 		return 0, true
 	case s.state == stateReference && s.isWhiteReference():
 		return 0, true
@@ -261,5 +310,7 @@ func (s *Scanner) HasScript() bool { return s.hasScript }
 
 // Unusable reports whether the document is in an encoding that cannot be
 // scanned as bytes: it has a UTF-16 byte order mark or, before the anchor, an
-// escape byte, as of ISO-2022-JP. All other answers are then no.
+// escape byte, as of ISO-2022-JP. It also does so where an insertion could change
+// how browsers read the rest: a NUL comes before the head, or another encoding than
+// UTF-8 may be declared behind the anchor. All other answers are then no.
 func (s *Scanner) Unusable() bool { return s.unusable }

@@ -17,6 +17,7 @@ func TestZeroValue(t *testing.T) {
 	}
 
 	s = head.Scanner{}
+	s.TrustEncoding()
 	off, done := s.Feed([]byte("<script src='/'></script><script src=''></script></head>"))
 	if off != 49 || !done || s.HasScript() {
 		t.Errorf("off %d, done %t, HasScript %t without a script to look for", off, done, s.HasScript())

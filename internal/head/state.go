@@ -18,6 +18,7 @@ const (
 	// others are inside a construct that stays in the head.
 
 	stateData
+	stateAfterComment    // at once after its >
 	stateOtherEndTagName // in the name of an end tag that does not end the head
 
 	stateBeforeAttrName
@@ -40,6 +41,7 @@ const (
 	stateCommentEnd     // after --
 	stateCommentEndBang // after --!
 
+	stateTemplate // after the start tag of a template that has to be empty
 	stateRawText
 	stateRawLess            // after < in raw text
 	stateRawEndTagName      // in the name after </ in raw text
@@ -48,9 +50,10 @@ const (
 	stateScriptBangDash     // after <!- in a script
 	stateScriptEscaped      // after <!-- in a script
 
-	stateLost  // no anchor will be found
-	stateFound // the anchor is at the mark
-	stateEnded // Feed was done or End was called
+	stateLost    // no anchor will be found
+	stateFound   // the anchor is at the mark
+	stateLooking // as before, but a charset may still follow
+	stateEnded   // Feed was done or End was called
 )
 
 func (s state) holds() bool { return s <= stateEndTagName }

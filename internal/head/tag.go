@@ -14,6 +14,7 @@ const (
 	tagScript
 	tagNoscript
 	tagNoframes
+	tagTemplate // an empty one
 )
 
 // rawText is the name whose end tag ends the text that follows the start tag,
@@ -30,6 +31,8 @@ func (t tag) rawText() string {
 		return "noscript"
 	case tagNoframes:
 		return "noframes"
+	case tagTemplate:
+		return "template"
 	default:
 		return ""
 	}
@@ -46,17 +49,21 @@ func (s *Scanner) readTagOpen(p []byte, i int) int {
 		s.state = stateStartTagName
 		return s.readStartTagName(p, i)
 	case c == '/':
+		s.marked = false
 		s.state = stateEndTagOpen
 		return i + 1
 	case c == '!':
+		s.marked = false
 		s.state = stateMarkup
 		return i + 1
 	case c == '?':
 		// A processing instruction, or a bogus comment in the parsers that do
 		// not know any. Either ends with the next >, even if that comes first.
+		s.marked = false
 		s.state = stateToBracket
 		return i + 1
 	default:
+		s.name.clear()
 		s.state = stateFound
 		return i
 	}
@@ -76,7 +83,7 @@ func (s *Scanner) readEndTagOpen(p []byte, i int) int {
 // The lengths of the longest names of start tags that may stay in the head, and
 // of end tags that end it.
 const (
-	maxStartTagName = len("noscript")
+	maxStartTagName = len("noscript") // and template
 	maxEndTagName   = len("head")
 )
 
@@ -97,7 +104,13 @@ func (s *Scanner) readStartTagName(p []byte, i int) int {
 }
 
 // startTag judges the start tag whose name has been read.
+//
+// React finds what it streams by a comment and the empty template that touches it:
+// <!--$?--><template id="B:0"></template><!--/$-->. Nothing may come between them,
+// so that such a template stays.
 func (s *Scanner) startTag() {
+	marked := s.marked
+	s.marked = false
 	s.hasSrc = false
 	s.state = stateBeforeAttrName
 	switch string(s.name.bytes()) {
@@ -127,9 +140,16 @@ func (s *Scanner) startTag() {
 	case "body", "frameset":
 		s.evidence = true
 		s.state = stateFound
+	case "template":
+		if !marked {
+			s.state = stateFound
+			return
+		}
+		s.tag = tagTemplate
 	default:
 		s.state = stateFound
 	}
+	s.inHead = s.inHead || s.tag != tagHTML
 }
 
 // readEndTagName is the "tag name state" of an end tag. Four of them end the
@@ -151,6 +171,7 @@ func (s *Scanner) readTagName(p []byte, i, most int) (end int, fits bool) {
 	n := s.name.len()
 	for ; i < len(p) && class[p[i]] == letter; i++ {
 		if n == most {
+			s.name.n = uint8(n)
 			return i, false
 		}
 		s.name.buf[n] = p[i] | 0x20
@@ -189,6 +210,7 @@ func (s *Scanner) readOtherEndTagName(p []byte, i int) int {
 
 // tagDone is called at the > of a tag.
 func (s *Scanner) tagDone() {
+	s.charsetDone()
 	s.attr = attrOther // what follows is no value
 	switch {
 	case s.tag == tagScript && s.hasSrc && s.src.is(s.script):
@@ -196,10 +218,14 @@ func (s *Scanner) tagDone() {
 	case s.tag == tagMeta:
 		s.metaDone()
 	}
-	if s.tag.rawText() == "" {
-		s.state = stateData
-	} else {
+	switch {
+	case s.tag == tagTemplate:
+		s.state = stateTemplate
+		s.escape = notEscaped
+	case s.tag.rawText() != "":
 		s.state = stateRawText
 		s.escape = notEscaped
+	default:
+		s.state = stateData
 	}
 }
