@@ -163,6 +163,24 @@ func TestDocumentedRulesReadWhatTheyAreFor(t *testing.T) {
 	}
 }
 
+// The words that a plain cookie may not hold are those of the list in
+// consent.md.
+func TestDocumentedWordsOfAPlainCookie(t *testing.T) {
+	s := start(t, whole(t, "consent cookie cookie_consent\n"), pageOrigin)
+	expectVerdict(t, s, "cookie_consent=Accepted", consent.Granted)
+	for begin, want := range map[string]consent.Verdict{"- Words that mean no": consent.Denied, "- Words that mean \"not yet\"": consent.Unknown} {
+		_, line, _ := strings.Cut(read(t, "consent.md"), begin)
+		line, _, _ = strings.Cut(line, "...")
+		words := regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(line, -1)
+		if len(words) < 3 {
+			t.Errorf("%q: only %q", begin, words)
+		}
+		for _, word := range words {
+			expectVerdict(t, s, "cookie_consent="+strings.ToUpper(word[1]), want)
+		}
+	}
+}
+
 func TestDocumentedRegionsAskForDifferentThings(t *testing.T) {
 	const (
 		byItself = "OptanonConsent=groups=C0001%3A1%2CC0002%3A1"
