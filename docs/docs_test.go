@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -143,6 +144,24 @@ func TestDocumentedCaddyfilesLoad(t *testing.T) {
 				t.Error(resp.Status)
 			}
 		})
+	}
+}
+
+// The README's way to try it on one's own machine: tag and id come over http,
+// on localhost.
+func TestTheReadmesLocalTry(t *testing.T) {
+	s := start(t, whole(t, blockWith(t, readme, "http://localhost:8080").text), pageOrigin)
+	r, err := http.NewRequest(http.MethodGet, "http://127.0.0.1:"+s.port+"/tickets/new", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = "localhost:8080"
+	r.Header.Set("Accept", "text/html")
+	r.Header.Set("Cookie", granted)
+	resp, body := s.do(r)
+	lines := idLines(resp)
+	if !isTagged(body) || len(lines) != 1 || strings.Contains(lines[0], "Domain") || strings.Contains(lines[0], "Secure") {
+		t.Errorf("%q, %s", lines, body)
 	}
 }
 
