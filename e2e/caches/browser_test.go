@@ -4,7 +4,6 @@ import (
 	"compress/gzip"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -191,9 +190,7 @@ func newBrowserOrigin(t *testing.T) *browserOrigin {
 `+strings.Repeat("<p>"+r.URL.Path+"</p>", 100)+`</body></html>`)
 		})
 	}
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	o.address = strings.TrimPrefix(server.URL, "http://")
+	o.address = testenv.Serve(t, mux)
 	return o
 }
 
@@ -232,11 +229,13 @@ http://`+testenv.Support+`:{$EDGE_PORT} {
 }
 
 func TestTheBrowsersCacheNeverShowsTheWrongVariant(t *testing.T) {
+	t.Parallel()
 	origin := newBrowserOrigin(t)
 	c := browserCacheCaddy(t, origin)
 	for _, kind := range browserCachedPages {
 		for _, way := range ways {
 			t.Run(kind.name+"/"+way.name, func(t *testing.T) {
+				t.Parallel()
 				v := newCachingVisitor(t, c, origin, kind.name)
 				v.tell(way.take)
 			})
@@ -244,6 +243,7 @@ func TestTheBrowsersCacheNeverShowsTheWrongVariant(t *testing.T) {
 				continue
 			}
 			t.Run(kind.name+"/"+way.name+", loaded", func(t *testing.T) {
+				t.Parallel()
 				v := newCachingVisitor(t, c, origin, kind.name)
 				testenv.Eval[bool](v.Visitor, `window.open('about:blank') !== null`)
 				v.ToFront()
@@ -286,11 +286,13 @@ func (v *cachingVisitor) tell(way func(*cachingVisitor, func())) {
 // that copy; it must not be what is shown when the page is opened. Nor must a
 // script get the tagged one.
 func TestWhatAScriptFetchesIsNotShownAsThePage(t *testing.T) {
+	t.Parallel()
 	origin := newBrowserOrigin(t)
 	c := browserCacheCaddy(t, origin)
 	for _, kind := range browserCachedPages {
 		for _, name := range []string{kind.name, kind.name + "/zipped"} { // as the origin sends it
 			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				v := newCachingVisitor(t, c, origin, name)
 				fetch := func(step string) (asked int) {
 					t.Helper()
@@ -334,10 +336,12 @@ func TestWhatAScriptFetchesIsNotShownAsThePage(t *testing.T) {
 
 // Two tabs share cookies and cache, and so what was chosen in either.
 func TestTwoTabsSeeTheSameChoice(t *testing.T) {
+	t.Parallel()
 	origin := newBrowserOrigin(t)
 	c := browserCacheCaddy(t, origin)
 	for _, kind := range browserCachedPages {
 		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
 			first := newCachingVisitor(t, c, origin, kind.name)
 			second := &cachingVisitor{
 				Visitor: first.AnotherTab(), caddy: c, origin: origin, page: first.page, other: first.other,
@@ -372,6 +376,7 @@ func TestTwoTabsSeeTheSameChoice(t *testing.T) {
 // What is true of the pages above has to be true of pages that a cache had a
 // part in.
 func TestTheBrowserUsesItsCache(t *testing.T) {
+	t.Parallel()
 	origin := newBrowserOrigin(t)
 	c := browserCacheCaddy(t, origin)
 	for name, want := range map[string]struct{ untagged, tagged string }{
@@ -381,6 +386,7 @@ func TestTheBrowserUsesItsCache(t *testing.T) {
 		"no-cache":      {"304", "304"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			v := newCachingVisitor(t, c, origin, name)
 			how := func() string {
 				v.mu.Lock()

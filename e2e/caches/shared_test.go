@@ -8,7 +8,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -175,9 +174,7 @@ func newCachedOrigin(t *testing.T, pages ...cachedPage) *cachedOrigin {
 			}
 		})
 	}
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	o.address = strings.TrimPrefix(server.URL, "http://")
+	o.address = testenv.Serve(t, mux)
 	return o
 }
 
@@ -400,6 +397,7 @@ func (p *person) cookieLine() string {
 // The story
 
 func TestCachesInFrontNeverMixUpVisitors(t *testing.T) {
+	t.Parallel()
 	origin := newCachedOrigin(t, append(slices.Clone(cachedPages), shortLived)...)
 	c := testenv.StartCaddy(t, `
 http://:{$EDGE_PORT} {
@@ -424,6 +422,7 @@ http://:{$EDGE_PORT} {
 	ids := &ledger{owners: make(map[string]string)}
 	for i, cache := range sharedCaches {
 		t.Run(cache.name, func(t *testing.T) {
+			t.Parallel()
 			address := cache.start(t, c)
 			cast := func(t *testing.T) func(name string) *person {
 				return func(name string) *person {
@@ -451,6 +450,7 @@ http://:{$EDGE_PORT} {
 					continue // it asks for the whole page again, as it is set up to
 				}
 				t.Run(coding+"/"+shortLived.name, func(t *testing.T) {
+					t.Parallel() // it waits for the cache's copy to expire
 					cache.asksAgain(t, cast(t), origin, fmt.Sprintf("/%s/%s/%d/again", shortLived.name, coding, i))
 				})
 			}

@@ -223,6 +223,7 @@ func (v *consentVisitor) next(step, query, wantLibrary, wantEdge string) {
 
 // The edge's verdict is what the platform's own code says.
 func TestConsentLibrariesAgreeWithTheEdge(t *testing.T) {
+	t.Parallel()
 	edge := &consentEdge{Caddy: testenv.StartCaddy(t, consentSites())}
 	for _, l := range consentLibraries {
 		arrive := func(t *testing.T) *consentVisitor {
@@ -234,6 +235,7 @@ func TestConsentLibrariesAgreeWithTheEdge(t *testing.T) {
 			return v
 		}
 		t.Run(l.host+"/yes, no, yes", func(t *testing.T) {
+			t.Parallel()
 			v := arrive(t)
 			v.Screenshot("1-unknown")
 			v.choose("accepted all", "granted", l.accept)
@@ -243,6 +245,7 @@ func TestConsentLibrariesAgreeWithTheEdge(t *testing.T) {
 			v.Screenshot("2-granted")
 		})
 		t.Run(l.host+"/no, yes, no", func(t *testing.T) {
+			t.Parallel()
 			v := arrive(t)
 			v.choose("refused all", "denied", l.refuse)
 			v.next("refused all, another page", "", "denied", "denied")
@@ -254,11 +257,13 @@ func TestConsentLibrariesAgreeWithTheEdge(t *testing.T) {
 			continue
 		}
 		t.Run(l.host+"/this alone", func(t *testing.T) {
+			t.Parallel()
 			v := arrive(t)
 			v.choose("accepted this alone", "granted", l.only)
 			v.choose("withdrawn", "denied", l.toRefuse)
 		})
 		t.Run(l.host+"/all but this", func(t *testing.T) {
+			t.Parallel()
 			v := arrive(t)
 			v.choose("accepted all but this", "denied", l.others)
 			v.choose("changed to yes", "granted", l.toAgree)
@@ -269,6 +274,7 @@ func TestConsentLibrariesAgreeWithTheEdge(t *testing.T) {
 // What a site's own settings of a library make of a choice, where that is not
 // plain from the cookie.
 func TestConsentLibrariesWithOtherSettings(t *testing.T) {
+	t.Parallel()
 	const withRevision = `consent rule cc_cookie {
 				decode percent
 				decode json
@@ -287,6 +293,7 @@ func TestConsentLibrariesWithOtherSettings(t *testing.T) {
 	// A notice that can only be closed asks nothing. The library counts that as
 	// consent, and the edge does not.
 	t.Run("insites: a notice is closed", func(t *testing.T) {
+		t.Parallel()
 		v := arrive(t, "insites-info", "cookieconsent")
 		v.next("before", "", "unknown", "unknown")
 		v.Click(".cc-dismiss")
@@ -297,12 +304,14 @@ func TestConsentLibrariesWithOtherSettings(t *testing.T) {
 	// When a site raises the revision of its consent, the library asks again.
 	// The edge cannot know the site's revision, but a rule can name it.
 	t.Run("orestbida: another revision", func(t *testing.T) {
+		t.Parallel()
 		v := arrive(t, "orestbida-v3", "vanilla-cookieconsent")
 		v.next("before", "", "unknown", "unknown")
 		v.choose("accepted", "granted", []string{".cm [data-role=all]"})
 		v.next("revised", "&revision=1", "unknown", "granted")
 	})
 	t.Run("orestbida: a rule names the revision", func(t *testing.T) {
+		t.Parallel()
 		v := arrive(t, "revised", "vanilla-cookieconsent")
 		v.next("before", "", "unknown", "unknown")
 		v.clickAll(".cm [data-role=all]")
@@ -320,6 +329,7 @@ func TestConsentLibrariesWithOtherSettings(t *testing.T) {
 	// looks as after a click; as it does, by tarteaucitron's source, where
 	// highPrivacy is off and the visitor went to a second page.
 	t.Run("tarteaucitron: allowed from the start", func(t *testing.T) {
+		t.Parallel()
 		v := arrive(t, "tarteaucitron", "tarteaucitronjs")
 		v.next("before", "&state=true", "granted", "unknown")
 		v.next("no click", "&state=true", "granted", "granted")

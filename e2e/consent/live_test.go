@@ -10,6 +10,7 @@ import (
 // With the platforms' own code: whoever accepts has the deflector at once, and
 // whoever withdraws loses the id.
 func TestLiveConsentWithConsentLibraries(t *testing.T) {
+	t.Parallel()
 	var sites strings.Builder
 	for _, l := range consentLibraries {
 		sites.WriteString(consentSite(l.host, l.page, "consent "+l.line+"\n\t\t\tlive_consent"))
@@ -17,6 +18,7 @@ func TestLiveConsentWithConsentLibraries(t *testing.T) {
 	edge := &consentEdge{Caddy: testenv.StartCaddy(t, sites.String())}
 	for _, l := range consentLibraries {
 		t.Run(l.host, func(t *testing.T) {
+			t.Parallel()
 			testenv.Module(t, l.module)
 			v := &consentVisitor{Visitor: testenv.NewVisitor(t), edge: edge, host: l.host}
 			v.Open(edge.Edge(l.host+".localhost", "/"))

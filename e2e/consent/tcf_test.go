@@ -126,6 +126,7 @@ func (j judged) differs() string {
 }
 
 func TestTCStringsAsIABsLibraryMakesThem(t *testing.T) {
+	t.Parallel()
 	all := judge[judged](t, nil, "make", strconv.Itoa(tcSeed), strconv.Itoa(tcStrings))
 	if len(all) != tcStrings {
 		t.Fatalf("the library made %d strings, want %d", len(all), tcStrings)
@@ -157,6 +158,7 @@ func TestTCStringsAsIABsLibraryMakesThem(t *testing.T) {
 // The library reads what our tests write, and what is made of its own strings
 // by changing them: where both of us can read it, we read the same.
 func TestTCStringsAsIABsLibraryReadsThem(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(tcSeed, 1))
 	some := func(n int) (numbers []int) {
 		p := r.Float64()
@@ -253,6 +255,7 @@ func repeats(s string) bool {
 }
 
 func TestGPPStringsAsIABsLibraryMakesThem(t *testing.T) {
+	t.Parallel()
 	type made struct {
 		judged
 		TC       string // section 2, "" for none

@@ -332,7 +332,7 @@ func TestAFleetServesEveryVisitorAlike(t *testing.T) {
 	}
 	f := newFleet(t)
 	transport := f.transport(t, workers)
-	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	var (
 		load    sync.WaitGroup

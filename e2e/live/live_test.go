@@ -181,6 +181,7 @@ func TestLiveConsentOnTheForm(t *testing.T) {
 	const form = "/tickets/new"
 
 	everyBrowser(t, "accepting brings the deflector to the next submit", func(t *testing.T, prepare func(*liveVisitor)) {
+		t.Parallel()
 		v := c.visitor(t, form)
 		prepare(v)
 		v.arrive()
@@ -213,6 +214,7 @@ func TestLiveConsentOnTheForm(t *testing.T) {
 	})
 
 	everyBrowser(t, "refusing brings nothing", func(t *testing.T, prepare func(*liveVisitor)) {
+		t.Parallel()
 		v := c.visitor(t, form)
 		prepare(v)
 		v.arrive()
@@ -230,6 +232,7 @@ func TestLiveConsentOnTheForm(t *testing.T) {
 	})
 
 	everyBrowser(t, "other cookies are of no interest", func(t *testing.T, prepare func(*liveVisitor)) {
+		t.Parallel()
 		v := c.visitor(t, form)
 		prepare(v)
 		v.arrive()
@@ -243,6 +246,7 @@ func TestLiveConsentOnTheForm(t *testing.T) {
 	})
 
 	everyBrowser(t, "withdrawing takes the id away", func(t *testing.T, prepare func(*liveVisitor)) {
+		t.Parallel()
 		v := c.visitor(t, form)
 		prepare(v)
 		v.Open(c.Edge(testenv.Support, "/"))
@@ -259,12 +263,14 @@ func TestLiveConsentOnTheForm(t *testing.T) {
 		t.Log("the stand-in, which still runs, writes an id with each question")
 		testenv.Eval[bool](v.Visitor, `(() => {
 			window.written = 0;
-			let before = '';
-			setInterval(() => {
-				const now = document.cookie.match(/kapa_web_id=[^;]+/)?.[0] ?? '';
-				if (now && now !== before) written++;
-				before = now;
-			}, 1);
+			const cookie = Object.getOwnPropertyDescriptor(Document.prototype, 'cookie');
+			Object.defineProperty(document, 'cookie', {
+				get() { return cookie.get.call(this); },
+				set(text) {
+					if (/^kapa_web_id=[^;]/.test(text)) written++;
+					cookie.set.call(this, text);
+				},
+			});
 			return true;
 		})()`)
 		for n := range 2 {
@@ -279,6 +285,7 @@ func TestLiveConsentOnTheForm(t *testing.T) {
 	})
 
 	t.Run("accepting again after withdrawing", func(t *testing.T) {
+		t.Parallel()
 		v := c.visitor(t, form)
 		v.arrive()
 		v.set(yes)
@@ -297,6 +304,7 @@ func TestLiveConsentOnTheForm(t *testing.T) {
 	})
 
 	t.Run("at most one question a second", func(t *testing.T) {
+		t.Parallel()
 		v := c.visitor(t, form)
 		v.arrive()
 		seconds := testenv.Eval[float64](v.Visitor, `(async () => {
@@ -316,6 +324,8 @@ func TestLiveConsentOnTheForm(t *testing.T) {
 		v.wantLiveTag()
 	})
 
+	// This test and the next are not parallel: a window that opens or closes may
+	// give others the focus, at which what is due is asked again.
 	everyBrowser(t, "without a network the question has to wait for it", func(t *testing.T, prepare func(*liveVisitor)) {
 		v := c.visitor(t, form)
 		prepare(v)
@@ -358,6 +368,7 @@ func TestLiveConsentOnTheForm(t *testing.T) {
 	})
 
 	t.Run("what has to be asked is, though a question has no answer yet", func(t *testing.T) {
+		t.Parallel()
 		v := c.visitor(t, form)
 		v.arrive()
 		v.set(yes)
@@ -384,6 +395,7 @@ func TestLiveConsentOnTheForm(t *testing.T) {
 	})
 
 	t.Run("Sec-GPC", func(t *testing.T) {
+		t.Parallel()
 		v := c.visitor(t, form)
 		testenv.Send(v.Visitor, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Sec-GPC": "1"}})
 		v.arrive()
@@ -404,6 +416,7 @@ func TestLiveConsentInAPageThatIsNotSeen(t *testing.T) {
 	const form = "/tickets/new"
 
 	everyBrowser(t, "in the background", func(t *testing.T, prepare func(*liveVisitor)) {
+		t.Parallel()
 		first := c.visitor(t, form)
 		prepare(first)
 		first.arrive()
@@ -431,6 +444,7 @@ func TestLiveConsentInAPageThatIsNotSeen(t *testing.T) {
 	})
 
 	everyBrowser(t, "kept as it was left", func(t *testing.T, prepare func(*liveVisitor)) {
+		t.Parallel()
 		v := c.visitor(t, form)
 		prepare(v)
 		v.arrive()
@@ -500,6 +514,7 @@ func TestLiveConsentInAPageThatIsDrawnAhead(t *testing.T) {
 	c := newLiveEdge(t, liveOwnPages)
 	for _, accepts := range []bool{true, false} {
 		t.Run(fmt.Sprintf("accepted meanwhile: %t", accepts), func(t *testing.T) {
+			t.Parallel()
 			v := c.visitor(t, "/own/page/drawn")
 			v.Open(c.Edge(testenv.Support, strings.Replace(v.uri, "page/drawn", "teller", 1)))
 			v.Click("#start")
@@ -631,6 +646,7 @@ func TestLiveConsentUnderAPolicy(t *testing.T) {
 	c := newLiveEdge(t, liveOwnPages)
 	for name, policy := range livePolicies {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			v := c.visitor(t, "/own/page/"+name)
 			v.arrive()
 			if got := strings.Contains(v.BodyOf(v.url), "Kapa-Deflector"); got != policy.watcher {
@@ -658,6 +674,7 @@ func TestLiveConsentOnOtherPages(t *testing.T) {
 
 	for _, name := range []string{"reload", "reload-later"} {
 		t.Run("a banner that reloads the page: "+name, func(t *testing.T) {
+			t.Parallel()
 			v := c.visitor(t, "/own/page/"+name)
 			v.arrive()
 			v.Click("#yes")
@@ -678,6 +695,7 @@ func TestLiveConsentOnOtherPages(t *testing.T) {
 	}
 
 	t.Run("from another site, where consent is SameSite=Strict", func(t *testing.T) {
+		t.Parallel()
 		v := c.visitor(t, "/own/page/strict")
 		v.Open(c.Edge(testenv.Support, "/"))
 		v.set(yes + "; SameSite=Strict")
@@ -693,6 +711,7 @@ func TestLiveConsentOnOtherPages(t *testing.T) {
 	})
 
 	t.Run("from another site, without consent", func(t *testing.T) {
+		t.Parallel()
 		v := c.visitor(t, "/own/page/stranger")
 		v.Open(testenv.OtherSite(t, v.url))
 		v.Follow("a")
@@ -703,6 +722,7 @@ func TestLiveConsentOnOtherPages(t *testing.T) {
 	})
 
 	t.Run("from another site, after refusal", func(t *testing.T) {
+		t.Parallel()
 		v := c.visitor(t, "/own/page/refused")
 		v.Open(c.Edge(testenv.Support, "/"))
 		v.set(no)
@@ -713,6 +733,7 @@ func TestLiveConsentOnOtherPages(t *testing.T) {
 	})
 
 	t.Run("consent that scripts cannot see", func(t *testing.T) {
+		t.Parallel()
 		v := c.visitor(t, "/own/page/http-only")
 		v.arrive()
 		testenv.Eval[bool](v.Visitor, `fetch('agree').then(() => true)`)
@@ -723,6 +744,7 @@ func TestLiveConsentOnOtherPages(t *testing.T) {
 	})
 
 	t.Run("a sandboxed frame", func(t *testing.T) {
+		t.Parallel()
 		v := c.visitor(t, "/own/page/frame")
 		framed := strings.Replace(v.uri, "frame", "framed", 1)
 		v.arrive()
@@ -747,6 +769,7 @@ func TestLiveConsentAndServiceWorkers(t *testing.T) {
 	})`
 
 	everyBrowser(t, "one that has a page for everything", func(t *testing.T, prepare func(*liveVisitor)) {
+		t.Parallel()
 		v := c.visitor(t, "/own/page/worker")
 		prepare(v)
 		v.arrive()
@@ -765,6 +788,7 @@ func TestLiveConsentAndServiceWorkers(t *testing.T) {
 	})
 
 	t.Run("one that keeps what it gets", func(t *testing.T) {
+		t.Parallel()
 		v := c.visitor(t, "/own/page/keeping-worker")
 		v.arrive()
 		v.WaitFor(`navigator.serviceWorker.controller`)
@@ -796,6 +820,7 @@ func TestLiveConsentAnswersNoOtherOrigin(t *testing.T) {
 		{"a site that allows the field", "/own/page/cors", []string{"blocked by CORS policy", "net::ERR_FAILED"}, 1, 403},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			v := c.visitor(t, tc.path)
 			v.Open(c.Edge(testenv.Docs, "/"))
 			v.Accept()

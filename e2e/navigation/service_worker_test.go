@@ -13,6 +13,7 @@ import (
 // A service worker that passes navigations on, as many do, fetches the pages in
 // the browser's place.
 func TestServiceWorkerThatPassesNavigationsOn(t *testing.T) {
+	t.Parallel()
 	origin := testenv.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		if r.URL.Path == "/worker.js" {

@@ -153,9 +153,11 @@ func (v *turboVisitor) hasWatcher() bool {
 }
 
 func TestTurbo(t *testing.T) {
+	t.Parallel()
 	c := turboCaddy(t)
 	for host, name := range map[string]string{turboPlain: "", turboLive: ", with live_consent"} {
 		t.Run("with consent the form is loaded in full"+name, func(t *testing.T) {
+			t.Parallel()
 			v := newTurboVisitor(t, c, host, "accepted")
 			v.Click("#to-article")
 			v.arrive("/article", false) // the site is one of Turbo's
@@ -170,6 +172,7 @@ func TestTurbo(t *testing.T) {
 			}
 		})
 		t.Run("a link to a place in the form's page"+name, func(t *testing.T) {
+			t.Parallel()
 			v := newTurboVisitor(t, c, host, "accepted")
 			v.Click("#to-field")
 			v.arrive("/form", true)
@@ -177,6 +180,7 @@ func TestTurbo(t *testing.T) {
 			v.ID()
 		})
 		t.Run("a link that Turbo has fetched ahead"+name, func(t *testing.T) {
+			t.Parallel()
 			v := newTurboVisitor(t, c, host, "accepted")
 			v.hover("#to-form")
 			if ahead := v.Last(http.MethodGet, c.Edge(host, "/form")); ahead.Field("X-Sec-Purpose") != "prefetch" {
@@ -189,6 +193,7 @@ func TestTurbo(t *testing.T) {
 			v.ID()
 		})
 		t.Run("within the site, back and forward"+name, func(t *testing.T) {
+			t.Parallel()
 			v := newTurboVisitor(t, c, host, "accepted")
 			v.Click("#to-form")
 			v.arrive("/form", true)
@@ -205,6 +210,7 @@ func TestTurbo(t *testing.T) {
 			v.wantRunning()
 		})
 		t.Run("the form anew, by a link to it or by a refresh, is loaded in full"+name, func(t *testing.T) {
+			t.Parallel()
 			v := newTurboVisitor(t, c, host, "accepted")
 			v.Click("#to-form")
 			v.arrive("/form", true)
@@ -216,6 +222,7 @@ func TestTurbo(t *testing.T) {
 			v.wantRunning()
 		})
 		t.Run("a frame is left alone"+name, func(t *testing.T) {
+			t.Parallel()
 			v := newTurboVisitor(t, c, host, "accepted")
 			v.Click("#in-frame")
 			v.WaitFor(`document.querySelector('#part-of').textContent === '/form'`)
@@ -225,6 +232,7 @@ func TestTurbo(t *testing.T) {
 			v.WantNoID()
 		})
 		t.Run("a form that was answered with 422 stays on the page"+name, func(t *testing.T) {
+			t.Parallel()
 			v := newTurboVisitor(t, c, host, "accepted")
 			v.Click("#to-form")
 			v.arrive("/form", true)
@@ -236,6 +244,7 @@ func TestTurbo(t *testing.T) {
 			v.wantRunning() // still
 		})
 		t.Run("a form that leads to one of the pages"+name, func(t *testing.T) {
+			t.Parallel()
 			v := newTurboVisitor(t, c, host, "accepted")
 			v.Click("#valid")
 			v.arrive("/form", true)
@@ -246,6 +255,7 @@ func TestTurbo(t *testing.T) {
 
 	for _, choice := range []string{"", "refused"} {
 		t.Run("without consent Turbo shows the origin's page, "+choice, func(t *testing.T) {
+			t.Parallel()
 			v := newTurboVisitor(t, c, turboPlain, choice)
 			v.Click("#to-form")
 			v.arrive("/form", false)
@@ -262,6 +272,7 @@ func TestTurbo(t *testing.T) {
 			v.WantNoTag()
 		})
 		t.Run("consent on the form counts with a link to the form itself, "+choice, func(t *testing.T) {
+			t.Parallel()
 			v := newTurboVisitor(t, c, turboPlain, choice)
 			v.Click("#to-form")
 			v.arrive("/form", false)
@@ -272,6 +283,7 @@ func TestTurbo(t *testing.T) {
 			v.ID()
 		})
 		t.Run("with live_consent the form is loaded in full, to be watched, "+choice, func(t *testing.T) {
+			t.Parallel()
 			v := newTurboVisitor(t, c, turboLive, choice)
 			if v.hasWatcher() {
 				t.Error("a page that is not in pages has the watcher")

@@ -33,6 +33,7 @@ func realPages(t *testing.T) string {
 // themselves; their policy allows the tag's script alone, which is not there.
 // Scripting itself stays on, for it decides how <noscript> is parsed.
 func TestRealPagesInTheBrowser(t *testing.T) {
+	t.Parallel()
 	dir := realPages(t)
 	c := testenv.StartCaddy(t, `
 (pages) {
@@ -60,12 +61,12 @@ http://localhost:{$SITE_PORT} {
 	import pages
 }
 `)
-	v := testenv.NewTab(t)
+	tab := testenv.Share(func() *testenv.Visitor { return testenv.NewTab(t) })
 
 	// where the tag is, and the document without it
 	type document struct{ Tag, HTML string }
-	load := func(url string) document {
-		t.Helper()
+	load := func(v *testenv.Visitor, url string) document {
+		v.T.Helper()
 		v.Open(url)
 		return testenv.Eval[document](v, `(() => {
 			const tags = document.querySelectorAll('`+testenv.TagSelector+`');
@@ -81,12 +82,17 @@ http://localhost:{$SITE_PORT} {
 	}
 	for _, file := range pages {
 		path := "/" + filepath.Base(filepath.Dir(file)) + "/source.html"
-		with, without := load(c.Edge("localhost", path)), load(c.Origin("localhost", path))
-		if with.Tag != "head" || without.Tag != "" {
-			t.Errorf("%s: the tag is in %q, without the plugin in %q", path, with.Tag, without.Tag)
-		}
-		if with.HTML != without.HTML {
-			t.Errorf("%s: the documents differ: %d and %d characters", path, len(with.HTML), len(without.HTML))
-		}
+		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
+			t.Parallel()
+			v := tab(t)
+			v.T = t
+			with, without := load(v, c.Edge("localhost", path)), load(v, c.Origin("localhost", path))
+			if with.Tag != "head" || without.Tag != "" {
+				t.Errorf("%s: the tag is in %q, without the plugin in %q", path, with.Tag, without.Tag)
+			}
+			if with.HTML != without.HTML {
+				t.Errorf("%s: the documents differ: %d and %d characters", path, len(with.HTML), len(without.HTML))
+			}
+		})
 	}
 }

@@ -50,6 +50,7 @@ var hostileValues = map[string]string{
 }
 
 func TestWhatIsKnownAboutTheVisitorArrivesAsItIs(t *testing.T) {
+	t.Parallel()
 	const page = `<!doctype html><html><head><title>t</title><link rel="icon" href="data:,">
 <script>
 	window.hacked = 0;
@@ -119,6 +120,7 @@ http://user.acme.localhost:{$EDGE_PORT} {
 }
 
 func TestAPageWithoutSettingsOfItsOwnGetsThem(t *testing.T) {
+	t.Parallel()
 	c := testenv.StartCaddy(t, `
 http://user.acme.localhost:{$EDGE_PORT} {
 	kapa_deflector {`+testenv.Required+`
@@ -147,6 +149,7 @@ http://user.acme.localhost:{$EDGE_PORT} {
 }
 
 func TestTextIsTheSameInEveryCharset(t *testing.T) {
+	t.Parallel()
 	const text = "Größe – 日本語の表ソ 中文 😀 “zitiert” & <b>'x'</b> \u00a0\u0085?"
 	// a reference cannot stand for a control of U+0080..U+009F
 	want := strings.ReplaceAll(text, "\u0085", "\ufffd")
@@ -194,6 +197,7 @@ http://text%d.acme.localhost:{$EDGE_PORT} {
 	c := testenv.StartCaddy(t, caddyfile.String())
 	for i, page := range pages {
 		t.Run(page.name, func(t *testing.T) {
+			t.Parallel()
 			v := testenv.NewVisitor(t)
 			v.Open(c.Edge(fmt.Sprintf("text%d.acme.localhost", i), "/"))
 			v.WantTag()

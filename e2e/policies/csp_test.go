@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"reflect"
 	"strconv"
@@ -63,14 +62,17 @@ func (r ran) came() prediction {
 // page's own scripts may do is the same in all modes: what was blocked is blocked
 // still, and what ran still runs.
 func TestPoliciesInTheBrowser(t *testing.T) {
+	t.Parallel()
 	if len(policyRows) < 60 {
 		t.Errorf("only %d policies", len(policyRows))
 	}
 	rows := append(policyRows, randomPolicies(t)...)
 	c, cdn := cspSites(t, rows)
-	v := newPolicyVisitor(t)
+	tab := testenv.Share(func() *policyVisitor { return newPolicyVisitor(t) })
 	for i, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			v := tab(t)
 			v.T = t
 			results := make(map[string]ran)
 			for _, mode := range cspModes {
@@ -135,6 +137,7 @@ func TestPoliciesInTheBrowser(t *testing.T) {
 // Under COEP: require-corp the browser blocks a script of another origin whose
 // server does not say that it may be embedded. That is why there is a warning.
 func TestEmbedderPolicyInTheBrowser(t *testing.T) {
+	t.Parallel()
 	c, cdn := cspSites(t, nil)
 	v := newPolicyVisitor(t)
 	v.T = t
@@ -159,7 +162,7 @@ func cspHost(block, mode string) string {
 // that has the policies of rows[n] on page /n.
 func cspSites(t *testing.T, rows []policyRow) (c *testenv.Caddy, cdn string) {
 	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	cdn = testenv.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/javascript")
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 		w.Header().Set("Cache-Control", "no-store")
@@ -170,10 +173,8 @@ func cspSites(t *testing.T, rows []policyRow) (c *testenv.Caddy, cdn string) {
 			_, _ = io.WriteString(w, `window.other = true`)
 		}
 	}))
-	t.Cleanup(server.Close)
-	cdn = strings.Replace(server.URL, "127.0.0.1", "cdn.acme.localhost", 1)
-	origin := httptest.NewServer(cspOrigin(cdn, rows))
-	t.Cleanup(origin.Close)
+	cdn = "http://" + strings.Replace(cdn, "127.0.0.1", "cdn.acme.localhost", 1)
+	origin := testenv.Serve(t, cspOrigin(cdn, rows))
 
 	var caddyfile strings.Builder
 	for block, lines := range cspBlocks {
@@ -192,7 +193,7 @@ http://`+host+`:{$EDGE_PORT} {
 		cookie off
 		consent not_required
 	}
-	reverse_proxy `+strings.TrimPrefix(origin.URL, "http://")+`
+	reverse_proxy `+origin+`
 }
 `, "CDN", cdn))
 		}

@@ -4,7 +4,6 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +21,7 @@ func integrityOf(b []byte) string {
 // A script with a hash runs if it has that hash, and only then: on the site
 // itself, and on another host, which browsers check in CORS mode alone.
 func TestTheBrowserChecksTheScriptsHash(t *testing.T) {
+	t.Parallel()
 	bundle, err := os.ReadFile(filepath.Join(testenv.Repository, "examples", "shared", "kapa-support-form-deflector.bundle.js"))
 	if err != nil {
 		t.Fatal(err)
@@ -38,11 +38,10 @@ func TestTheBrowserChecksTheScriptsHash(t *testing.T) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 		_, _ = w.Write(bundle)
 	}
-	cdn := httptest.NewServer(http.HandlerFunc(serveBundle))
-	defer cdn.Close()
-	elsewhere := strings.Replace(cdn.URL, "127.0.0.1", "cdn.localhost", 1) + testenv.StandIn
+	cdn := testenv.Serve(t, http.HandlerFunc(serveBundle))
+	elsewhere := "http://" + strings.Replace(cdn, "127.0.0.1", "cdn.localhost", 1) + testenv.StandIn
 
-	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	origin := testenv.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == testenv.StandIn {
 			serveBundle(w, r)
 			return
@@ -50,7 +49,6 @@ func TestTheBrowserChecksTheScriptsHash(t *testing.T) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = w.Write([]byte(`<!doctype html><html lang="en"><head><title>t</title><link rel="icon" href="data:,"></head><body>b</body></html>`))
 	}))
-	defer origin.Close()
 
 	cases := []struct {
 		name, host, script, integrity string
@@ -72,7 +70,7 @@ http://` + test.host + `.acme.localhost:{$EDGE_PORT} {
 		}
 		consent cookie cookie_consent accepted
 	}
-	reverse_proxy ` + strings.TrimPrefix(origin.URL, "http://") + `
+	reverse_proxy ` + origin + `
 }
 `)
 	}

@@ -53,6 +53,7 @@ func checkWithAxe(v *testenv.Visitor, axe, state string) {
 }
 
 func TestNoPageIsHardToUse(t *testing.T) {
+	t.Parallel()
 	axe := loadAxe(t)
 	for _, state := range []struct {
 		name   string
@@ -63,6 +64,7 @@ func TestNoPageIsHardToUse(t *testing.T) {
 		{"refused", (*testenv.Visitor).Refuse},
 	} {
 		t.Run(state.name, func(t *testing.T) {
+			t.Parallel()
 			v := testenv.NewVisitor(t)
 			v.Open(testenv.Sample(t).Edge(testenv.Support, "/"))
 			state.choose(v)
@@ -85,9 +87,11 @@ func TestNoPageIsHardToUse(t *testing.T) {
 }
 
 func TestTheBannerAndTheAnswerAreNotHardToUse(t *testing.T) {
+	t.Parallel()
 	axe := loadAxe(t)
 	for name, width := range map[string]int64{"wide": 1280, "narrow": 320} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			v := testenv.NewVisitor(t)
 			testenv.Do(v, chromedp.EmulateViewport(width, 800))
 			check := func(state string) {
@@ -167,6 +171,7 @@ func tabTo(v *testenv.Visitor, name string) (way []string) {
 }
 
 func TestTheKeyboardIsEnough(t *testing.T) {
+	t.Parallel()
 	const (
 		accept = "consent-accept"
 		refuse = "consent-refuse"

@@ -15,6 +15,7 @@ import (
 )
 
 func TestPlainLocalhostWorksToo(t *testing.T) {
+	t.Parallel()
 	v := testenv.NewVisitor(t)
 	form := testenv.Sample(t).Edge("localhost", "/tickets/new")
 	v.Open(form)
@@ -40,6 +41,7 @@ func TestPlainLocalhostWorksToo(t *testing.T) {
 // A link from another site shows the edge no cookie that is SameSite=Strict,
 // and Kapa's script writes the id so.
 func TestALinkFromAnotherSiteDoesNotCostTheID(t *testing.T) {
+	t.Parallel()
 	v := testenv.NewVisitor(t)
 	form := testenv.Sample(t).Edge(testenv.Support, "/tickets/new")
 	v.Open(form)
@@ -72,6 +74,7 @@ func TestALinkFromAnotherSiteDoesNotCostTheID(t *testing.T) {
 }
 
 func TestAVisitorFromAnotherSiteGetsAnIDWithTheSecondPage(t *testing.T) {
+	t.Parallel()
 	v := testenv.NewVisitor(t)
 	form := testenv.Sample(t).Edge(testenv.Support, "/tickets/new")
 	v.Open(testenv.Sample(t).Edge(testenv.Support, "/"))
@@ -86,9 +89,11 @@ func TestAVisitorFromAnotherSiteGetsAnIDWithTheSecondPage(t *testing.T) {
 }
 
 func TestAPageThatIsOnlyFetchedAheadSetsNoID(t *testing.T) {
+	t.Parallel()
 	form := testenv.Sample(t).Edge(testenv.Support, "/tickets/new")
 
 	t.Run("link rel=prefetch", func(t *testing.T) {
+		t.Parallel()
 		v := testenv.NewVisitor(t)
 		v.Open(testenv.Sample(t).Edge(testenv.Support, "/"))
 		v.Accept()
@@ -108,6 +113,7 @@ func TestAPageThatIsOnlyFetchedAheadSetsNoID(t *testing.T) {
 	})
 
 	t.Run("speculation rules", func(t *testing.T) {
+		t.Parallel()
 		v := testenv.NewVisitor(t)
 		v.Open(testenv.Sample(t).Edge(testenv.Support, "/"))
 		v.Accept()

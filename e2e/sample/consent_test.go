@@ -7,6 +7,7 @@ import (
 )
 
 func TestRefusingLeavesTheFormAsItIs(t *testing.T) {
+	t.Parallel()
 	v := testenv.NewVisitor(t)
 	v.Open(testenv.Sample(t).Edge(testenv.Support, "/tickets/new"))
 	v.Click(".consent-refuse")
@@ -25,6 +26,7 @@ func TestRefusingLeavesTheFormAsItIs(t *testing.T) {
 }
 
 func TestAcceptingOnTheFormItselfCountsThere(t *testing.T) {
+	t.Parallel()
 	v := testenv.NewVisitor(t)
 	v.Open(testenv.Sample(t).Edge(testenv.Support, "/tickets/new"))
 	v.Accept()
@@ -37,6 +39,7 @@ func TestAcceptingOnTheFormItselfCountsThere(t *testing.T) {
 }
 
 func TestWithoutTheWatcherAcceptingCountsFromTheNextPage(t *testing.T) {
+	t.Parallel()
 	site := sampleWithoutWatcher(t)
 	v := testenv.NewVisitor(t)
 	v.Open(site.Edge(testenv.Support, "/tickets/new"))
@@ -49,6 +52,7 @@ func TestWithoutTheWatcherAcceptingCountsFromTheNextPage(t *testing.T) {
 }
 
 func TestWithdrawalTakesTagAndIDAway(t *testing.T) {
+	t.Parallel()
 	for _, page := range []struct{ Host, Path string }{
 		{testenv.Support, "/tickets/new"},
 		{testenv.Docs, "/contact"},
@@ -58,6 +62,7 @@ func TestWithdrawalTakesTagAndIDAway(t *testing.T) {
 		{testenv.Docs, "/"},
 	} {
 		t.Run(page.Host+page.Path, func(t *testing.T) {
+			t.Parallel()
 			v := testenv.NewVisitor(t)
 			v.Open(testenv.Sample(t).Edge(testenv.Support, "/"))
 			v.Accept()
@@ -82,6 +87,7 @@ func TestWithdrawalTakesTagAndIDAway(t *testing.T) {
 }
 
 func TestWithdrawalAlsoTakesAnIDThatKapasScriptHasWritten(t *testing.T) {
+	t.Parallel()
 	v := testenv.NewVisitor(t)
 	v.Open(testenv.Sample(t).Edge(testenv.Support, "/"))
 	v.Accept()
@@ -96,6 +102,7 @@ func TestWithdrawalAlsoTakesAnIDThatKapasScriptHasWritten(t *testing.T) {
 }
 
 func TestChangingOnesMindToYesBringsTheTag(t *testing.T) {
+	t.Parallel()
 	v := testenv.NewVisitor(t)
 	v.Open(testenv.Sample(t).Edge(testenv.Support, "/tickets/new"))
 	v.Refuse()
@@ -120,6 +127,7 @@ func TestChangingOnesMindToYesBringsTheTag(t *testing.T) {
 }
 
 func TestNoPageHasAnErrorInAnyState(t *testing.T) {
+	t.Parallel()
 	for _, state := range []struct {
 		name   string
 		choose func(*testenv.Visitor)
@@ -134,6 +142,7 @@ func TestNoPageHasAnErrorInAnyState(t *testing.T) {
 		}},
 	} {
 		t.Run(state.name, func(t *testing.T) {
+			t.Parallel()
 			v := testenv.NewVisitor(t) // which fails for whatever is in the console
 			v.Open(testenv.Sample(t).Edge(testenv.Support, "/"))
 			state.choose(v)

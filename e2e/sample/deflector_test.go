@@ -26,6 +26,7 @@ var exampleAttributes = [][2]string{
 }
 
 func TestAFirstVisitHasTheBannerAndNothingElse(t *testing.T) {
+	t.Parallel()
 	site := sampleWithoutWatcher(t)
 	v := testenv.NewVisitor(t)
 	for _, page := range testenv.SamplePages {
@@ -50,6 +51,7 @@ func TestAFirstVisitHasTheBannerAndNothingElse(t *testing.T) {
 }
 
 func TestWithoutConsentEveryPageIsTheOriginsByteForByte(t *testing.T) {
+	t.Parallel()
 	site := sampleWithoutWatcher(t)
 	for name, cookie := range map[string]string{
 		"no cookie":       "",
@@ -59,6 +61,7 @@ func TestWithoutConsentEveryPageIsTheOriginsByteForByte(t *testing.T) {
 		"another's value": "Cookie: cookie_consent=accepted2",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			var fields []string
 			if cookie != "" {
 				fields = append(fields, cookie)
@@ -81,6 +84,7 @@ func TestWithoutConsentEveryPageIsTheOriginsByteForByte(t *testing.T) {
 }
 
 func TestAcceptingBringsTheDeflectorToTheForm(t *testing.T) {
+	t.Parallel()
 	v := testenv.NewVisitor(t)
 	v.Open(testenv.Sample(t).Edge(testenv.Support, "/"))
 	v.Click(".consent-accept")
@@ -137,6 +141,7 @@ func TestAcceptingBringsTheDeflectorToTheForm(t *testing.T) {
 }
 
 func TestTheIDIsOneThatKapasScriptCanUse(t *testing.T) {
+	t.Parallel()
 	v := testenv.NewVisitor(t)
 	v.Open(testenv.Sample(t).Edge(testenv.Support, "/"))
 	v.Accept()
@@ -159,6 +164,7 @@ func TestTheIDIsOneThatKapasScriptCanUse(t *testing.T) {
 }
 
 func TestNothingButTheTagChangesThePage(t *testing.T) {
+	t.Parallel()
 	// what is left of a page without what the deflector put there
 	const ownDOM = `(() => {
 		const copy = document.documentElement.cloneNode(true);
@@ -169,6 +175,7 @@ func TestNothingButTheTagChangesThePage(t *testing.T) {
 
 	for name, scripts := range map[string]bool{"as parsed": false, "with scripts": true} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			v := testenv.NewVisitor(t)
 			v.Open(testenv.Sample(t).Edge(testenv.Support, "/"))
 			v.Accept()
@@ -198,6 +205,7 @@ func TestNothingButTheTagChangesThePage(t *testing.T) {
 }
 
 func TestTheIDIsTheSameOnAllSubdomainsAndForever(t *testing.T) {
+	t.Parallel()
 	v := testenv.NewVisitor(t)
 	v.Open(testenv.Sample(t).Edge(testenv.Support, "/"))
 	v.Accept()
@@ -234,6 +242,7 @@ func TestTheIDIsTheSameOnAllSubdomainsAndForever(t *testing.T) {
 }
 
 func TestAShortQuestionGoesStraightThrough(t *testing.T) {
+	t.Parallel()
 	v := testenv.NewVisitor(t)
 	v.Open(testenv.Sample(t).Edge(testenv.Support, "/"))
 	v.Accept()
@@ -245,6 +254,7 @@ func TestAShortQuestionGoesStraightThrough(t *testing.T) {
 }
 
 func TestALongQuestionIsAnsweredFirst(t *testing.T) {
+	t.Parallel()
 	v := testenv.NewVisitor(t)
 	v.Open(testenv.Sample(t).Edge(testenv.Support, "/"))
 	v.Accept()
@@ -267,6 +277,7 @@ func TestALongQuestionIsAnsweredFirst(t *testing.T) {
 }
 
 func TestAnAnswerThatHelpedSendsNothing(t *testing.T) {
+	t.Parallel()
 	v := testenv.NewVisitor(t)
 	v.Open(testenv.Sample(t).Edge(testenv.Docs, "/"))
 	v.Accept()
@@ -285,7 +296,9 @@ func TestAnAnswerThatHelpedSendsNothing(t *testing.T) {
 }
 
 func TestAFormThatIsDrawnLate(t *testing.T) {
+	t.Parallel()
 	t.Run("accepted", func(t *testing.T) {
+		t.Parallel()
 		v := testenv.NewVisitor(t)
 		v.Open(testenv.Sample(t).Edge(testenv.Support, "/"))
 		v.Accept()
@@ -302,6 +315,7 @@ func TestAFormThatIsDrawnLate(t *testing.T) {
 		v.WantSent("/tickets", testenv.LongQuestion)
 	})
 	t.Run("refused", func(t *testing.T) {
+		t.Parallel()
 		v := testenv.NewVisitor(t)
 		v.Open(testenv.Sample(t).Edge(testenv.Support, "/"))
 		v.Refuse()
@@ -314,6 +328,7 @@ func TestAFormThatIsDrawnLate(t *testing.T) {
 		v.WantNoID()
 	})
 	t.Run("undecided", func(t *testing.T) {
+		t.Parallel()
 		v := testenv.NewVisitor(t)
 		v.Open(testenv.Sample(t).Edge(testenv.Support, "/tickets/new-late"))
 		v.WaitFor(testenv.Visible("#support-form"))

@@ -15,6 +15,7 @@ import (
 // The README's way to try it from a terminal, as it is pasted, but for the
 // port: what the two commands print.
 func TestTheReadmesCurl(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil {
 		testenv.Missing(t, "curl", "install curl")
 	}

@@ -98,6 +98,21 @@ func Eventually(t *testing.T, what string, happened func() bool) {
 	}
 }
 
+// Share makes as many things as there are processors, for parallel subtests. Each
+// test that borrows one has it for itself until it ends.
+func Share[T any](construct func() T) (borrow func(t *testing.T) T) {
+	n := runtime.GOMAXPROCS(0)
+	free := make(chan T, n)
+	for range n {
+		free <- construct()
+	}
+	return func(t *testing.T) T {
+		thing := <-free
+		t.Cleanup(func() { free <- thing })
+		return thing
+	}
+}
+
 // WriteFile writes a file that only this user may read.
 func WriteFile(t *testing.T, name, text string) {
 	t.Helper()
