@@ -263,6 +263,7 @@ func TestTurbo(t *testing.T) {
 			v.WantNoTag()
 			v.WantNoID()
 			v.refresh()
+			v.WaitFor(`window.refreshed`)
 			v.arrive("/form", false)
 			v.wantUntouched(http.MethodGet, "/form", "/form")
 			v.Click("#to-home")
@@ -317,5 +318,10 @@ func (v *turboVisitor) hover(selector string) {
 // refresh has Turbo show the page as it is by now, by changing what is there.
 func (v *turboVisitor) refresh() {
 	v.T.Helper()
-	testenv.Eval[bool](v.Visitor, `(setTimeout(() => Turbo.session.refresh(location.href, { method: 'morph' })), true)`)
+	testenv.Eval[bool](v.Visitor, `(() => {
+		window.refreshed = false;
+		addEventListener('turbo:load', () => { window.refreshed = true }, { once: true });
+		setTimeout(() => Turbo.session.refresh(location.href, { method: 'morph' }));
+		return true;
+	})()`)
 }
