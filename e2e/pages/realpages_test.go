@@ -7,6 +7,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/css"
+	"github.com/chromedp/cdproto/dom"
+	"github.com/chromedp/cdproto/log"
+
 	"time"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/e2e/internal/testenv"
@@ -61,7 +67,14 @@ http://localhost:{$SITE_PORT} {
 	import pages
 }
 `)
-	tab := testenv.Share(func() *testenv.Visitor { return testenv.NewTab(t) })
+	tab := testenv.Share(func() *testenv.Visitor {
+		v := testenv.NewTab(t)
+		// What nobody listens to here costs more than the pages do.
+		testenv.Send(v, css.Disable, cdp.Empty{})
+		testenv.Send(v, dom.Disable, cdp.Empty{})
+		testenv.Send(v, log.Disable, cdp.Empty{})
+		return v
+	})
 
 	// where the tag is, and the document without it
 	type document struct{ Tag, HTML string }
