@@ -58,7 +58,10 @@ var sample = sync.OnceValues(func() (*Caddy, error) {
 
 // The banner
 
+// Accept has the visitor accept in the banner.
 func (v *Visitor) Accept() { v.T.Helper(); v.choose(".consent-accept", "accepted") }
+
+// Refuse has the visitor refuse in the banner.
 func (v *Visitor) Refuse() { v.T.Helper(); v.choose(".consent-refuse", "refused") }
 
 func (v *Visitor) choose(button, choice string) {
@@ -72,12 +75,14 @@ func (v *Visitor) choose(button, choice string) {
 	v.WaitFor(`!` + Visible("#consent-banner"))
 }
 
+// ChangeMind opens the banner again.
 func (v *Visitor) ChangeMind() {
 	v.T.Helper()
 	v.Click(".consent-change")
 	v.WaitFor(Visible(".consent-accept"))
 }
 
+// WantChoice checks which choice the banner has stored.
 func (v *Visitor) WantChoice(want string) {
 	v.T.Helper()
 	got := v.Cookies("cookie_consent")
@@ -88,14 +93,13 @@ func (v *Visitor) WantChoice(want string) {
 
 // The form
 
-// A question that is long enough to be answered, and one that is not: Kapa
-// answers from 25 characters on.
+// Kapa answers questions of 25 characters or more.
 const (
 	LongQuestion  = "How do I reset my password?"
 	ShortQuestion = "It does not work at all." // 24
 )
 
-// fillIn fills the form in, as somebody who types.
+// FillIn fills the form in, as somebody who types.
 func (v *Visitor) FillIn(question string) {
 	v.T.Helper()
 	v.Write("#email", "visitor@example.com")
@@ -103,9 +107,10 @@ func (v *Visitor) FillIn(question string) {
 	v.Write("#description", question)
 }
 
+// SendButton finds the button that sends the form.
 const SendButton = "#support-form button[type=submit]"
 
-// ask submits a question and waits for the answer to stand there.
+// Ask submits a question and waits for the answer to stand there.
 func (v *Visitor) Ask() {
 	v.T.Helper()
 	v.FillIn(LongQuestion)
@@ -113,7 +118,7 @@ func (v *Visitor) Ask() {
 	v.WaitFor(Visible("#kapa-stand-in-send"))
 }
 
-// wantSent checks that the visitor's form arrived with this question.
+// WantSent checks that the visitor's form arrived with this question.
 func (v *Visitor) WantSent(action, question string) {
 	v.T.Helper()
 	if v.Path() != action+"/thanks" {

@@ -91,6 +91,7 @@ func (v *Visitor) ToFront() {
 	v.WaitFor(`!document.hidden`)
 }
 
+// Must fails the test if there is an error.
 func (v *Visitor) Must(err error) {
 	v.T.Helper()
 	if err != nil {
@@ -98,7 +99,7 @@ func (v *Visitor) Must(err error) {
 	}
 }
 
-// do runs one action, and does not wait for it forever.
+// Do runs one action, and does not wait for it forever.
 func Do[T any](v *Visitor, action chromedp.Action[T]) T {
 	v.T.Helper()
 	ctx, cancel := context.WithTimeout(v.Ctx, Patience)
@@ -108,7 +109,7 @@ func Do[T any](v *Visitor, action chromedp.Action[T]) T {
 	return result
 }
 
-// send sends one command of the DevTools protocol.
+// Send sends one command of the DevTools protocol.
 func Send[P, R any](v *Visitor, command cdp.Command[P, R], params P) R {
 	v.T.Helper()
 	ctx, cancel := context.WithTimeout(v.Ctx, Patience)
@@ -118,13 +119,13 @@ func Send[P, R any](v *Visitor, command cdp.Command[P, R], params P) R {
 	return result
 }
 
-// eval returns what a JavaScript expression comes to on the page.
+// Eval returns what a JavaScript expression comes to on the page.
 func Eval[T any](v *Visitor, expression string) T {
 	v.T.Helper()
 	return Do(v, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 }
 
-// quote writes s as JavaScript.
+// Quote writes s as JavaScript.
 func Quote(s string) string {
 	b, err := json.Marshal(s)
 	if err != nil {
@@ -133,24 +134,27 @@ func Quote(s string) string {
 	return string(b)
 }
 
-// open goes to an address as if it was typed, and waits until it is loaded.
+// Open goes to an address as if it was typed, and waits until it is loaded.
 func (v *Visitor) Open(url string) *network.Response {
 	v.T.Helper()
 	return Do(v, chromedp.NavigateResponse(url))
 }
 
+// Reload reloads the page, and waits until it is loaded.
 func (v *Visitor) Reload() *network.Response {
 	v.T.Helper()
 	return v.Followed(chromedp.Reload())
 }
 
-// follow clicks something that leads to another page, and waits until that is
+// Follow clicks something that leads to another page, and waits until that is
 // loaded.
 func (v *Visitor) Follow(selector string) *network.Response {
 	v.T.Helper()
 	return v.Followed(v.Clicking(selector))
 }
 
+// Followed runs an action that leads to another page, and waits until that is
+// loaded.
 func (v *Visitor) Followed(action chromedp.Action[chromedp.Void]) *network.Response {
 	v.T.Helper()
 	ctx, cancel := context.WithTimeout(v.Ctx, Patience)
@@ -160,19 +164,20 @@ func (v *Visitor) Followed(action chromedp.Action[chromedp.Void]) *network.Respo
 	return resp
 }
 
-// bodyOf is the page that the browser got, byte for byte.
+// BodyOf is the page that the browser got, byte for byte.
 func (v *Visitor) BodyOf(url string) string {
 	v.T.Helper()
 	r := v.Last("GET", url)
 	return string(Send(v, network.GetResponseBody, network.GetResponseBodyParams{RequestID: r.ID}).Body)
 }
 
-// click clicks something that can be seen.
+// Click clicks something that can be seen.
 func (v *Visitor) Click(selector string) {
 	v.T.Helper()
 	Do(v, v.Clicking(selector))
 }
 
+// Clicking is the action that clicks something that can be seen.
 func (v *Visitor) Clicking(selector string) chromedp.Action[chromedp.Void] {
 	v.T.Helper()
 	v.WaitFor(Visible(selector))
@@ -203,7 +208,7 @@ func (v *Visitor) Clicking(selector string) chromedp.Action[chromedp.Void] {
 	return chromedp.MouseClickXY(at.X, at.Y)
 }
 
-// write types text into a field, in place of what is there.
+// Write types text into a field, in place of what is there.
 func (v *Visitor) Write(selector, text string) {
 	v.T.Helper()
 	v.Click(selector)
@@ -211,12 +216,13 @@ func (v *Visitor) Write(selector, text string) {
 	Do(v, chromedp.KeyEvent(text))
 }
 
+// Press presses a key.
 func (v *Visitor) Press(key string) {
 	v.T.Helper()
 	Do(v, chromedp.KeyEvent(key))
 }
 
-// waitFor waits until an expression is true on the page.
+// WaitFor waits until an expression is true on the page.
 func (v *Visitor) WaitFor(expression string) {
 	v.T.Helper()
 	for deadline := time.Now().Add(Patience); !Eval[bool](v, `Boolean(`+expression+`)`); time.Sleep(20 * time.Millisecond) {
@@ -244,21 +250,24 @@ func (v *Visitor) Travel(direction string) {
 	Eval[bool](v, `(setTimeout(() => history.`+direction+`()), true)`)
 }
 
+// Visible is the JavaScript for whether an element can be seen.
 func Visible(selector string) string {
 	return `document.querySelector(` + Quote(selector) + `)?.checkVisibility()`
 }
 
+// Sees reports whether an element can be seen.
 func (v *Visitor) Sees(selector string) bool {
 	v.T.Helper()
 	return Eval[bool](v, `Boolean(`+Visible(selector)+`)`)
 }
 
-// text is what an element says.
+// Text is what an element says.
 func (v *Visitor) Text(selector string) string {
 	v.T.Helper()
 	return Eval[string](v, `document.querySelector(`+Quote(selector)+`).innerText`)
 }
 
+// Path is the path of the page that is open.
 func (v *Visitor) Path() string {
 	v.T.Helper()
 	return Eval[string](v, `location.pathname`)
@@ -266,6 +275,7 @@ func (v *Visitor) Path() string {
 
 // Cookies
 
+// IDCookie is the cookie that holds the id.
 const IDCookie = "kapa_web_id"
 
 // Cookies are all of that name in the visitor's browser that any of the sample's
@@ -314,11 +324,13 @@ func AsJSON(x any) string {
 
 // The deflector
 
+// HasTag reports whether the page has the tag.
 func (v *Visitor) HasTag() bool {
 	v.T.Helper()
 	return Eval[bool](v, `document.querySelector(`+Quote(TagSelector)+`) !== null`)
 }
 
+// WantTag checks that the page has the tag, and waits until its script has run.
 func (v *Visitor) WantTag() {
 	v.T.Helper()
 	if !v.HasTag() {
@@ -328,6 +340,7 @@ func (v *Visitor) WantTag() {
 	v.WaitFor(`window.KapaSFD`)
 }
 
+// WantNoTag checks that the page has nothing of the deflector.
 func (v *Visitor) WantNoTag() {
 	v.T.Helper()
 	if v.HasTag() {
@@ -399,7 +412,7 @@ func (v *Visitor) urlOf(id network.RequestID) string {
 	return "(unknown)"
 }
 
-// last is the last request with this method that went to that address, once it
+// Last is the last request with this method that went to that address, once it
 // is answered.
 func (v *Visitor) Last(method, url string) Request {
 	v.T.Helper()
@@ -427,7 +440,7 @@ func (v *Visitor) findLast(method, url string) (found Request, ok bool) {
 	return found, ok
 }
 
-// sent counts the requests with this method.
+// Sent counts the requests with this method.
 func (v *Visitor) Sent(method string) (n int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -439,7 +452,7 @@ func (v *Visitor) Sent(method string) (n int) {
 	return n
 }
 
-// field is one of the request's fields, whatever its case.
+// Field is one of the request's fields, whatever its case.
 func (r Request) Field(name string) string {
 	for key, value := range r.Header {
 		if strings.EqualFold(key, name) {
@@ -449,7 +462,7 @@ func (r Request) Field(name string) string {
 	return ""
 }
 
-// expect says that something will go wrong, and has to.
+// Expect says that something will go wrong, and has to.
 func (v *Visitor) Expect(problems ...string) {
 	v.expected = append(v.expected, problems...)
 }
@@ -484,7 +497,7 @@ func (v *Visitor) checkProblems() {
 	}
 }
 
-// screenshot leaves a picture of what the visitor sees, if anybody wants it.
+// Screenshot leaves a picture of what the visitor sees, if anybody wants it.
 func (v *Visitor) Screenshot(name string) {
 	v.T.Helper()
 	dir := os.Getenv("KAPA_SCREENSHOTS")
