@@ -79,6 +79,13 @@ type liveVisitor struct {
 func (c *liveEdge) visitor(t *testing.T, path string) *liveVisitor {
 	t.Helper()
 	uri := fmt.Sprintf("%s?visitor=%d", path, c.visitors.Add(1))
+	t.Cleanup(func() {
+		if t.Failed() {
+			for _, r := range c.Requests(uri) {
+				t.Logf("%s %s: question %t, status %d, outcome %s", r.Request.Method, uri, isQuestion(r), r.Status, r.Outcome)
+			}
+		}
+	})
 	return &liveVisitor{Visitor: testenv.NewVisitor(t), edge: c, uri: uri, url: c.Edge(testenv.Support, uri)}
 }
 
