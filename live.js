@@ -7,7 +7,7 @@
 // and with 1 on a page that has the deflector's script already, else 0. What it
 // sends is live.min.js, which a test makes out of this file:
 //
-//	go -C e2e test -run TestWatcherIsMinified . -args -update
+//	go -C e2e test -run TestWatcherIsMinified ./live -args -update
 (names, tagged) => {
 	const me = document.currentScript;
 	const page = location.href;

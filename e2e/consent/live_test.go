@@ -1,0 +1,49 @@
+package consent
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/e2e/internal/testenv"
+)
+
+// With the platforms' own code: whoever accepts has the deflector at once, and
+// whoever withdraws loses the id.
+func TestLiveConsentWithConsentLibraries(t *testing.T) {
+	t.Parallel()
+	var sites strings.Builder
+	for _, l := range consentLibraries {
+		sites.WriteString(consentSite(l.host, l.page, "consent "+l.line+"\n\t\t\tlive_consent"))
+	}
+	edge := &consentEdge{Caddy: testenv.StartCaddy(t, sites.String())}
+	for _, l := range consentLibraries {
+		t.Run(l.host, func(t *testing.T) {
+			t.Parallel()
+			testenv.Module(t, l.module)
+			v := &consentVisitor{Visitor: testenv.NewVisitor(t), edge: edge, host: l.host}
+			v.Open(edge.Edge(l.host+".localhost", "/"))
+			testenv.Eval[bool](v.Visitor, `window.marked = true`)
+			if held := v.held(); held != "unknown" {
+				t.Fatalf("the library holds %s", held)
+			}
+			v.WantNoTag()
+			v.clickAll(l.accept...)
+			v.WaitFor(`window.KapaSFD`)
+			if n := testenv.Eval[int](v.Visitor, `document.querySelectorAll(`+testenv.Quote(testenv.TagSelector)+`).length`); n != 1 {
+				t.Errorf("the page has %d tags", n)
+			}
+			ids := func() int {
+				return testenv.Eval[int](v.Visitor, `document.cookie.split('; ').filter((c) => c.startsWith('kapa_web_id=')).length`)
+			}
+			if n := ids(); n != 1 {
+				t.Errorf("%d ids", n)
+			}
+			v.clickAll(l.toRefuse...)
+			v.WaitFor(`held() === 'denied'`)
+			testenv.Eventually(t, "the id is gone", func() bool { return ids() == 0 })
+			if !testenv.Eval[bool](v.Visitor, `window.marked === true`) {
+				t.Error("the page was loaded anew")
+			}
+		})
+	}
+}
