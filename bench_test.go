@@ -131,7 +131,7 @@ func BenchmarkPolicies(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				clear(w.header)
-				w.header[cspField] = policy
+				w.header[policyField] = policy
 				forget(r)
 				_ = h.ServeHTTP(w, r, next)
 			}

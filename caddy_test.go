@@ -151,7 +151,7 @@ func (s *server) do(client *http.Client, protocol, path string, fields ...string
 
 var protocols = []string{"h1", "h1+tls", "h2"}
 
-const block = "kapa_deflector {\n" + requiredLines + consentLine + "}\n"
+const sampleBlock = "kapa_deflector {\n" + requiredLines + consentLine + "}\n"
 
 // The handlers that really stand behind: proxied origins that know their
 // length, that stream, that send php-fpm's chunks; files; templates.
@@ -165,8 +165,8 @@ func TestRunningCaddy(t *testing.T) {
 	origin := http.NewServeMux()
 	origin.HandleFunc("/length", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
-		w.Header().Set("Content-Length", itoa(len(page)+6000))
-		io.WriteString(w, page+strings.Repeat("x", 6000))
+		w.Header().Set("Content-Length", itoa(len(samplePage)+6000))
+		io.WriteString(w, samplePage+strings.Repeat("x", 6000))
 	})
 	origin.HandleFunc("/chunks", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -178,29 +178,29 @@ func TestRunningCaddy(t *testing.T) {
 	origin.HandleFunc("/gzip", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-			io.WriteString(w, page)
+			io.WriteString(w, samplePage)
 			return
 		}
 		w.Header().Set("Content-Encoding", "gzip")
 		z := gzip.NewWriter(w)
-		io.WriteString(z, page)
+		io.WriteString(z, samplePage)
 		z.Close()
 	})
 	origin.HandleFunc("/trailer", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		w.Header().Set("Trailer", "X-Sum")
-		io.WriteString(w, page)
+		io.WriteString(w, samplePage)
 		w.Header().Set("X-Sum", "7")
 	})
 	origin.HandleFunc("/form", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		w.WriteHeader(422)
-		io.WriteString(w, page)
+		io.WriteString(w, samplePage)
 	})
 	upstream := httptest.NewServer(origin)
 	t.Cleanup(upstream.Close)
 
-	site := "encode\n" + block + `
+	site := "encode\n" + sampleBlock + `
 		handle /files/* {
 			uri strip_prefix /files
 			root * ` + root + `
@@ -209,7 +209,7 @@ func TestRunningCaddy(t *testing.T) {
 		}
 		handle /respond {
 			header Content-Type text/html
-			respond "` + page + `"
+			respond "` + samplePage + `"
 		}
 		reverse_proxy ` + strings.TrimPrefix(upstream.URL, "http://")
 	s := startCaddy(t, "http://support.acme.com:HTTP {\n"+site+"\n}\nhttps://support.acme.com:TLS {\n"+site+"\n}\n")
@@ -268,7 +268,7 @@ func TestStreamsAndUpgrades(t *testing.T) {
 		w.WriteHeader(103)
 		w.Header().Set("Content-Type", "text/html")
 		w.WriteHeader(404)
-		io.WriteString(w, page)
+		io.WriteString(w, samplePage)
 	})
 	origin.HandleFunc("/events", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -286,7 +286,7 @@ func TestStreamsAndUpgrades(t *testing.T) {
 	origin.HandleFunc("/broken", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		w.Header().Set("Content-Length", "1000")
-		io.WriteString(w, page)
+		io.WriteString(w, samplePage)
 		w.(http.Flusher).Flush()
 		panic(http.ErrAbortHandler)
 	})
@@ -306,8 +306,8 @@ func TestStreamsAndUpgrades(t *testing.T) {
 	upstream := httptest.NewServer(origin)
 	upstream.Config.ErrorLog = nil
 	t.Cleanup(upstream.Close)
-	s := startCaddy(t, "http://support.acme.com:HTTP {\nencode\n"+block+"reverse_proxy "+strings.TrimPrefix(upstream.URL, "http://")+"\n}\n"+
-		"https://support.acme.com:TLS {\nencode\n"+block+"reverse_proxy "+strings.TrimPrefix(upstream.URL, "http://")+"\n}\n")
+	s := startCaddy(t, "http://support.acme.com:HTTP {\nencode\n"+sampleBlock+"reverse_proxy "+strings.TrimPrefix(upstream.URL, "http://")+"\n}\n"+
+		"https://support.acme.com:TLS {\nencode\n"+sampleBlock+"reverse_proxy "+strings.TrimPrefix(upstream.URL, "http://")+"\n}\n")
 
 	request := func(protocol, path string) *http.Request {
 		scheme := "https"
@@ -399,7 +399,7 @@ func TestFileServerRangesAndValidators(t *testing.T) {
 	root := t.TempDir()
 	content := "<!doctype html><title>x</title></head>" + strings.Repeat("0123456789", 20_000)
 	write(t, filepath.Join(root, "a.html"), content)
-	s := startCaddy(t, "http://support.acme.com:HTTP {\n"+block+"root * "+root+"\nfile_server\n}\n")
+	s := startCaddy(t, "http://support.acme.com:HTTP {\n"+sampleBlock+"root * "+root+"\nfile_server\n}\n")
 
 	plain, body := s.get("h1", "/a.html")
 	if body != content || plain.Header.Get("Etag") == "" || !strings.Contains(plain.Header.Get("Vary"), "Cookie") {
@@ -439,7 +439,7 @@ func TestFileServerRangesAndValidators(t *testing.T) {
 
 // X-Forwarded-* counts from the proxies that the server trusts: 127.0.0.2 here.
 func TestTrustedProxies(t *testing.T) {
-	s := startCaddy(t, "http://:HTTP {\n"+block+"header Content-Type text/html\nrespond `"+page+"`\n}\n")
+	s := startCaddy(t, "http://:HTTP {\n"+sampleBlock+"header Content-Type text/html\nrespond `"+samplePage+"`\n}\n")
 	fields := []string{"Cookie: " + granted, "X-Forwarded-Proto: https", "X-Forwarded-Host: help.brand.org"}
 	for from, want := range map[string]string{"127.0.0.1": "acme.com false", "127.0.0.2": "brand.org true"} {
 		resp, _ := s.do(s.client("h1", from), "h1", "/", fields...)
@@ -491,10 +491,10 @@ func TestConsentMatcher(t *testing.T) {
 // Error routes: the tag is there where the directive is.
 func TestHandleErrors(t *testing.T) {
 	site := func(inErrors string) string {
-		return block + "root * " + t.TempDir() + "\nfile_server\nhandle_errors {\n" + inErrors + "header Content-Type text/html\nrespond `" + page + "`\n}\n"
+		return sampleBlock + "root * " + t.TempDir() + "\nfile_server\nhandle_errors {\n" + inErrors + "header Content-Type text/html\nrespond `" + samplePage + "`\n}\n"
 	}
-	s := startCaddy(t, "http://support.acme.com:HTTP {\n"+site("")+"}\nhttps://support.acme.com:TLS {\n"+site(block)+"}\n")
-	if resp, body := s.get("h1", "/missing", "Cookie: "+granted); body != page || resp.StatusCode != 404 || resp.Header["Set-Cookie"] != nil {
+	s := startCaddy(t, "http://support.acme.com:HTTP {\n"+site("")+"}\nhttps://support.acme.com:TLS {\n"+site(sampleBlock)+"}\n")
+	if resp, body := s.get("h1", "/missing", "Cookie: "+granted); body != samplePage || resp.StatusCode != 404 || resp.Header["Set-Cookie"] != nil {
 		t.Errorf("without the directive: %d %v %s", resp.StatusCode, resp.Header, body)
 	}
 	if resp, body := s.get("h2", "/missing", "Cookie: "+granted); body != taggedPage || resp.StatusCode != 404 || len(idLines(resp)) != 1 {
@@ -505,7 +505,7 @@ func TestHandleErrors(t *testing.T) {
 // The hostile Cookie headers that a server lets in: they never grant, never
 // break anything, and the page comes.
 func TestHostileCookieHeaders(t *testing.T) {
-	s := startCaddy(t, "http://support.acme.com:HTTP {\n"+block+"header Content-Type text/html\nrespond `"+page+"`\n}\n")
+	s := startCaddy(t, "http://support.acme.com:HTTP {\n"+sampleBlock+"header Content-Type text/html\nrespond `"+samplePage+"`\n}\n")
 	for name, lines := range map[string][]string{
 		"64 KB":              {"x=" + strings.Repeat("a", 64<<10)},
 		"64 KB of consent":   {"cookie_consent=" + strings.Repeat("accepted", 8<<10)},
@@ -519,7 +519,7 @@ func TestHostileCookieHeaders(t *testing.T) {
 		for i, line := range lines {
 			fields[i] = "Cookie: " + line
 		}
-		if resp, body := s.get("h1", "/", fields...); body != page || resp.StatusCode != 200 {
+		if resp, body := s.get("h1", "/", fields...); body != samplePage || resp.StatusCode != 200 {
 			t.Errorf("%s: %d %.100s", name, resp.StatusCode, body)
 		}
 	}
@@ -530,8 +530,8 @@ func TestAccessLog(t *testing.T) {
 	logFile := filepath.Join(t.TempDir(), "access.json")
 	s := startCaddy(t, "http://support.acme.com:HTTP {\nlog {\noutput file "+logFile+"\n}\n"+
 		"log_append kapa {http.kapa_deflector.outcome}\nlog_append why {http.kapa_deflector.reason}\n"+
-		block+"error /broken 503\nabort /cut\nheader Content-Type text/html\nrespond `"+page+"`\n"+
-		"handle_errors {\nlog_append in_errors {http.kapa_deflector.outcome}\n"+block+"header Content-Type text/html\nrespond `"+page+"`\n}\n}\n")
+		sampleBlock+"error /broken 503\nabort /cut\nheader Content-Type text/html\nrespond `"+samplePage+"`\n"+
+		"handle_errors {\nlog_append in_errors {http.kapa_deflector.outcome}\n"+sampleBlock+"header Content-Type text/html\nrespond `"+samplePage+"`\n}\n}\n")
 	s.get("h1", "/", "Cookie: "+granted)
 	s.get("h1", "/", "Cookie: "+denied)
 	s.get("h1", "/broken", "Cookie: "+granted)
@@ -568,9 +568,9 @@ func TestAccessLog(t *testing.T) {
 // visitor's fields: what it gets is a part of the page, and no page.
 func TestTemplatesThatInclude(t *testing.T) {
 	root := t.TempDir()
-	write(t, filepath.Join(root, "page.html"), page+`{{httpInclude "/part.html"}}`)
+	write(t, filepath.Join(root, "page.html"), samplePage+`{{httpInclude "/part.html"}}`)
 	write(t, filepath.Join(root, "part.html"), "<header>menu</header>")
-	s := startCaddy(t, "http://support.acme.com:HTTP {\n"+block+"root * "+root+"\ntemplates\nfile_server\n}\n")
+	s := startCaddy(t, "http://support.acme.com:HTTP {\n"+sampleBlock+"root * "+root+"\ntemplates\nfile_server\n}\n")
 	resp, body := s.get("h1", "/page.html", "Cookie: "+granted)
 	if strings.Count(body, "data-integration-id") != 1 || !strings.HasSuffix(body, "<header>menu</header>") || len(idLines(resp)) != 1 {
 		t.Errorf("%v\n%s", resp.Header, body)

@@ -10,6 +10,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/placeholder"
 )
 
 func init() {
@@ -145,11 +148,11 @@ func (h *Handler) parseAttribute(d *caddyfile.Dispenser) error {
 	default:
 		return d.Errf(`%s has %d values; one that holds spaces has to be quoted: %s "%s"`, a.Name, len(args), a.Name, strings.Join(args, " "))
 	}
-	if !awaitsLoad(a.Value) {
+	if !placeholder.AwaitsLoad(a.Value) {
 		if err := a.checkValue(); err != nil {
 			return d.WrapErr(err)
 		}
-		if isBlank(a.Value) && slices.Contains(requiredAttributes, a.Name) {
+		if isBlank(a.Value) && slices.Contains(kapa.RequiredAttributes, a.Name) {
 			return d.Errf("%s is required, but empty", a.Name)
 		}
 	}
@@ -200,7 +203,7 @@ func (h *Handler) parseScript(d *caddyfile.Dispenser) error {
 // checkText is check for what does not await load.
 func (s Script) checkText() error {
 	for _, field := range s.fields() {
-		if awaitsLoad(*field) {
+		if placeholder.AwaitsLoad(*field) {
 			*field = ""
 		}
 	}
@@ -213,7 +216,7 @@ func (h *Handler) parsePages(d *caddyfile.Dispenser) error {
 		return d.Err("pages names no path; without the line, every page gets the tag")
 	}
 	for _, p := range args {
-		if awaitsLoad(p) {
+		if placeholder.AwaitsLoad(p) {
 			continue
 		}
 		if err := checkPage(p); err != nil {
@@ -231,7 +234,7 @@ func (h *Handler) parseCookie(d *caddyfile.Dispenser) error {
 	h.Cookie = new(Cookie)
 	if d.NextArg() {
 		if d.Val() != "off" {
-			return d.Errf("cookie %s: allowed are cookie off, and a block", d.Val())
+			return d.Errf("cookie %s: write cookie off, or a block", d.Val())
 		}
 		h.Cookie.Off = true
 		if d.NextArg() {
@@ -266,7 +269,7 @@ func (c *Cookie) parseOption(d *caddyfile.Dispenser) error {
 		}
 		age, err := caddy.ParseDuration(arg)
 		if err != nil || age == 0 {
-			return d.Errf("max_age is %q: allowed are durations from 1s to 400d, such as 395d or 720h", arg)
+			return d.Errf("max_age is %q: must be a duration from 1s to 400d, such as 395d or 720h", arg)
 		}
 		c.MaxAge = caddy.Duration(age)
 	case "same_site":
@@ -286,7 +289,7 @@ func (c *Cookie) parseOption(d *caddyfile.Dispenser) error {
 		return d.Errf("cookie %s is given twice", name)
 	}
 	text := *c
-	if awaitsLoad(text.Domain) {
+	if placeholder.AwaitsLoad(text.Domain) {
 		text.Domain = ""
 	}
 	if err := text.check(); err != nil {
@@ -403,7 +406,7 @@ func noBlock(d *caddyfile.Dispenser, name string) error {
 }
 
 func unrecognized(d *caddyfile.Dispenser, what string, allowed ...string) error {
-	return d.WrapErr(fmt.Errorf("unknown %s %q: allowed are %s", what, d.Val(), strings.Join(allowed, ", ")))
+	return d.WrapErr(fmt.Errorf("unknown %s %q: must be one of %s", what, d.Val(), strings.Join(allowed, ", ")))
 }
 
 // Interface guards

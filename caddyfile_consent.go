@@ -115,7 +115,7 @@ func parseOnOff(d *caddyfile.Dispenser, to **bool) error {
 		return err
 	}
 	if arg != "on" && arg != "off" {
-		return d.Errf("%s is %q: allowed are on, off", name, arg)
+		return d.Errf("%s is %q: must be on or off", name, arg)
 	}
 	*to = new(arg == "on")
 	return nil

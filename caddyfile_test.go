@@ -144,7 +144,7 @@ func equalJSON(t *testing.T, a, b string) bool {
 var neverInConfig = map[string]string{
 	"a required attribute is empty":         "for one request only: outcome incomplete, see tag_test.go",
 	"the tag would be longer than %d bytes": "for one request only: outcome incomplete, see tag_test.go",
-	"unknown %s %q: allowed are %s":         "each caller of unrecognized counts by itself",
+	"unknown %s %q: must be one of %s":         "each caller of unrecognized counts by itself",
 }
 
 // Every error text in the source is in the expectation of a test: of a golden,
@@ -159,7 +159,7 @@ func TestEveryErrorTextIsExpectedSomewhere(t *testing.T) {
 	}
 	expected = append(expected, expectedConfigErrors()...)
 
-	formats := errorFormats(t, "caddyfile.go", "caddyfile_consent.go", "module.go", "tag.go", "script.go", "cookie.go", "consent.go", "matcher.go", "csp.go", "live.go", "value.go")
+	formats := errorFormats(t, "caddyfile.go", "caddyfile_consent.go", "module.go", "tag.go", "script.go", "cookie.go", "consent.go", "matcher.go", "csp.go", "internal/placeholder/text.go")
 	if len(formats) < 40 {
 		t.Fatalf("only %d error texts found: is errorFormats blind?", len(formats))
 	}
@@ -254,7 +254,7 @@ func errorFormats(t *testing.T, files ...string) (formats []errorFormat) {
 			case "bad": // of checkScriptURL
 				text, found.isPart = call.Args[0], true
 			case "unrecognized":
-				found.format = "unknown " + stringLiteral(t, fset, call.Args[1]) + " %q: allowed are "
+				found.format = "unknown " + stringLiteral(t, fset, call.Args[1]) + " %q: must be one of "
 			default:
 				return true
 			}

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -88,7 +86,7 @@ func couldNotAsk(cmd *cobra.Command, err error) error {
 
 // kapaCheck runs the command and returns its exit code.
 func kapaCheck(ctx context.Context, out io.Writer, fl caddycmd.Flags) (int, error) {
-	address, err := parseAddress(fl.Arg(0))
+	address, err := check.ParseAddress(fl.Arg(0))
 	if err != nil {
 		return exitCouldNotAsk, err
 	}
@@ -96,15 +94,15 @@ func kapaCheck(ctx context.Context, out io.Writer, fl caddycmd.Flags) (int, erro
 	if err != nil {
 		return exitCouldNotAsk, err
 	}
-	cookies, err := cookieHeader(typed)
+	cookies, err := check.CookieHeader(typed)
 	if err != nil {
 		return exitCouldNotAsk, err
 	}
-	site, err := newSurvey(fl.Bool("insecure")).ask(ctx, address, cookies, fl.Bool("consent-not-required"))
+	site, err := check.NewSurvey(fl.Bool("insecure")).Ask(ctx, address, cookies, fl.Bool("consent-not-required"))
 	if err != nil {
 		return exitCouldNotAsk, fmt.Errorf("could not ask %s: %w", address.Host, err)
 	}
-	report := check.Judge(site, deflector)
+	report := check.Judge(site, check.Kapa)
 	if err := printReport(out, report, fl.Bool("json")); err != nil {
 		return exitCouldNotAsk, err
 	}
@@ -136,59 +134,4 @@ func wantsColor(out io.Writer) bool {
 	}
 	info, err := file.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
-// deflector is what the checks have to know of Kapa's product.
-var deflector = check.Deflector{
-	Script:     kapaScriptURL,
-	ScriptFile: kapaScriptFile,
-	Cookie:     idCookie,
-	Required:   requiredAttributes,
-	Words:      attributeValues,
-	// https://docs.kapa.ai/integrations/understanding-csp-cors
-	Connects: []string{"https://proxy.kapa.ai/"},
-	Hint: func(attribute string) string {
-		if meant, ok := likelyMeant(attribute); ok {
-			return "Kapa does not document this name; did you mean " + meant + "?"
-		}
-		if isWidgetAttribute(attribute) {
-			return "this is of Kapa's website widget; the deflector does not read it"
-		}
-		return ""
-	},
-}
-
-// parseAddress reads the URL of a page, for which a scheme may be left out.
-func parseAddress(s string) (*url.URL, error) {
-	if !strings.Contains(s, "://") {
-		s = "https://" + s
-		if u, err := url.Parse(s); err == nil && isLoopback(u.Hostname()) {
-			u.Scheme = "http"
-			s = u.String()
-		}
-	}
-	u, err := url.Parse(s)
-	if err != nil {
-		return nil, errors.New("the URL cannot be parsed") // the error would repeat all of it
-	}
-	if u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" {
-		return nil, fmt.Errorf("the URL %q: allowed are http and https, with a host", u.Redacted())
-	}
-	u.Fragment = ""
-	return u, nil
-}
-
-// cookieHeader joins cookies as a browser sends them. What they hold is not
-// looked at beyond what a header field can carry.
-func cookieHeader(typed []string) (string, error) {
-	for i, c := range typed {
-		name, _, ok := strings.Cut(c, "=")
-		if !ok || strings.TrimSpace(name) == "" {
-			return "", fmt.Errorf("--cookie number %d is no name=value", i+1)
-		}
-		if strings.ContainsFunc(c, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			return "", fmt.Errorf("--cookie number %d holds a control character", i+1)
-		}
-	}
-	return strings.Join(typed, "; "), nil
 }

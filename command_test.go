@@ -141,8 +141,8 @@ func (p program) testSample(t *testing.T) {
 		{"an unknown flag", []string{"--cokie", "a=b", site}, 2, nil, "unknown flag: --cokie"},
 		{"a cookie without a value", []string{"-c", "cookie_consent", site}, 2, nil, "--cookie number 1 is no name=value"},
 		{"a cookie that ends the header field", []string{"-c", "a=b", "-c", "c=secret\r\nHost: d", site}, 2, nil, "--cookie number 2 holds a control character"},
-		{"another scheme", []string{"ftp://support.acme.localhost/"}, 2, nil, "allowed are http and https"},
-		{"no host", []string{"https:///tickets"}, 2, nil, "allowed are http and https"},
+		{"another scheme", []string{"ftp://support.acme.localhost/"}, 2, nil, "must be one of http and https"},
+		{"no host", []string{"https:///tickets"}, 2, nil, "must be one of http and https"},
 		{"no URL at all", []string{"http://[secret"}, 2, nil, "the URL cannot be parsed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -266,7 +266,7 @@ func (p program) testBrokenAnswer(t *testing.T) {
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		w.Header().Set("Content-Length", "1000")
-		_, _ = w.Write([]byte(page))
+		_, _ = w.Write([]byte(samplePage))
 	}))
 	t.Cleanup(origin.Close)
 	got := p.kapaCheck(t, origin.URL)
@@ -288,7 +288,7 @@ func TestParseAddress(t *testing.T) {
 		"HTTP://support.acme.com/#form":      "http://support.acme.com/",
 		"https://localhost/":                 "https://localhost/",
 	} {
-		if u, err := parseAddress(typed); err != nil || u.String() != want {
+		if u, err := check.ParseAddress(typed); err != nil || u.String() != want {
 			t.Errorf("%s: %v, %v, want %s", typed, u, err, want)
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
 )
 
 // fields are the keys of a handler's JSON, with values as they stand there.
@@ -52,11 +53,11 @@ func (f fields) json() json.RawMessage {
 // values for some, and further attributes at its end.
 func requiredAttributesJSON(others fields, further ...string) string {
 	var members []string
-	for _, name := range requiredAttributes {
+	for _, name := range kapa.RequiredAttributes {
 		value, ok := others[name]
 		switch {
 		case ok:
-		case name == attrEventType:
+		case name == kapa.EventType:
 			value = "onSubmit"
 		default:
 			value = "#form"
@@ -208,39 +209,39 @@ var badConfigs = []struct {
 	},
 	{
 		"an attribute without a name", fields{"attributes": requiredAttributesJSON(nil, `{"value": "x"}`)},
-		`attributes: attribute name "": allowed are data- and lower-case letters, digits and hyphens`,
+		`attributes: attribute name "": must be data- and lower-case letters, digits and hyphens`,
 	},
 	{
 		"an attribute in upper case", fields{"attributes": requiredAttributesJSON(nil, `{"name": "data-Integration-id", "value": "x"}`)},
-		`attributes: attribute name "data-Integration-id": allowed are data- and lower-case letters, digits and hyphens`,
+		`attributes: attribute name "data-Integration-id": must be data- and lower-case letters, digits and hyphens`,
 	},
 	{
 		"an attribute that would end the tag", fields{"attributes": requiredAttributesJSON(nil, `{"name": "data-x><script>", "value": "x"}`)},
-		`attributes: attribute name "data-x><script>": allowed are data- and lower-case letters, digits and hyphens`,
+		`attributes: attribute name "data-x><script>": must be data- and lower-case letters, digits and hyphens`,
 	},
 	{
 		"an attribute that is none of the deflector's", fields{"attributes": requiredAttributesJSON(nil, `{"name": "onload", "value": "alert(1)"}`)},
-		`attributes: attribute name "onload": allowed are data- and lower-case letters, digits and hyphens`,
+		`attributes: attribute name "onload": must be data- and lower-case letters, digits and hyphens`,
 	},
 	{
 		"a name with a line behind it", fields{"attributes": requiredAttributesJSON(nil, `{"name": "data-x\n", "value": "x"}`)},
-		`attributes: attribute name "data-x\n": allowed are data- and lower-case letters, digits and hyphens`,
+		`attributes: attribute name "data-x\n": must be data- and lower-case letters, digits and hyphens`,
 	},
 	{
 		"an attribute twice", fields{"attributes": requiredAttributesJSON(nil, `{"name": "data-integration-id", "value": "def"}`)},
 		"attributes: data-integration-id is given twice",
 	},
 	{
-		"an event type of {env}", fields{"attributes": requiredAttributesJSON(fields{attrEventType: "{env.BAD_EVENT}"})},
-		`attributes: data-submit-element-event-type is "onsubmit": allowed are onClick, onSubmit`,
+		"an event type of {env}", fields{"attributes": requiredAttributesJSON(fields{kapa.EventType: "{env.BAD_EVENT}"})},
+		`attributes: data-submit-element-event-type is "onsubmit": must be one of onClick, onSubmit`,
 	},
 	{
-		"an event type of an {env} that is not set", fields{"attributes": requiredAttributesJSON(fields{attrEventType: "{env.BAD_UNSET}"})},
-		`attributes: data-submit-element-event-type is "": allowed are onClick, onSubmit`,
+		"an event type of an {env} that is not set", fields{"attributes": requiredAttributesJSON(fields{kapa.EventType: "{env.BAD_UNSET}"})},
+		`attributes: data-submit-element-event-type is "": must be one of onClick, onSubmit`,
 	},
 	{
 		"a boolean of {env}", fields{"attributes": requiredAttributesJSON(nil, `{"name": "data-render-on-load", "value": "{env.BAD_EVENT}"}`)},
-		`attributes: data-render-on-load is "onsubmit": allowed are true, false`,
+		`attributes: data-render-on-load is "onsubmit": must be one of true, false`,
 	},
 	{
 		"required attributes that are empty, by {env} or as they stand, all at once",
@@ -255,61 +256,61 @@ var badConfigs = []struct {
 	// script
 	{
 		"a script of {env}", fields{"script": `{"url": "{env.BAD_URL}"}`},
-		`script: script URL "http://cdn.acme.com/a.js": it is none of those; allowed are https URLs, paths on the site itself, and loopback hosts`,
+		`script: script URL "http://cdn.acme.com/a.js": it is none of those; must be an https URL, a path on the site itself, or a URL of a loopback host`,
 	},
 	{
 		"a script with a placeholder of the request", fields{"script": `{"url": "https://{http.request.host}/a.js"}`},
-		`script: script URL "https://{http.request.host}/a.js": request placeholders do not work here; allowed are https URLs, paths on the site itself, and loopback hosts`,
+		`script: script URL "https://{http.request.host}/a.js": request placeholders do not work here; must be an https URL, a path on the site itself, or a URL of a loopback host`,
 	},
 	{
 		"a script with a placeholder of the request, beside one of load time", fields{"script": `{"url": "{env.BAD_SCHEME}://{http.request.host}/a.js"}`},
-		`script: script URL "https://{http.request.host}/a.js": request placeholders do not work here; allowed are https URLs, paths on the site itself, and loopback hosts`,
+		`script: script URL "https://{http.request.host}/a.js": request placeholders do not work here; must be an https URL, a path on the site itself, or a URL of a loopback host`,
 	},
 	{
 		"a script with a placeholder of the request that {env} holds", fields{"script": `{"url": "{env.BAD_HOST_URL}"}`},
-		`script: script URL "https://{http.request.host}/a.js": request placeholders do not work here; allowed are https URLs, paths on the site itself, and loopback hosts`,
+		`script: script URL "https://{http.request.host}/a.js": request placeholders do not work here; must be an https URL, a path on the site itself, or a URL of a loopback host`,
 	},
 	{
 		"a script without a scheme", fields{"script": `{"url": "//cdn.acme.com/a.js"}`},
-		`script: script URL "//cdn.acme.com/a.js": the scheme is missing; allowed are https URLs, paths on the site itself, and loopback hosts`,
+		`script: script URL "//cdn.acme.com/a.js": the scheme is missing; must be an https URL, a path on the site itself, or a URL of a loopback host`,
 	},
 	{
 		"a script with a line in it", fields{"script": `{"url": "/a.js\nb"}`},
-		`script: script URL "/a.js\nb": white space, backslashes and non-ASCII characters must be percent-encoded; allowed are https URLs, paths on the site itself, and loopback hosts`,
+		`script: script URL "/a.js\nb": white space, backslashes and non-ASCII characters must be percent-encoded; must be an https URL, a path on the site itself, or a URL of a loopback host`,
 	},
 	{
 		"a script with a user", fields{"script": `{"url": "https://a:b@cdn.acme.com/a.js"}`},
-		`script: script URL "https://a:b@cdn.acme.com/a.js": it holds a user name; allowed are https URLs, paths on the site itself, and loopback hosts`,
+		`script: script URL "https://a:b@cdn.acme.com/a.js": it holds a user name; must be an https URL, a path on the site itself, or a URL of a loopback host`,
 	},
 	{
 		"a script that is no URL", fields{"script": `{"url": "https://[::1/a.js"}`},
-		`script: script URL "https://[::1/a.js": it cannot be parsed; allowed are https URLs, paths on the site itself, and loopback hosts`,
+		`script: script URL "https://[::1/a.js": it cannot be parsed; must be an https URL, a path on the site itself, or a URL of a loopback host`,
 	},
 	{
 		"integrity", fields{"script": `{"integrity": "sha1-2jmj7l5rSw0yVb/vlWAYkK/YBwk="}`},
-		`script: integrity "sha1-2jmj7l5rSw0yVb/vlWAYkK/YBwk=": allowed are sha256-, sha384- or sha512- and the hash in base64`,
+		`script: integrity "sha1-2jmj7l5rSw0yVb/vlWAYkK/YBwk=": must be sha256-, sha384- or sha512- and the hash in base64`,
 	},
 	{
 		"integrity of {env}", fields{"script": `{"integrity": "{env.BAD_EVENT}"}`},
-		`script: integrity "onsubmit": allowed are sha256-, sha384- or sha512- and the hash in base64`,
+		`script: integrity "onsubmit": must be sha256-, sha384- or sha512- and the hash in base64`,
 	},
 	{
 		"crossorigin", fields{"script": `{"crossorigin": "yes"}`},
-		`script: crossorigin is "yes": allowed are anonymous, use-credentials`,
+		`script: crossorigin is "yes": must be anonymous or use-credentials`,
 	},
 	{
 		"loading", fields{"script": `{"loading": "lazy"}`},
-		`script: loading is "lazy": allowed are async, defer`,
+		`script: loading is "lazy": must be async or defer`,
 	},
 
 	// pages
 	{
 		"a page", fields{"pages": `["/tickets/new", "feedback"]`},
-		`pages: path "feedback" matches nothing: a path begins with / or *`,
+		`pages: path "feedback" matches nothing: a path must begin with / or *`,
 	},
 	{
 		"an empty page", fields{"pages": `[""]`},
-		`pages: path "" matches nothing: a path begins with / or *`,
+		`pages: path "" matches nothing: a path must begin with / or *`,
 	},
 
 	// consent
@@ -323,7 +324,7 @@ var badConfigs = []struct {
 	},
 	{
 		"a consent rule without a kind", fields{"consent": `[{"cookie": "cookie_consent"}]`},
-		`consent: consent kind "": allowed are cookie, rule, not_required, onetrust, cookiebot, cookieyes, didomi, iubenda, insites, trustarc, complianz, wp_consent_api, real_cookie_banner, borlabs, cookie_law_info, moove, klaro, orestbida, tarteaucitron, civic, axeptio, cookie_script, cookiefirst, cookie_information, consentmanager, ketch, transcend, hubspot, drupal_eucc, tcf, gpp`,
+		`consent: consent kind "": must be one of cookie, rule, not_required, onetrust, cookiebot, cookieyes, didomi, iubenda, insites, trustarc, complianz, wp_consent_api, real_cookie_banner, borlabs, cookie_law_info, moove, klaro, orestbida, tarteaucitron, civic, axeptio, cookie_script, cookiefirst, cookie_information, consentmanager, ketch, transcend, hubspot, drupal_eucc, tcf, gpp`,
 	},
 	{
 		"a platform with values", fields{"consent": `[{"kind": "onetrust", "values": ["C0002"]}]`},
@@ -345,7 +346,7 @@ var badConfigs = []struct {
 		"consent: consent rule : the cookie's name is empty",
 	}, {
 		"a rule with an empty line", fields{"consent": `[{"kind": "rule", "cookie": "a", "granted": [[]]}]`},
-		"consent: consent rule a: granted : a test is missing: allowed are equals, has, pair, json, purposes, publisher_purposes, cookie",
+		"consent: consent rule a: granted : a test is missing: must be one of equals, has, pair, json, purposes, publisher_purposes, cookie",
 	},
 	{
 		"a consent cookie without a name", fields{"consent": `[{"kind": "cookie", "values": ["accepted"]}]`},
@@ -381,14 +382,14 @@ var badConfigs = []struct {
 	},
 	{
 		"without_consent", fields{"without_consent": `"deny"`},
-		`without_consent is "deny": allowed are skip, untracked`,
+		`without_consent is "deny": must be skip or untracked`,
 	},
 	{
 		"live_consent where none is required", fields{"live_consent": `true`, "consent": `[{"kind": "not_required"}]`},
 		"live_consent has no meaning with consent not_required: there is no consent to wait for",
 	}, {
 		"without_consent where none is required", fields{"without_consent": `"untracked"`, "consent": `[{"kind": "not_required"}]`},
-		"without_consent has no meaning with consent not_required: nobody is without",
+		"without_consent has no meaning with consent not_required: no visitor is without consent",
 	},
 
 	// cookie
@@ -426,11 +427,11 @@ var badConfigs = []struct {
 	},
 	{
 		"a domain in upper case", fields{"cookie": `{"domain": "ACME.com"}`},
-		`cookie: domain "ACME.com": allowed are a domain name in lower case, as the wire has it (xn--...), and "host"`,
+		`cookie: domain "ACME.com": must be a domain name in lower case, in its ASCII form (xn--...), or "host"`,
 	},
 	{
 		"a domain with another attribute behind it", fields{"cookie": `{"domain": "acme.com; HttpOnly"}`},
-		`cookie: domain "acme.com; HttpOnly": allowed are a domain name in lower case, as the wire has it (xn--...), and "host"`,
+		`cookie: domain "acme.com; HttpOnly": must be a domain name in lower case, in its ASCII form (xn--...), or "host"`,
 	},
 	{
 		"a domain with a placeholder of the request", fields{"cookie": `{"domain": "{http.request.host}"}`},
@@ -438,25 +439,25 @@ var badConfigs = []struct {
 	},
 	{
 		"max_age below zero", fields{"cookie": `{"max_age": -1}`},
-		"cookie: max_age is -1ns: allowed are 1s to 400d (9600h), where browsers cut it off",
+		"cookie: max_age is -1ns: must be 1s to 400d (9600h), where browsers cut it off",
 	},
 	{
 		"max_age in seconds, where Caddy takes nanoseconds", fields{"cookie": `{"max_age": 34473600}`},
-		"cookie: max_age is 34.4736ms: allowed are 1s to 400d (9600h), where browsers cut it off",
+		"cookie: max_age is 34.4736ms: must be 1s to 400d (9600h), where browsers cut it off",
 	},
 	{
 		"max_age above 400 days", fields{"cookie": `{"max_age": "401d"}`},
-		"cookie: max_age is 9624h0m0s: allowed are 1s to 400d (9600h), where browsers cut it off",
+		"cookie: max_age is 9624h0m0s: must be 1s to 400d (9600h), where browsers cut it off",
 	},
 	{
 		"same_site", fields{"cookie": `{"same_site": "Lax"}`},
-		`cookie: same_site is "Lax": allowed are lax, strict, none`,
+		`cookie: same_site is "Lax": must be lax, strict or none`,
 	},
 
 	// user
 	{
 		"an empty user", fields{"user": `{}`},
-		"user says nothing: allowed are unique_client_id, email, metadata",
+		"user is empty: write unique_client_id, email or metadata",
 	},
 	{
 		"metadata without a name", fields{"user": `{"metadata": {"": "x"}}`},
@@ -466,7 +467,7 @@ var badConfigs = []struct {
 	// csp
 	{
 		"csp", fields{"csp": `{"mode": "on"}`},
-		`csp is "on": allowed are reuse, extend, off`,
+		`csp is "on": must be reuse, extend or off`,
 	},
 	{
 		"sources that nothing is done with", fields{"csp": `{"sources": {"connect-src": ["https://proxy.kapa.ai"]}}`},
@@ -474,11 +475,11 @@ var badConfigs = []struct {
 	},
 	{
 		"a source of an {env} that is not set", fields{"csp": `{"mode": "extend", "sources": {"connect-src": ["{env.BAD_UNSET}"]}}`},
-		`csp connect-src "": allowed are schemes, such as data:, and hosts, such as https://proxy.example.com`,
+		`csp connect-src "": must be a scheme, such as data:, or a host, such as https://proxy.example.com`,
 	},
 	{
 		"a source of {env}", fields{"csp": `{"mode": "extend", "sources": {"connect-src": ["{env.BAD_PAIR}"]}}`},
-		`csp connect-src "a=b;c": allowed are schemes, such as data:, and hosts, such as https://proxy.example.com`,
+		`csp connect-src "a=b;c": must be a scheme, such as data:, or a host, such as https://proxy.example.com`,
 	},
 }
 
@@ -541,13 +542,13 @@ func TestValuesFromFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := h.tracked.complete(replacerOf(newRequest(t, "GET", "/")))
+	in, err := h.block.tracked.complete(replacerOf(newRequest(t, "GET", "/")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{`data-integration-id="abc-123"`, `data-main-input-query-selector="{env.HOME}{http.request.host}"`} {
-		if !strings.Contains(string(in.html), want) {
-			t.Errorf("no %s in %s", want, in.html)
+		if !strings.Contains(string(in.HTML), want) {
+			t.Errorf("no %s in %s", want, in.HTML)
 		}
 	}
 	if in.varies {
@@ -557,7 +558,7 @@ func TestValuesFromFiles(t *testing.T) {
 	for name, tc := range map[string]struct{ attribute, want string }{
 		"empty":     {"data-integration-id", "attributes: required, but empty: data-integration-id"},
 		"not there": {"data-integration-id", "attributes: required, but empty: data-integration-id"},
-		"event":     {attrEventType, `attributes: data-submit-element-event-type is "onsubmit": allowed are onClick, onSubmit`},
+		"event":     {kapa.EventType, `attributes: data-submit-element-event-type is "onsubmit": must be one of onClick, onSubmit`},
 	} {
 		_, err := loadHandler(t, soundFields.with(fields{"attributes": requiredAttributesJSON(fields{tc.attribute: file(name)})}))
 		if err == nil || !strings.HasSuffix(err.Error(), tc.want) {
@@ -619,7 +620,7 @@ func TestLoadingChangesNoSetting(t *testing.T) {
 	if !equalJSON(t, string(back), string(f.json())) {
 		t.Errorf("got %s, want %s", back, f.json())
 	}
-	if h.cookie.Domain != "acme.com" || len(h.consent.rules) != 2 || !slices.Contains(h.tracked.script, Attribute{"src", "https://cdn.acme.com/kapa.js"}) {
+	if h.block.cookie.Domain != "acme.com" || len(h.block.consent.rules) != 2 || !slices.Contains(h.block.tracked.script, Attribute{"src", "https://cdn.acme.com/kapa.js"}) {
 		t.Errorf("not resolved: %+v", h)
 	}
 }
@@ -629,18 +630,18 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (Cookie{MaxAge: caddy.Duration(34473600 * time.Second), SameSite: "lax"}); h.cookie != want {
-		t.Errorf("cookie: got %+v, want %+v", h.cookie, want)
+	if want := (Cookie{MaxAge: caddy.Duration(34473600 * time.Second), SameSite: "lax"}); h.block.cookie != want {
+		t.Errorf("cookie: got %+v, want %+v", h.block.cookie, want)
 	}
 	want := []Attribute{{"src", "https://widget.kapa.ai/kapa-support-form-deflector.bundle.js"}}
-	if h.tracked.loading != "async" || !slices.Equal(h.tracked.script, want) {
-		t.Errorf("script: got %q, want %q", h.tracked.script, want)
+	if h.block.tracked.loading != "async" || !slices.Equal(h.block.tracked.script, want) {
+		t.Errorf("script: got %q, want %q", h.block.tracked.script, want)
 	}
-	if h.policy.off || h.policy.extend {
-		t.Errorf("policies: %+v", h.policy)
+	if h.block.policy.Off || h.block.policy.Extend {
+		t.Errorf("policies: %+v", h.block.policy)
 	}
-	if h.untracked != nil || len(h.pages) != 0 {
-		t.Errorf("untracked %v, pages %v", h.untracked, h.pages)
+	if h.block.untracked != nil || len(h.block.pages) != 0 {
+		t.Errorf("untracked %v, pages %v", h.block.untracked, h.block.pages)
 	}
 }
 
@@ -704,8 +705,8 @@ func TestWarnings(t *testing.T) {
 		{
 			"the website widget's names", attributes(attribute("data-website-id", "abc"), attribute("data-consent-required", "true")),
 			[]string{
-				"attributes: data-website-id is of Kapa's website widget; the deflector does not read it",
-				"attributes: data-consent-required is of Kapa's website widget; the deflector does not read it",
+				"attributes: data-website-id belongs to Kapa's website widget; the deflector does not read it",
+				"attributes: data-consent-required belongs to Kapa's website widget; the deflector does not read it",
 			},
 		},
 		{"names in the style of the answer box's parts", attributes(attribute("data-answer-box-color", "red"), attribute("data-answer-box-header-font-size", "1px")), nil},
@@ -721,7 +722,7 @@ func TestWarnings(t *testing.T) {
 
 		{"user without tracking", attributes(noCookies).with(fields{"user": user}), []string{noEffect}},
 		{"the e-mail selector without tracking", attributes(noCookies, email), []string{noEffect}},
-		{"both, said once", attributes(noCookies, email).with(fields{"user": user}), []string{noEffect}},
+		{"both, logged once", attributes(noCookies, email).with(fields{"user": user}), []string{noEffect}},
 		{"without tracking by {env}", attributes(attribute("data-user-analytics-cookie-enabled", "{env.KAPA_TEST_FALSE}"), email), []string{noEffect}},
 		{"tracking that a request may switch on", attributes(attribute("data-user-analytics-cookie-enabled", "{http.request.header.X-Track}"), email), nil},
 		{"without tracking, and nothing known of the visitor", attributes(noCookies), nil},
@@ -759,79 +760,17 @@ func TestWarnings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			script, err := h.provisionScript()
-			if err != nil {
+			var script Script
+			if h.Script != nil {
+				script = *h.Script
+			}
+			if script, err = script.provision(); err != nil {
 				t.Fatal(err)
 			}
 			if got := h.warnings(script); !slices.Equal(got, tc.want) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tc.want, "\n"))
 			}
 		})
-	}
-}
-
-func TestTypos(t *testing.T) {
-	for _, tc := range []struct{ name, meant string }{
-		{"data-integration-ids", "data-integration-id"}, // one more at the end
-		{"data-iintegration-id", "data-integration-id"}, // one twice
-		{"data-intgration-id", "data-integration-id"},   // one dropped
-		{"ata-integration-id", "data-integration-id"},   // the first dropped
-		{"data-integration-i", "data-integration-id"},   // the last dropped
-		{"data-integration_id", "data-integration-id"},  // one changed
-		{"data-intagretion-id", ""},                     // two, apart
-		{"data-integratoin-id", "data-integration-id"},  // neighbours changed
-		{"data-integration-di", "data-integration-id"},  // the last two
-		{"data-submit-element-event-typ", "data-submit-element-event-type"},
-		{"data-submit-elements-query-selector", "data-submit-element-query-selector"},
-		{"data-font-size-xxl", "data-font-size-xl"},
-		{"data-anchor-query-selector", ""}, // a word is missing
-		{"data-integration", ""},
-		{"data-integration-key", ""},
-		{"data-", ""},
-		{"data-brand-new", ""},
-		// names as Kapa gives parts of the answer box: none is near another
-		{"data-answer-box-color", ""},
-		{"data-answer-box-header-title-color", ""},
-		{"data-answer-box-header-title-font-size", ""},
-		{"data-answer-box-border-radius", ""},
-	} {
-		meant, ok := likelyMeant(tc.name)
-		if meant != tc.meant || ok != (tc.meant != "") {
-			t.Errorf("%s: got %q %v, want %q", tc.name, meant, ok, tc.meant)
-		}
-	}
-	for _, name := range documentedAttributes {
-		if meant, ok := likelyMeant(name); ok {
-			t.Errorf("%s is documented, but taken for a typo of %s", name, meant)
-		}
-		if isWidgetAttribute(name) {
-			t.Errorf("%s is documented, but taken for another product's", name)
-		}
-		if err := (Attribute{Name: name}).checkName(); err != nil {
-			t.Error(err)
-		}
-		// every single slip of the pen is noticed, and its origin named
-		for i := range name {
-			for slip, changed := range map[string]string{
-				"dropped": name[:i] + name[i+1:],
-				"twice":   name[:i+1] + name[i:],
-				"changed": name[:i] + "~" + name[i+1:],
-			} {
-				if !oneTypo(changed, name) || !oneTypo(name, changed) {
-					t.Errorf("%s: %s at %d is not one typo", name, slip, i)
-				}
-			}
-			if i > 0 && name[i] != name[i-1] {
-				if changed := name[:i-1] + name[i:i+1] + name[i-1:i] + name[i+1:]; !oneTypo(changed, name) {
-					t.Errorf("%s is not one typo", changed)
-				}
-			}
-		}
-	}
-	for _, two := range [][2]string{{"abcd", "badc"}, {"abc", "cba"}, {"abc", "a"}, {"abcd", "axyd"}, {"ab", ""}, {"abcde", "xbcdy"}} {
-		if oneTypo(two[0], two[1]) || oneTypo(two[1], two[0]) {
-			t.Errorf("%q is more than one typo away", two)
-		}
 	}
 }
 
@@ -1041,11 +980,11 @@ func TestMatchConsentInCEL(t *testing.T) {
 		"consent()":                               "matcher requires at least one argument",
 		"consent(1)":                              "matcher arguments must be string constants",
 		"consent(['cookie', 'a'])":                "matcher arguments must be string constants",
-		"consent('')":                             `consent kind "": allowed are`,
+		"consent('')":                             `consent kind "": must be one of`,
 		"consent('cookie')":                       "consent cookie has no name: write consent cookie <name> [<value>...]",
 		"consent('cookie', 'a b')":                `consent cookie name "a b"`,
 		"consent('cookie', 'a', '')":              "consent cookie a: an empty value is no answer and cannot mean yes",
-		"consent('two_trust', 'C0002')":           `consent kind "two_trust": allowed are`,
+		"consent('two_trust', 'C0002')":           `consent kind "two_trust": must be one of`,
 		"consent('onetrust', '')":                 `consent onetrust category ""`,
 		"consent('rule', 'a')":                    "consent rule a: there is no granted line",
 		"consent('termly')":                       "consent termly cannot be read here",
@@ -1147,4 +1086,13 @@ func docComments(t *testing.T) map[string]string {
 		}
 	}
 	return comments
+}
+
+// Every name that Kapa documents may be configured.
+func TestDocumentedAttributesAreAccepted(t *testing.T) {
+	for _, name := range kapa.DocumentedAttributes {
+		if err := (Attribute{Name: name}).checkName(); err != nil {
+			t.Error(err)
+		}
+	}
 }

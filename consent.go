@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/placeholder"
 )
 
 // ConsentRule says how a visitor's consent is recorded.
@@ -71,7 +72,7 @@ func consentKinds() string {
 // parseConsentRule reads the words of one consent line.
 func parseConsentRule(words []string) (ConsentRule, error) {
 	if len(words) == 0 {
-		return ConsentRule{}, fmt.Errorf("consent says nothing: allowed are %s", consentKinds())
+		return ConsentRule{}, fmt.Errorf("consent is empty: must be one of %s", consentKinds())
 	}
 	rule, args := ConsentRule{Kind: words[0]}, words[1:]
 	switch rule.Kind {
@@ -148,7 +149,7 @@ func unknownKind(kind string) error {
 	if why, ok := consent.Unseen(kind); ok {
 		return fmt.Errorf("consent %s cannot be read here, since %s: %s", kind, why, mirrorCookie)
 	}
-	return fmt.Errorf("consent kind %q: allowed are %s", kind, consentKinds())
+	return fmt.Errorf("consent kind %q: must be one of %s", kind, consentKinds())
 }
 
 // checkFields finds fields that are of another kind.
@@ -227,7 +228,7 @@ func (c ConsentRule) clone() ConsentRule {
 // checkText is compile for what does not await load.
 func (c ConsentRule) checkText() error {
 	for _, word := range c.words() {
-		if awaitsLoad(*word) {
+		if placeholder.AwaitsLoad(*word) {
 			return nil
 		}
 	}
@@ -241,7 +242,7 @@ func resolveConsent(rules []ConsentRule) []ConsentRule {
 	for i, rule := range rules {
 		resolved[i] = rule.clone()
 		for _, word := range resolved[i].words() {
-			*word = resolve(*word)
+			*word = placeholder.Resolve(*word)
 		}
 	}
 	return resolved

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
 )
 
 // Global Privacy Control is no withdrawal: nothing is inserted and nothing is
@@ -17,25 +18,25 @@ func TestGlobalPrivacyControl(t *testing.T) {
 		lines  string
 		cookie string
 		gpc    []string
-		want   outcome
+		want   outcome.Outcome
 		reason string
 		ids    int // Set-Cookie lines
 	}{
-		{"not sent", consentLine, granted, nil, outcomeInjected, "", 1},
-		{"sent", consentLine, granted, []string{"1"}, outcomeNoConsent, "gpc", 0},
-		{"with an id, which is left alone", consentLine, granted + withID, []string{"1"}, outcomeNoConsent, "gpc", 0},
-		{"another value is nothing", consentLine, granted, []string{"0"}, outcomeInjected, "", 1},
-		{"nor is a word", consentLine, granted, []string{"true"}, outcomeInjected, "", 1},
-		{"nor a list", consentLine, granted, []string{"1, 1"}, outcomeInjected, "", 1},
-		{"one exact line of several counts", consentLine, granted, []string{"0", "1"}, outcomeNoConsent, "gpc", 0},
-		{"beside a refusal", consentLine, denied + withID, []string{"1"}, outcomeDenied, "refused", 2},
-		{"beside no answer", consentLine, unknown, []string{"1"}, outcomeNoConsent, "cookie_absent", 0},
-		{"not honoured", consentLine + "honor_gpc off", granted, []string{"1"}, outcomeInjected, "", 1},
-		{"honoured, in words", consentLine + "honor_gpc on", granted, []string{"1"}, outcomeNoConsent, "gpc", 0},
-		{"consent not required", "consent not_required", "", []string{"1"}, outcomeInjected, "", 1},
-		{"consent not required, but honoured", "consent not_required\nhonor_gpc on", "", []string{"1"}, outcomeNoConsent, "gpc", 0},
-		{"consent not required, honoured, not sent", "consent not_required\nhonor_gpc on", "", nil, outcomeInjected, "", 1},
-		{"untracked", consentLine + "without_consent untracked", granted + withID, []string{"1"}, outcomeUntracked, "gpc", 0},
+		{"not sent", consentLine, granted, nil, outcome.Injected, "", 1},
+		{"sent", consentLine, granted, []string{"1"}, outcome.NoConsent, "gpc", 0},
+		{"with an id, which is left alone", consentLine, granted + withID, []string{"1"}, outcome.NoConsent, "gpc", 0},
+		{"another value is nothing", consentLine, granted, []string{"0"}, outcome.Injected, "", 1},
+		{"nor is a word", consentLine, granted, []string{"true"}, outcome.Injected, "", 1},
+		{"nor a list", consentLine, granted, []string{"1, 1"}, outcome.Injected, "", 1},
+		{"one exact line of several counts", consentLine, granted, []string{"0", "1"}, outcome.NoConsent, "gpc", 0},
+		{"beside a refusal", consentLine, denied + withID, []string{"1"}, outcome.Denied, "refused", 2},
+		{"beside no answer", consentLine, unknown, []string{"1"}, outcome.NoConsent, "cookie_absent", 0},
+		{"not honoured", consentLine + "honor_gpc off", granted, []string{"1"}, outcome.Injected, "", 1},
+		{"honoured, in words", consentLine + "honor_gpc on", granted, []string{"1"}, outcome.NoConsent, "gpc", 0},
+		{"consent not required", "consent not_required", "", []string{"1"}, outcome.Injected, "", 1},
+		{"consent not required, but honoured", "consent not_required\nhonor_gpc on", "", []string{"1"}, outcome.NoConsent, "gpc", 0},
+		{"consent not required, honoured, not sent", "consent not_required\nhonor_gpc on", "", nil, outcome.Injected, "", 1},
+		{"untracked", consentLine + "without_consent untracked", granted + withID, []string{"1"}, outcome.Untracked, "gpc", 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRequest(t, "GET", "https://support.example.com/", "Cookie: "+tc.cookie)
@@ -46,7 +47,7 @@ func TestGlobalPrivacyControl(t *testing.T) {
 			if o != tc.want || reason != tc.reason || len(idLines(resp)) != tc.ids {
 				t.Errorf("%s, %q, %q, want %s, %q, %d lines", o, reason, idLines(resp), tc.want, tc.reason, tc.ids)
 			}
-			if got := strings.Contains(resp.Header.Get("Vary"), "Sec-GPC"); got != h.consent.gpc {
+			if got := strings.Contains(resp.Header.Get("Vary"), "Sec-GPC"); got != h.block.consent.gpc {
 				t.Errorf("Vary: %q", resp.Header.Get("Vary"))
 			}
 		})
@@ -106,7 +107,7 @@ func TestConsentLines(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRequest(t, "GET", "https://support.example.com/", "Cookie: "+tc.cookie)
 			serve(t, newHandler(t, tc.line), r, pageHandler)
-			wantOutcome := map[consent.Verdict]outcome{consent.Granted: outcomeInjected, consent.Denied: outcomeDenied, consent.Unknown: outcomeNoConsent}[tc.want]
+			wantOutcome := map[consent.Verdict]outcome.Outcome{consent.Granted: outcome.Injected, consent.Denied: outcome.Denied, consent.Unknown: outcome.NoConsent}[tc.want]
 			if o, reason := outcomeOf(r); o != wantOutcome || reason != tc.reason {
 				t.Errorf("by Caddyfile: %s %q, want %s %q", o, reason, wantOutcome, tc.reason)
 			}

@@ -4,23 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/google/uuid"
 	"golang.org/x/net/publicsuffix"
 
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/authority"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/placeholder"
 )
-
-// idCookie is the cookie in which Kapa's scripts keep the visitor's id:
-// https://docs.kapa.ai/integrations/support-form-deflector/user-tracking
-const idCookie = "kapa_web_id"
 
 // Cookie is how the visitor's id, the kapa_web_id cookie, is set.
 //
@@ -70,10 +66,10 @@ func (c Cookie) check() error {
 		return errors.New("off stands alone: an id that is not set has no domain, max_age, same_site or renew")
 	}
 	if age := time.Duration(c.MaxAge); age != 0 && (age < time.Second || age > longestMaxAge) {
-		return fmt.Errorf("max_age is %s: allowed are 1s to 400d (9600h), where browsers cut it off", age)
+		return fmt.Errorf("max_age is %s: must be 1s to 400d (9600h), where browsers cut it off", age)
 	}
 	if c.SameSite != "" && sameSites[c.SameSite] == 0 {
-		return fmt.Errorf("same_site is %q: allowed are lax, strict, none", c.SameSite)
+		return fmt.Errorf("same_site is %q: must be lax, strict or none", c.SameSite)
 	}
 	return c.checkDomain()
 }
@@ -82,16 +78,16 @@ func (c Cookie) checkDomain() error {
 	if c.Domain == "" || c.Domain == hostOnly {
 		return nil
 	}
-	host, kind := parseHost(c.Domain)
+	host, kind := authority.Parse(c.Domain)
 	switch {
 	case strings.Contains(c.Domain, "{"):
 		return fmt.Errorf("domain %q: request placeholders do not work here; without the line it is the registrable domain of each request's host", c.Domain)
-	case kind == hostIP || kind == hostSingle:
+	case kind == authority.IP || kind == authority.Single:
 		return fmt.Errorf("domain %q: cookies of an address or a single name have no domain: write %q", c.Domain, hostOnly)
 	case strings.HasPrefix(c.Domain, "."):
 		return fmt.Errorf("domain %q: write it without the leading dot; subdomains are covered as it is", c.Domain)
-	case kind != hostName || host != c.Domain:
-		return fmt.Errorf("domain %q: allowed are a domain name in lower case, as the wire has it (xn--...), and %q", c.Domain, hostOnly)
+	case kind != authority.Name || host != c.Domain:
+		return fmt.Errorf("domain %q: must be a domain name in lower case, in its ASCII form (xn--...), or %q", c.Domain, hostOnly)
 	}
 	if suffix, _ := publicsuffix.PublicSuffix(host); suffix == host {
 		return fmt.Errorf("domain %q is a public suffix, for which browsers keep no cookie: write a domain below it, or %q", c.Domain, hostOnly)
@@ -99,15 +95,22 @@ func (c Cookie) checkDomain() error {
 	return nil
 }
 
-// withDefaults returns c with the defaults filled in.
-func (c Cookie) withDefaults() Cookie {
+// provision returns c as it is used: checked, with placeholders resolved and the
+// defaults filled in.
+func (c Cookie) provision() (_ Cookie, err error) {
+	if c.Domain, err = placeholder.ResolveSetting("domain", c.Domain); err != nil {
+		return c, err
+	}
+	if err := c.check(); err != nil {
+		return c, err
+	}
 	if c.MaxAge == 0 {
 		c.MaxAge = caddy.Duration(defaultMaxAge)
 	}
 	if c.SameSite == "" {
 		c.SameSite = "lax"
 	}
-	return c
+	return c, nil
 }
 
 // idChange returns the Set-Cookie values that give the visitor of r an id, if
@@ -118,18 +121,18 @@ func (c Cookie) withDefaults() Cookie {
 // Kapa's script writes it SameSite=Strict, which browsers hide when a link is
 // followed from another site. A page that is only fetched ahead sets none.
 func (c Cookie) idChange(r *http.Request) (lines []string, covered bool) {
-	if c.Off || first(r.Header["Sec-Fetch-Site"]) == "cross-site" || isPrefetch(r.Header) {
+	if c.Off || r.Header.Get("Sec-Fetch-Site") == "cross-site" || isPrefetch(r.Header) {
 		return nil, true
 	}
 	ids := readIDs(r.Header["Cookie"])
 	if ids.first != "" && !ids.differ && !c.Renew {
 		return nil, true // adopted as it is
 	}
-	v := visitorOf(r)
-	if v.hostKind == hostInvalid || c.SameSite == "none" && !v.https {
+	site := authority.Seen(r)
+	if site.Kind == authority.Invalid || c.SameSite == "none" && !site.HTTPS {
 		return nil, true
 	}
-	domain, covered := c.domainFor(v)
+	domain, covered := c.domainFor(site)
 	if !covered {
 		return nil, false
 	}
@@ -145,43 +148,43 @@ func (c Cookie) idChange(r *http.Request) (lines []string, covered bool) {
 	case twin:
 		// two cookies of one name: the one without a Domain hides or is
 		// hidden by the shared one (RFC 6265bis section 5.7, step 23)
-		lines = append(lines, c.line(v, "", "", -1))
+		lines = append(lines, c.line(site, "", "", -1))
 	case !c.Renew:
 		return nil, true
 	}
-	return append(lines, c.line(v, id, domain, int(time.Duration(c.MaxAge)/time.Second))), true
+	return append(lines, c.line(site, id, domain, int(time.Duration(c.MaxAge)/time.Second))), true
 }
 
 // idDeletion returns the Set-Cookie values that take the visitor's id away:
 // as a host-only cookie and for every domain that the edge or Kapa's script
 // (which takes the registrable domain) may have set it for.
 func (c Cookie) idDeletion(r *http.Request) []string {
-	v := visitorOf(r)
+	site := authority.Seen(r)
 	domains := []string{""}
 	for _, c := range []Cookie{c, {}} {
-		if domain, covered := c.domainFor(v); covered && !slices.Contains(domains, domain) {
+		if domain, covered := c.domainFor(site); covered && !slices.Contains(domains, domain) {
 			domains = append(domains, domain)
 		}
 	}
 	slices.Reverse(domains)
 	lines := make([]string, len(domains))
 	for i, domain := range domains {
-		lines[i] = c.line(v, "", domain, -1)
+		lines[i] = c.line(site, "", domain, -1)
 	}
 	return lines
 }
 
 // line is one Set-Cookie value; an age below zero deletes.
-func (c Cookie) line(v visitor, id, domain string, age int) string {
+func (c Cookie) line(site authority.Site, id, domain string, age int) string {
 	cookie := http.Cookie{
-		Name:     idCookie,
+		Name:     kapa.IDCookie,
 		Value:    id,
 		Path:     "/",
 		MaxAge:   age,
 		SameSite: sameSites[c.SameSite],
-		Secure:   v.https,
+		Secure:   site.HTTPS,
 	}
-	if c.SameSite == "none" && !v.https {
+	if c.SameSite == "none" && !site.HTTPS {
 		cookie.SameSite = 0 // browsers would not even take the deletion
 	}
 	s := cookie.String()
@@ -194,135 +197,30 @@ func (c Cookie) line(v visitor, id, domain string, age int) string {
 
 // domainFor returns the Domain attribute for a visitor of v's host, "" for
 // none, and whether the configured domain covers that host.
-func (c Cookie) domainFor(v visitor) (domain string, covered bool) {
+func (c Cookie) domainFor(site authority.Site) (domain string, covered bool) {
 	switch {
 	case c.Domain == hostOnly:
 		return "", true
 	case c.Domain != "":
-		covered = v.host == c.Domain || v.hostKind >= hostRooted && strings.HasSuffix(v.host, "."+c.Domain)
-		if v.hostKind == hostRooted {
+		covered = site.Host == c.Domain || site.Kind >= authority.Rooted && strings.HasSuffix(site.Host, "."+c.Domain)
+		if site.Kind == authority.Rooted {
 			return "", covered
 		}
 		return c.Domain, covered
-	case v.hostKind != hostName:
+	case site.Kind != authority.Name:
 		return "", true
 	}
-	registrable, err := publicsuffix.EffectiveTLDPlusOne(v.host)
+	registrable, err := publicsuffix.EffectiveTLDPlusOne(site.Host)
 	if err != nil { // a public suffix itself
 		return "", true
 	}
 	return registrable, true
 }
 
-// visitor is where a request came from, as the visitor's browser sees it.
-type visitor struct {
-	host     string
-	hostKind hostKind
-	port     int // 0 for the scheme's default
-	https    bool
-}
-
-// visitorOf believes X-Forwarded-* from a trusted proxy only. Where proxies
-// made a list of it, the first member is what the browser asked for; a lie in
-// it costs only the liar, whose browser keeps no cookie for another's domain.
-func visitorOf(r *http.Request) visitor {
-	host, https := r.Host, r.TLS != nil
-	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted {
-		if h := firstMember(r.Header, "X-Forwarded-Host"); h != "" {
-			host = h
-		}
-		if proto := firstMember(r.Header, "X-Forwarded-Proto"); proto != "" {
-			https = strings.EqualFold(proto, "https")
-		}
-	}
-	return visitorNamed(host, https)
-}
-
-// visitorNamed is the visitor of a host, as a Host field names it.
-func visitorNamed(host string, https bool) visitor {
-	v := visitor{https: https}
-	v.host, v.hostKind = parseHost(host)
-	v.port = parsePort(host, https)
-	return v
-}
-
-// parsePort returns the port of a host, 0 if it has none but the default one.
-func parsePort(s string, https bool) int {
-	colon := strings.LastIndexByte(s, ':')
-	if colon < 0 {
-		return 0
-	}
-	port, err := strconv.Atoi(s[colon+1:])
-	if err != nil || https && port == 443 || !https && port == 80 {
-		return 0
-	}
-	return port
-}
-
-func firstMember(h http.Header, field string) string {
-	first, _, _ := strings.Cut(h.Get(field), ",")
-	return strings.TrimSpace(first)
-}
-
-// hostKind says what a Host field names, as far as cookies care.
-type hostKind uint8
-
-const (
-	hostInvalid hostKind = iota
-	hostIP               // an address
-	hostSingle           // one label, such as localhost
-	hostRooted           // a domain name with the root's dot: browsers refuse a Domain there
-	hostName             // a domain name
-)
-
-// parseHost lower-cases a host and takes its port and the root's dot away.
-func parseHost(s string) (host string, kind hostKind) {
-	if mayBeAddress(s) {
-		if addr, err := netip.ParseAddrPort(s); err == nil {
-			return addr.Addr().String(), hostIP
-		}
-		if addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err == nil {
-			return addr.String(), hostIP
-		}
-	}
-	host, _, _ = strings.Cut(s, ":")
-	host, rooted := strings.CutSuffix(strings.ToLower(host), ".")
-	if len(host) > 253 { // RFC 1035 section 2.3.4, without the root's dot
-		return "", hostInvalid
-	}
-	labels := 0
-	var last string
-	for last = range strings.SplitSeq(host, ".") {
-		if last == "" || len(last) > 63 || strings.ContainsFunc(last, notInHostname) {
-			return "", hostInvalid
-		}
-		labels++
-	}
-	switch {
-	case strings.Trim(last, "0123456789") == "":
-		return host, hostIP // 127.1: browsers read a number at the end as an address
-	case labels == 1:
-		return host, hostSingle
-	case rooted:
-		return host, hostRooted
-	default:
-		return host, hostName
-	}
-}
-
-// mayBeAddress spares the names of most sites two errors, which allocate.
-func mayBeAddress(s string) bool {
-	return s != "" && ('0' <= s[0] && s[0] <= '9' || s[0] == '[') || strings.Count(s, ":") > 1
-}
-
-func notInHostname(r rune) bool {
-	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_'
-}
-
 // isPrefetch reports whether the page is fetched before anyone asked to see
 // it: https://wicg.github.io/nav-speculation/prefetch.html#sec-purpose-header
 func isPrefetch(h http.Header) bool {
-	return strings.HasPrefix(first(h["Sec-Purpose"]), "prefetch") || first(h["Purpose"]) == "prefetch"
+	return strings.HasPrefix(h.Get("Sec-Purpose"), "prefetch") || h.Get("Purpose") == "prefetch"
 }
 
 // ids is what a request shows of the visitor's id.
@@ -335,7 +233,7 @@ type ids struct {
 func readIDs(lines []string) (found ids) {
 	cookies := consent.NewCookies(lines)
 	for {
-		value, ok := cookies.NextNamed(idCookie)
+		value, ok := cookies.NextNamed(kapa.IDCookie)
 		if !ok {
 			return found
 		}
@@ -364,6 +262,21 @@ func isID(s string) bool {
 func setsID(h http.Header) bool {
 	return slices.ContainsFunc(h["Set-Cookie"], func(line string) bool {
 		name, _, _ := strings.Cut(line, "=")
-		return strings.TrimSpace(name) == idCookie
+		return strings.TrimSpace(name) == kapa.IDCookie
 	})
+}
+
+// hasID reports whether r carries the id's cookie, whatever its value.
+func hasID(r *http.Request) bool { return readIDs(r.Header["Cookie"]).present }
+
+// deleteID adds to h the Set-Cookie lines that delete the id, and reports whether
+// any was missing: another block, or an early flush, may have added them.
+func (c Cookie) deleteID(h http.Header, r *http.Request) (added bool) {
+	for _, line := range c.idDeletion(r) {
+		if !slices.Contains(h["Set-Cookie"], line) {
+			h["Set-Cookie"] = append(h["Set-Cookie"], line)
+			added = true
+		}
+	}
+	return added
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
 )
 
 const (
@@ -38,9 +39,9 @@ func TestIDCookie(t *testing.T) {
 	}{
 		{name: "minted", fields: []string{"Cookie: " + granted}, want: []string{set("new", acme)}},
 		{name: "minted on a POST that shows the form again", method: "POST", fields: []string{"Cookie: " + granted},
-			next: answer(422, "text/html", page), want: []string{set("new", acme)}},
+			next: answer(422, "text/html", samplePage), want: []string{set("new", acme)}},
 		{name: "minted on an error page of the origin", fields: []string{"Cookie: " + granted},
-			next: answer(404, "text/html", page), want: []string{set("new", acme)}},
+			next: answer(404, "text/html", samplePage), want: []string{set("new", acme)}},
 		{name: "unknown: none", fields: []string{"Cookie: " + unknown}},
 		{name: "no cookies at all: none"},
 		{name: "denied without an id: nothing to delete", fields: []string{"Cookie: " + denied}},
@@ -108,13 +109,13 @@ func TestIDCookie(t *testing.T) {
 		{name: "renew: not from another site", lines: "cookie {\n renew\n}", fields: []string{"Cookie: " + granted + "; kapa_web_id=" + idA, "Sec-Fetch-Site: cross-site"}},
 
 		{name: "off: none", lines: "cookie off", fields: []string{"Cookie: " + granted}},
-		{name: "tracking off in the tag: none", lines: attrCookies + " false", fields: []string{"Cookie: " + granted}},
-		{name: "tracking on in the tag", lines: attrCookies + " true", fields: []string{"Cookie: " + granted}, want: []string{set("new", acme)}},
-		{name: "tracking off for this request: none", lines: attrCookies + " {http.request.header.X-T}", fields: []string{"Cookie: " + granted, "X-T: false"}},
-		{name: "tracking on for this request", lines: attrCookies + " {http.request.header.X-T}", fields: []string{"Cookie: " + granted, "X-T: true"}, want: []string{set("new", acme)}},
-		{name: "tracking in doubt: none", lines: attrCookies + " {http.request.header.X-T}", fields: []string{"Cookie: " + granted}},
-		{name: "fingerprint on: none", lines: attrFingerprint + " true", fields: []string{"Cookie: " + granted}},
-		{name: "fingerprint off", lines: attrFingerprint + " false", fields: []string{"Cookie: " + granted}, want: []string{set("new", acme)}},
+		{name: "tracking off in the tag: none", lines: kapa.CookieTracking + " false", fields: []string{"Cookie: " + granted}},
+		{name: "tracking on in the tag", lines: kapa.CookieTracking + " true", fields: []string{"Cookie: " + granted}, want: []string{set("new", acme)}},
+		{name: "tracking off for this request: none", lines: kapa.CookieTracking + " {http.request.header.X-T}", fields: []string{"Cookie: " + granted, "X-T: false"}},
+		{name: "tracking on for this request", lines: kapa.CookieTracking + " {http.request.header.X-T}", fields: []string{"Cookie: " + granted, "X-T: true"}, want: []string{set("new", acme)}},
+		{name: "tracking in doubt: none", lines: kapa.CookieTracking + " {http.request.header.X-T}", fields: []string{"Cookie: " + granted}},
+		{name: "fingerprint on: none", lines: kapa.FingerprintTracking + " true", fields: []string{"Cookie: " + granted}},
+		{name: "fingerprint off", lines: kapa.FingerprintTracking + " false", fields: []string{"Cookie: " + granted}, want: []string{set("new", acme)}},
 		{name: "untracked: none", lines: "without_consent untracked", fields: []string{"Cookie: " + unknown}},
 
 		{name: "the origin's own is respected", fields: []string{"Cookie: " + granted}, next: func(w http.ResponseWriter, r *http.Request) error {
@@ -155,7 +156,7 @@ var lowerCaseV4 = regexp.MustCompile(`^kapa_web_id=[0-9a-f]{8}-[0-9a-f]{4}-4[0-9
 // freshAsNew replaces ids that the request did not bring by "new".
 func freshAsNew(lines []string, r *http.Request) []string {
 	for i, line := range lines {
-		id, _, _ := strings.Cut(strings.TrimPrefix(line, idCookie+"="), ";")
+		id, _, _ := strings.Cut(strings.TrimPrefix(line, kapa.IDCookie+"="), ";")
 		if lowerCaseV4.MatchString(line) && id != idB && !strings.Contains(strings.Join(r.Header["Cookie"], ";"), id) {
 			lines[i] = strings.Replace(line, id, "new", 1)
 		}
@@ -258,7 +259,7 @@ func TestIDCookieDomain(t *testing.T) {
 			resp := serve(t, newHandler(t, lines), r, pageHandler)
 			got := none
 			for _, c := range resp.Cookies() {
-				if c.Name == idCookie {
+				if c.Name == kapa.IDCookie {
 					got = c.Domain
 				}
 			}

@@ -12,6 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
 	"go.uber.org/zap"
 )
 
@@ -25,6 +27,12 @@ const requiredLines = `
 	data-anchor-element-query-selector "#form"
 `
 
+// The header fields that hold policies.
+const (
+	policyField = "Content-Security-Policy"
+	reportField = "Content-Security-Policy-Report-Only"
+)
+
 const consentLine = "consent cookie cookie_consent accepted\n"
 
 // The Cookie headers of the three verdicts under consentLine.
@@ -35,7 +43,7 @@ const (
 )
 
 // page is a document whose head ends where the tag belongs.
-const page = "<!doctype html><html><head><title>t</title></head><body>b</body></html>"
+const samplePage = "<!doctype html><html><head><title>t</title></head><body>b</body></html>"
 
 // staticTag is the tag that requiredLines make.
 const staticTag = `<script async data-integration-id="abc"` +
@@ -47,7 +55,7 @@ const staticTag = `<script async data-integration-id="abc"` +
 	` src="https://widget.kapa.ai/kapa-support-form-deflector.bundle.js"></script>`
 
 // taggedPage is page with the tag.
-var taggedPage = strings.Replace(page, "</head>", staticTag+"</head>", 1)
+var taggedPage = strings.Replace(samplePage, "</head>", staticTag+"</head>", 1)
 
 // newHandler returns a provisioned handler with the required lines and lines.
 func newHandler(t testing.TB, lines string) *Handler {
@@ -62,7 +70,7 @@ func newHandler(t testing.TB, lines string) *Handler {
 	if err := h.Provision(ctx); err != nil {
 		t.Fatal(err)
 	}
-	h.logger = zap.NewNop()
+	h.block.logger = zap.NewNop()
 	return h
 }
 
@@ -108,7 +116,7 @@ func serve(t testing.TB, h *Handler, r *http.Request, next caddyhttp.HandlerFunc
 func pageHandler(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Length", "71")
-	_, err := io.WriteString(w, page)
+	_, err := io.WriteString(w, samplePage)
 	return err
 }
 
@@ -122,10 +130,10 @@ func bodyOf(t testing.TB, resp *http.Response) string {
 }
 
 // outcomeOf is what r's placeholders say became of its response.
-func outcomeOf(r *http.Request) (o outcome, reason string) {
+func outcomeOf(r *http.Request) (o outcome.Outcome, reason string) {
 	repl := replacerOf(r)
 	v, _ := repl.Get(outcomePlaceholder)
-	o, _ = v.(outcome)
+	o, _ = v.(outcome.Outcome)
 	reason, _ = repl.GetString(reasonPlaceholder)
 	return o, reason
 }
@@ -133,7 +141,7 @@ func outcomeOf(r *http.Request) (o outcome, reason string) {
 // idLines are the Set-Cookie values for the id.
 func idLines(resp *http.Response) (lines []string) {
 	for _, line := range resp.Header["Set-Cookie"] {
-		if strings.HasPrefix(line, idCookie+"=") {
+		if strings.HasPrefix(line, kapa.IDCookie+"=") {
 			lines = append(lines, line)
 		}
 	}

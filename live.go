@@ -2,13 +2,15 @@ package kapadeflector
 
 import (
 	_ "embed"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
-	"github.com/kapadeflector/caddy-kapa-deflector/internal/csp"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/escape"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/page"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/variant"
 )
 
 // Consent that is given, or withdrawn, on a page takes effect on that page by a
@@ -28,46 +30,25 @@ const (
 	liveAnswer   = "answer"
 )
 
-// checkLive finds settings under which there is nothing to watch.
-func (h *Handler) checkLive() error {
-	switch {
-	case !h.LiveConsent:
-		return nil
-	case h.WithoutConsent == withoutConsentUntracked:
-		return errors.New("live_consent has no meaning with without_consent untracked: every visitor's page has the tag already")
-	case isNotRequired(h.Consent):
-		return errors.New("live_consent has no meaning with consent not_required: there is no consent to wait for")
-	default:
-		return nil
-	}
-}
-
-// watcher is the element of the watcher for a page that has the deflector's
-// script, or that is to have it.
-func (h *Handler) watcher(tagged bool) string {
-	if !h.LiveConsent {
-		return ""
-	}
+// newWatcher returns the watcher's element for a page that has the deflector's
+// script, or that has not.
+func newWatcher(rules []consent.Rule, tagged bool) string {
 	var b strings.Builder
-	b.WriteString(inlineOpen + strings.TrimSuffix(liveScript, "\n") + "(")
-	escapeJSON(&b, cookiePattern(h.consent.rules))
+	b.WriteString(page.InlineOpen + strings.TrimSuffix(liveScript, "\n") + "(")
+	escape.JSON(&b, cookiePattern(rules))
 	if tagged {
 		b.WriteString(",1)")
 	} else {
 		b.WriteString(",0)")
 	}
-	b.WriteString(inlineClose)
+	b.WriteString(page.InlineClose)
 	return b.String()
 }
 
-// watcherAlone is what a page gets whose visitor has not consented, nothing
-// without live_consent.
-func (h *Handler) watcherAlone() insertion {
-	html := []byte(h.watcher(false))
-	if len(html) == 0 {
-		return insertion{}
-	}
-	return insertion{html: html, live: len(html), suffix: variantSuffix(html)}
+// watcherAlone returns what a page gets whose visitor has not consented.
+func watcherAlone(rules []consent.Rule) page.Insertion {
+	html := []byte(newWatcher(rules, false))
+	return page.Insertion{HTML: html, Suffix: variant.Suffix(html), Watcher: len(html)}
 }
 
 // cookiePattern is a regular expression, of JavaScript's, for the names of the
@@ -84,54 +65,59 @@ func cookiePattern(rules []consent.Rule) string {
 	return strings.Join(names, "|")
 }
 
-// asksLive reports whether r is the watcher's question. Whether it may be
-// answered is for answerLive to say.
-func (h *Handler) asksLive(r *http.Request) bool {
-	return h.LiveConsent && r.Method == http.MethodGet && first(r.Header[liveField]) == liveQuestion
+// isQuestion reports whether r is the watcher's question. Whether it may be
+// answered is for answer to say.
+func (b *block) isQuestion(r *http.Request) bool {
+	return b.live && r.Method == http.MethodGet && r.Header.Get(liveField) == liveQuestion
 }
 
-// answerLive answers the watcher's question: 200 with the tag for a visitor who
-// has consented, 204 for any other, and in each case the cookies that a page
-// would have come with.
-func (v *visit) answerLive(w http.ResponseWriter) outcome {
+// isQuestion reports whether the request is a question about a page that the plan
+// covers.
+func (x *exchange) isQuestion() bool { return x.plan.Covered && x.block.isQuestion(x.request) }
+
+// answer answers the watcher's question: 200 with the tag for a visitor who has
+// consented, 204 for any other, and in each case the cookies that a page would
+// have come with.
+func (x *exchange) answer(w http.ResponseWriter) outcome.Outcome {
 	h := w.Header()
 	h["Cache-Control"] = []string{"no-store"}
-	makePrivate(h) // what was set early for CDNs outranks it
+	variant.MakePrivate(h) // what was set early for CDNs outranks it
 	// Service workers that keep whatever they get must not keep this in place of
 	// the page: https://www.w3.org/TR/service-workers/#cache-put
 	h["Vary"] = []string{"*"}
 	// https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header
-	if site := first(v.request.Header["Sec-Fetch-Site"]); site != "" && site != "same-origin" {
+	if site := x.request.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
 		w.WriteHeader(http.StatusForbidden)
-		return outcomeAnswered
+		return outcome.Answered
 	}
 	h[liveField] = []string{liveAnswer}
-	body, cookies := v.liveTag(h)
-	if cookies != nil {
-		h["Set-Cookie"] = append(h["Set-Cookie"], cookies...)
+	body := x.answeredTag()
+	if body != "" && x.plan.ID == page.GiveID {
+		x.GiveID(h)
 	}
-	v.forgetID(h)
+	if x.plan.ID == page.DeleteID {
+		x.DeleteID(h)
+	}
 	if body == "" {
 		w.WriteHeader(http.StatusNoContent)
-		return outcomeAnswered
+		return outcome.Answered
 	}
 	h["Content-Type"] = []string{"application/json"}
 	h["X-Content-Type-Options"] = []string{"nosniff"}
 	if _, err := w.Write([]byte(body)); err != nil { // the client is gone
-		return outcomeAborted
+		return outcome.Aborted
 	}
-	return outcomeAnswered
+	return outcome.Answered
 }
 
-// liveTag is the tag as the watcher reads it, "" if the visitor gets none, with
-// the Set-Cookie values that go with it.
-func (v *visit) liveTag(h http.Header) (body string, cookies []string) {
-	if v.outcome != outcomeInjected { // incomplete, or without consent
-		return "", nil
+// answeredTag returns the tag as the watcher reads it, "" if the visitor gets none.
+func (x *exchange) answeredTag() string {
+	if x.plan.Outcome != outcome.Injected { // incomplete, or without consent
+		return ""
 	}
-	f, err := v.handler.tracked.fill(replacerOf(v.request))
+	f, err := x.block.tracked.fill(replacerOf(x.request))
 	if err != nil {
-		return "", nil
+		return ""
 	}
 	var b strings.Builder
 	b.WriteString(`{"script":[`)
@@ -140,9 +126,9 @@ func (v *visit) liveTag(h http.Header) (body string, cookies []string) {
 			b.WriteByte(',')
 		}
 		b.WriteByte('[')
-		escapeJSON(&b, a.Name)
+		escape.JSON(&b, a.Name)
 		b.WriteByte(',')
-		escapeJSON(&b, a.Value)
+		escape.JSON(&b, a.Value)
 		b.WriteByte(']')
 	}
 	b.WriteByte(']')
@@ -155,26 +141,5 @@ func (v *visit) liveTag(h http.Header) (body string, cookies []string) {
 		writeObject(&b, f.metadata)
 	}
 	b.WriteByte('}')
-	return b.String(), v.newID(h)
-}
-
-// mayAsk says whether the policies of a page at that address let the watcher ask,
-// and put the script in.
-func mayAsk(policies *csp.Policies, at csp.URL) csp.Verdict {
-	if policies.RequiresTrustedTypes() {
-		return csp.Verdict{Directive: "require-trusted-types-for"}
-	}
-	return policies.Fetch("connect-src", at)
-}
-
-// permitLive says whether the page's policies let the watcher do what it is for,
-// and with which nonce it runs.
-func permitLive(policies *csp.Policies, at csp.URL, content string) csp.Verdict {
-	if ask := mayAsk(policies, at); !ask.Allowed {
-		if verdict := policies.Inline(content); !verdict.Allowed {
-			return verdict
-		}
-		return ask
-	}
-	return policies.Inline(content)
+	return b.String()
 }

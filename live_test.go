@@ -8,14 +8,17 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/page"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/variant"
 )
 
 const liveLines = consentLine + "live_consent\n"
 
 // The elements of the watcher under liveLines.
 var (
-	watcherAlone  = inlineOpen + strings.TrimSuffix(liveScript, "\n") + `("cookie_consent",0)` + inlineClose
-	watcherBeside = strings.Replace(watcherAlone, ",0)", ",1)", 1)
+	watcherElement = page.InlineOpen + strings.TrimSuffix(liveScript, "\n") + `("cookie_consent",0)` + page.InlineClose
+	watcherBeside  = strings.Replace(watcherElement, ",0)", ",1)", 1)
 )
 
 // What a document gets under live_consent.
@@ -25,21 +28,21 @@ func TestWatcher(t *testing.T) {
 		lines  string
 		fields []string
 		want   string
-		o      outcome
+		o      outcome.Outcome
 	}{
-		{"no answer yet", liveLines, nil, pageWith(watcherAlone), outcomeNoConsent},
-		{"refused", liveLines, []string{"Cookie: " + denied}, pageWith(watcherAlone), outcomeDenied},
-		{"granted", liveLines, []string{"Cookie: " + granted}, pageWith(staticTag + watcherBeside), outcomeInjected},
-		{"not switched on", consentLine, nil, page, outcomeNoConsent},
-		{"Sec-GPC", liveLines, []string{"Sec-GPC: 1"}, page, outcomeNoConsent},
-		{"Sec-GPC beside a yes", liveLines, []string{"Sec-GPC: 1", "Cookie: " + granted}, page, outcomeNoConsent},
-		{"Sec-GPC that is not honoured", liveLines + "honor_gpc off", []string{"Sec-GPC: 1"}, pageWith(watcherAlone), outcomeNoConsent},
-		{"fetched by script", liveLines, []string{"Sec-Fetch-Dest: empty"}, page, outcomeNotDocument},
-		{"another page", liveLines + "pages /x", nil, page, outcomeOtherPage},
+		{"no answer yet", liveLines, nil, pageWith(watcherElement), outcome.NoConsent},
+		{"refused", liveLines, []string{"Cookie: " + denied}, pageWith(watcherElement), outcome.Denied},
+		{"granted", liveLines, []string{"Cookie: " + granted}, pageWith(staticTag + watcherBeside), outcome.Injected},
+		{"not switched on", consentLine, nil, samplePage, outcome.NoConsent},
+		{"Sec-GPC", liveLines, []string{"Sec-GPC: 1"}, samplePage, outcome.NoConsent},
+		{"Sec-GPC beside a yes", liveLines, []string{"Sec-GPC: 1", "Cookie: " + granted}, samplePage, outcome.NoConsent},
+		{"Sec-GPC that is not honoured", liveLines + "honor_gpc off", []string{"Sec-GPC: 1"}, pageWith(watcherElement), outcome.NoConsent},
+		{"fetched by script", liveLines, []string{"Sec-Fetch-Dest: empty"}, samplePage, outcome.NotDocument},
+		{"another page", liveLines + "pages /x", nil, samplePage, outcome.OtherPage},
 		{
 			"the cookies of several rules, and of their tests",
 			"consent onetrust\nconsent iubenda 4\nconsent cookie a.b yes\nlive_consent", nil,
-			pageWith(strings.Replace(watcherAlone, `"cookie_consent"`, `"OptanonConsent|OptanonAlertBoxClosed|_iub_cs-[A-Za-z0-9]*|a\\.b"`, 1)), outcomeNoConsent,
+			pageWith(strings.Replace(watcherElement, `"cookie_consent"`, `"OptanonConsent|OptanonAlertBoxClosed|_iub_cs-[A-Za-z0-9]*|a\\.b"`, 1)), outcome.NoConsent,
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -77,7 +80,7 @@ func TestWatcherKeepsCaching(t *testing.T) {
 	}
 	resp := serve(t, h, newRequest(t, "GET", "/"), origin)
 	tag := resp.Header.Get("Etag")
-	if tag != `"v1`+variantSuffix([]byte(watcherAlone)) || resp.Header.Get("Cache-Control") != "public, max-age=600" ||
+	if tag != `"v1`+variant.Suffix([]byte(watcherElement)) || resp.Header.Get("Cache-Control") != "public, max-age=600" ||
 		resp.Header.Get("Vary") != "Cookie, Sec-GPC" || idLines(resp) != nil {
 		t.Errorf("%q", resp.Header)
 	}
@@ -140,7 +143,7 @@ func TestLiveQuestion(t *testing.T) {
 			w := httptest.NewRecorder()
 			w.Header().Set("Surrogate-Control", "max-age=600") // as a header directive in front does
 			if r.Header.Get("X-Empty") != "" {
-				h.tracked = newTag(Script{}.withDefaults(), []Attribute{{"data-integration-id", "{http.request.header.X-Absent}"}}, nil, false, "")
+				h.block.tracked = newTag(Script{}.withDefaults(), []Attribute{{"data-integration-id", "{http.request.header.X-Absent}"}}, nil, false, "")
 			}
 			if err := h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error {
 				t.Error("the origin was asked")
@@ -168,7 +171,7 @@ func TestLiveQuestion(t *testing.T) {
 			if got := resp.Header.Get("Kapa-Deflector"); (got == "answer") != (tc.status != 403) {
 				t.Errorf("Kapa-Deflector: %q", got)
 			}
-			if o, _ := outcomeOf(r); o != outcomeAnswered {
+			if o, _ := outcomeOf(r); o != outcome.Answered {
 				t.Errorf("outcome %s", o)
 			}
 		})
@@ -201,20 +204,20 @@ func TestTurboVisits(t *testing.T) {
 		fields []string
 		next   string
 		want   string
-		o      outcome
+		o      outcome.Outcome
 		ids    int
 
-		blocked outcome // under a policy that lets nothing in
+		blocked outcome.Outcome // under a policy that lets nothing in
 	}{
-		{"granted", "", "GET", []string{"Cookie: " + granted}, page, pageWith(reload), outcomeAnswered, 0, outcomeCSPBlocked},
-		{"no answer", "", "GET", nil, page, page, outcomeNoConsent, 0, outcomeNoConsent},
-		{"no answer, live_consent", "live_consent", "GET", nil, page, pageWith(reload), outcomeAnswered, 0, outcomeNoConsent},
-		{"untracked", "without_consent untracked", "GET", nil, page, pageWith(reload), outcomeAnswered, 0, outcomeCSPBlocked},
-		{"refused", "", "GET", []string{"Cookie: " + denied + "; kapa_web_id=" + idA}, page, page, outcomeDenied, 2, outcomeDenied},
-		{"another page", "pages /x", "GET", []string{"Cookie: " + granted}, page, page, outcomeOtherPage, 0, outcomeOtherPage},
-		{"a frame", "", "GET", []string{"Turbo-Frame: main", "Cookie: " + granted}, page, page, outcomeNotDocument, 0, outcomeNotDocument},
-		{"no document", "", "GET", []string{"Cookie: " + granted}, "<p>part</p>", "<p>part</p>", outcomeNotDocument, 0, outcomeNotDocument},
-		{"a form that is shown again", "", "POST", []string{"Cookie: " + granted}, page, page, outcomeNotDocument, 0, outcomeNotDocument},
+		{"granted", "", "GET", []string{"Cookie: " + granted}, samplePage, pageWith(reload), outcome.Answered, 0, outcome.CSPBlocked},
+		{"no answer", "", "GET", nil, samplePage, samplePage, outcome.NoConsent, 0, outcome.NoConsent},
+		{"no answer, live_consent", "live_consent", "GET", nil, samplePage, pageWith(reload), outcome.Answered, 0, outcome.NoConsent},
+		{"untracked", "without_consent untracked", "GET", nil, samplePage, pageWith(reload), outcome.Answered, 0, outcome.CSPBlocked},
+		{"refused", "", "GET", []string{"Cookie: " + denied + "; kapa_web_id=" + idA}, samplePage, samplePage, outcome.Denied, 2, outcome.Denied},
+		{"another page", "pages /x", "GET", []string{"Cookie: " + granted}, samplePage, samplePage, outcome.OtherPage, 0, outcome.OtherPage},
+		{"a frame", "", "GET", []string{"Turbo-Frame: main", "Cookie: " + granted}, samplePage, samplePage, outcome.NotDocument, 0, outcome.NotDocument},
+		{"no document", "", "GET", []string{"Cookie: " + granted}, "<p>part</p>", "<p>part</p>", outcome.NotDocument, 0, outcome.NotDocument},
+		{"a form that is shown again", "", "POST", []string{"Cookie: " + granted}, samplePage, samplePage, outcome.NotDocument, 0, outcome.NotDocument},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRequest(t, tc.method, "https://support.example.com/", append(tc.fields, "X-Turbo-Request-Id: 0d2c")...)
@@ -234,7 +237,7 @@ func TestTurboVisits(t *testing.T) {
 			if o, _ := outcomeOf(r); o != tc.blocked {
 				t.Errorf("blocked: outcome %s, want %s", o, tc.blocked)
 			}
-			if tc.o == outcomeAnswered && !strings.Contains(resp.Header.Get("Vary"), "X-Turbo-Request-Id") {
+			if tc.o == outcome.Answered && !strings.Contains(resp.Header.Get("Vary"), "X-Turbo-Request-Id") {
 				t.Errorf("Vary: %s", resp.Header.Get("Vary"))
 			}
 		})

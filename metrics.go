@@ -3,14 +3,23 @@ package kapadeflector
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"sync/atomic"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/page"
 )
 
 // metrics are Prometheus counters, each looked up once, at load. Their labels
-// are of closed lists, and nothing that came from a visitor is among them.
+// come from closed lists, and nothing that came from a visitor is among them.
 type metrics struct {
-	responses [outcomeCount]prometheus.Counter
+	responses [outcome.Count]prometheus.Counter
 	idCookies [idActionCount]prometheus.Counter
 }
 
@@ -46,7 +55,7 @@ func newMetrics(registry prometheus.Registerer) (m metrics, err error) {
 	if err != nil {
 		return m, err
 	}
-	for o := undecided + 1; o < outcomeCount; o++ {
+	for o := outcome.Undecided + 1; o < outcome.Count; o++ {
 		m.responses[o] = responses.WithLabelValues(o.String())
 	}
 	for a := range idActionCount {
@@ -56,7 +65,7 @@ func newMetrics(registry prometheus.Registerer) (m metrics, err error) {
 }
 
 // count counts a response that ended in o.
-func (m *metrics) count(o outcome) {
+func (m *metrics) count(o outcome.Outcome) {
 	if c := m.responses[o]; c != nil {
 		c.Inc()
 	}
@@ -75,3 +84,83 @@ func register(registry prometheus.Registerer, v *prometheus.CounterVec) (*promet
 	}
 	return v, nil
 }
+
+// The placeholders that hold a request's outcome and, where there is no
+// consent, the reason, for access logs.
+const (
+	outcomePlaceholder = "http.kapa_deflector.outcome"
+	reasonPlaceholder  = "http.kapa_deflector.reason"
+)
+
+// record makes the outcome of r's response known to logs. The replacer takes the
+// names from String when somebody asks for them, so that nothing is allocated here.
+func record(logger *zap.Logger, r *http.Request, o outcome.Outcome, reason consent.Reason) {
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set(outcomePlaceholder, o)
+		repl.Set(reasonPlaceholder, reason)
+	}
+	if c := logger.Check(zapcore.DebugLevel, "response"); c != nil {
+		c.Write(zap.Stringer("outcome", o), zap.Stringer("reason", reason))
+	}
+}
+
+// notices logs what the operator should know about the site.
+type notices struct {
+	logged    [page.NoticeCount]atomic.Bool
+	uncovered atomic.Bool
+}
+
+// noticeTexts are the log lines. A block logs those at Debug with each response,
+// and so those that concern one response alone; the others once, since they would
+// be the same for each.
+var noticeTexts = [page.NoticeCount]struct {
+	level zapcore.Level
+	each  bool
+	text  string
+}{
+	page.ScriptBlocked:  {zap.DebugLevel, true, "the page's policy blocks the script"},
+	page.WatcherBlocked: {zap.DebugLevel, true, "the page's policy blocks live_consent"},
+	page.Undecodable:    {zap.ErrorLevel, true, "aborting the response: the origin's compressed page cannot be decoded"},
+	page.UserBlocked: {zap.WarnLevel, false,
+		"the page's Content-Security-Policy blocks the inline script that hands user over; the tag goes without it"},
+	page.QuestionsBlocked: {zap.WarnLevel, false,
+		"the page's Content-Security-Policy does not let the deflector ask its questions"},
+	page.FingerprintBlocked: {zap.WarnLevel, false,
+		"the page's Content-Security-Policy blocks the script that the deflector loads for fingerprints"},
+	page.TrustedTypes: {zap.WarnLevel, false,
+		"the page requires Trusted Types, under which the deflector may fail when it writes into the page"},
+	page.EmbedderPolicy: {zap.WarnLevel, false,
+		"the page has Cross-Origin-Embedder-Policy: require-corp, or Document-Isolation-Policy: isolate-and-require-corp: " +
+			"browsers block the script unless its server sends Cross-Origin-Resource-Policy: cross-origin, " +
+			"or sends Access-Control-Allow-Origin and script has crossorigin anonymous"},
+	page.PolicyOverridden: {zap.ErrorLevel, false,
+		"a header directive replaced the Content-Security-Policy of a page with the tag by one that blocks it, or a script beside it; " +
+			"put its deletions, which defer the whole block, into a header block of their own"},
+	page.PrivacyOverridden: {zap.ErrorLevel, false,
+		"a header directive replaced Cache-Control on a page that is for one visitor alone; " +
+			"put its deletions, which defer the whole block, into a header block of their own"},
+}
+
+// log logs n, with what is particular to this response.
+func (n *notices) log(logger *zap.Logger, notice page.Notice, details ...zap.Field) {
+	line := &noticeTexts[notice]
+	text := line.text
+	if !line.each {
+		if !n.logged[notice].CompareAndSwap(false, true) {
+			return
+		}
+		text += loggedOnce
+	}
+	if c := logger.Check(line.level, text); c != nil {
+		c.Write(details...)
+	}
+}
+
+// warnUncovered warns that the configured cookie domain does not fit the site.
+func (n *notices) warnUncovered(logger *zap.Logger) {
+	if n.uncovered.CompareAndSwap(false, true) {
+		logger.Warn("no id is set: cookie domain does not cover the request's host" + loggedOnce)
+	}
+}
+
+const loggedOnce = "; logged once"

@@ -26,7 +26,7 @@ func TestMetrics(t *testing.T) {
 		}
 		handle {
 			header Content-Type text/html
-			respond "` + page + `"
+			respond "` + samplePage + `"
 		}
 	}`
 	const withID = "; kapa_web_id=" + idA
@@ -97,7 +97,7 @@ func TestMetricsOfErrorRoutes(t *testing.T) {
 				handle_errors {
 					`+block(tc.inErrors)+`
 					header Content-Type text/html
-					respond "`+page+`"
+					respond "`+samplePage+`"
 				}
 			}`)
 			resp, _ := s.get("h1", "/tickets/new", "Cookie: "+granted)

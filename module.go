@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/placeholder"
 )
 
 func init() {
@@ -82,19 +84,7 @@ type Handler struct {
 	// the page has is used, and the policy stays as it is.
 	CSP *CSP `json:"csp,omitempty"`
 
-	logger    *zap.Logger
-	metrics   metrics
-	pages     caddyhttp.MatchPath
-	consent   consentReader
-	cookie    Cookie
-	policy    policyRules
-	tracked   *tag
-	untracked *tag // nil with without_consent skip
-
-	watcherOnly insertion // without consent; empty but for live_consent
-
-	warnedUncovered, warnedOverridden *atomic.Bool
-	policyWarned                      *policyWarnings
+	block *block
 }
 
 const (
@@ -112,81 +102,65 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 
 // Provision checks the settings and makes everything that can be made before
 // the first request.
-func (h *Handler) Provision(ctx caddy.Context) error {
-	h.logger = ctx.Logger()
-	var err error
-	if h.metrics, err = newMetrics(ctx.GetMetricsRegistry()); err != nil {
+func (h *Handler) Provision(ctx caddy.Context) (err error) {
+	b := &block{logger: ctx.Logger(), live: h.LiveConsent}
+	if b.metrics, err = newMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
-	h.warnedUncovered, h.warnedOverridden = new(atomic.Bool), new(atomic.Bool)
-	h.policyWarned = new(policyWarnings)
-
-	script, err := h.provisionScript()
-	if err != nil {
-		return err
+	var script Script
+	if h.Script != nil {
+		script = *h.Script
 	}
-	if err := h.provisionPages(ctx); err != nil {
-		return err
+	if script, err = script.provision(); err != nil {
+		return fmt.Errorf("script: %w", err)
 	}
-	if h.consent, err = newConsentReader(resolveConsent(h.Consent), h.HonorGPC); err != nil {
+	if b.pages, err = provisionPages(ctx, h.Pages); err != nil {
+		return fmt.Errorf("pages: %w", err)
+	}
+	if b.consent, err = newConsentReader(resolveConsent(h.Consent), h.HonorGPC); err != nil {
 		return fmt.Errorf("consent: %w", err)
 	}
 	if err := errors.Join(h.checkWithoutConsent(), h.checkLive()); err != nil {
 		return err
 	}
-	if err := h.provisionCookie(); err != nil {
+	if h.Cookie != nil {
+		b.cookie = *h.Cookie
+	}
+	if b.cookie, err = b.cookie.provision(); err != nil {
+		return fmt.Errorf("cookie: %w", err)
+	}
+	var rules CSP
+	if h.CSP != nil {
+		rules = *h.CSP
+	}
+	if b.policy, err = rules.provision(script, mayTakeFingerprints(h.Attributes)); err != nil {
 		return err
 	}
-	if h.User != nil {
-		if err := h.User.check(); err != nil {
-			return err
-		}
-	}
-	if err := h.provisionCSP(script); err != nil {
-		return err
-	}
-	if err := h.provisionTags(script); err != nil {
+	if err := h.provisionTags(b, script); err != nil {
 		return err
 	}
 	for _, warning := range h.warnings(script) {
-		h.logger.Warn(warning)
+		b.logger.Warn(warning)
 	}
+	h.block = b
 	return nil
 }
 
-func (h *Handler) provisionScript() (Script, error) {
-	var script Script
-	if h.Script != nil {
-		script = *h.Script
-	}
-	var err error
-	for name, field := range script.fields() {
-		if *field, err = resolveSetting(name, *field); err != nil {
-			return script, fmt.Errorf("script: %w", err)
-		}
-	}
-	script = script.withDefaults()
-	if err := script.check(); err != nil {
-		return script, fmt.Errorf("script: %w", err)
-	}
-	return script, nil
-}
-
-func (h *Handler) provisionPages(ctx caddy.Context) error {
-	h.pages = nil
-	for _, p := range h.Pages {
-		p = resolve(p)
+// provisionPages returns the matcher of the configured paths.
+func provisionPages(ctx caddy.Context, configured []string) (paths caddyhttp.MatchPath, err error) {
+	for _, p := range configured {
+		p = placeholder.Resolve(p)
 		if err := checkPage(p); err != nil {
-			return fmt.Errorf("pages: %w", err)
+			return nil, err
 		}
-		h.pages = append(h.pages, p)
+		paths = append(paths, p)
 	}
-	return h.pages.Provision(ctx)
+	return paths, paths.Provision(ctx)
 }
 
 func checkPage(p string) error {
 	if !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "*") {
-		return fmt.Errorf("path %q matches nothing: a path begins with / or *", p)
+		return fmt.Errorf("path %q matches nothing: a path must begin with / or *", p)
 	}
 	if strings.Contains(p, "{") {
 		return fmt.Errorf("path %q: request placeholders do not work here", p)
@@ -198,30 +172,35 @@ func (h *Handler) checkWithoutConsent() error {
 	switch h.WithoutConsent {
 	case "", withoutConsentSkip, withoutConsentUntracked:
 	default:
-		return fmt.Errorf("without_consent is %q: allowed are %s, %s", h.WithoutConsent, withoutConsentSkip, withoutConsentUntracked)
+		return fmt.Errorf("without_consent is %q: must be %s or %s", h.WithoutConsent, withoutConsentSkip, withoutConsentUntracked)
 	}
 	if h.WithoutConsent != "" && isNotRequired(h.Consent) {
-		return errors.New("without_consent has no meaning with consent not_required: nobody is without")
+		return errors.New("without_consent has no meaning with consent not_required: no visitor is without consent")
 	}
 	return nil
 }
 
-func (h *Handler) provisionCookie() error {
-	if h.Cookie != nil {
-		h.cookie = *h.Cookie
+// checkLive finds settings under which there is nothing to watch.
+func (h *Handler) checkLive() error {
+	switch {
+	case !h.LiveConsent:
+		return nil
+	case h.WithoutConsent == withoutConsentUntracked:
+		return errors.New("live_consent has no meaning with without_consent untracked: every visitor's page has the tag already")
+	case isNotRequired(h.Consent):
+		return errors.New("live_consent has no meaning with consent not_required: there is no consent to wait for")
+	default:
+		return nil
 	}
-	var err error
-	if h.cookie.Domain, err = resolveSetting("domain", h.cookie.Domain); err != nil {
-		return fmt.Errorf("cookie: %w", err)
-	}
-	if err := h.cookie.check(); err != nil {
-		return fmt.Errorf("cookie: %w", err)
-	}
-	h.cookie = h.cookie.withDefaults()
-	return nil
 }
 
-func (h *Handler) provisionTags(script Script) error {
+// provisionTags makes what b inserts.
+func (h *Handler) provisionTags(b *block, script Script) error {
+	if h.User != nil {
+		if err := h.User.check(); err != nil {
+			return err
+		}
+	}
 	for _, a := range h.Attributes {
 		if err := errors.Join(a.checkName(), a.checkValue()); err != nil {
 			return fmt.Errorf("attributes: %w", err)
@@ -230,43 +209,38 @@ func (h *Handler) provisionTags(script Script) error {
 	if err := checkAttributes(h.Attributes); err != nil {
 		return fmt.Errorf("attributes: %w", err)
 	}
-	h.tracked = newTag(script, h.Attributes, h.User, false, h.watcher(true))
-	if empty := h.tracked.emptyRequired(); empty != nil {
+	var watcher string
+	if b.live {
+		watcher = newWatcher(b.consent.rules, true)
+		b.watcherOnly = watcherAlone(b.consent.rules)
+	}
+	b.tracked = newTag(script, h.Attributes, h.User, false, watcher)
+	if empty := b.tracked.emptyRequired(); empty != nil {
 		return fmt.Errorf("attributes: required, but empty: %s", strings.Join(empty, ", "))
 	}
-	h.watcherOnly = h.watcherAlone()
 	if h.WithoutConsent == withoutConsentUntracked {
-		h.untracked = newTag(script, h.Attributes, nil, true, "")
+		b.untracked = newTag(script, h.Attributes, nil, true, "")
 	}
 	return nil
 }
 
-// warnings is what is allowed but seldom meant.
+// warnings returns a text for each setting that is legal but seldom meant.
 func (h *Handler) warnings(script Script) []string {
 	w := script.warnings()
-	off := func(name, byDefault string) bool { // for sure, for every request
-		for _, a := range h.Attributes {
-			if a.Name == name {
-				s, static := parseValue(a.Value).static()
-				return static && s == "false"
-			}
-		}
-		return byDefault == "false"
-	}
 	for _, a := range h.Attributes {
-		if meant, ok := likelyMeant(a.Name); ok {
+		if meant, ok := kapa.LikelyMeant(a.Name); ok {
 			w = append(w, fmt.Sprintf("attributes: %s is passed on as it is; did you mean %s?", a.Name, meant))
 		}
-		if isWidgetAttribute(a.Name) {
-			w = append(w, fmt.Sprintf("attributes: %s is of Kapa's website widget; the deflector does not read it", a.Name))
+		if kapa.IsWidgetAttribute(a.Name) {
+			w = append(w, fmt.Sprintf("attributes: %s belongs to Kapa's website widget; the deflector does not read it", a.Name))
 		}
 	}
-	fingerprint := !off(attrFingerprint, "false") // or it may be, for some request
-	if !fingerprint && off(attrCookies, "true") && (h.User != nil || hasAttribute(h.Attributes, attrEmail)) {
-		w = append(w, "user and "+attrEmail+" have no effect while cookie and fingerprint tracking are off: the deflector then sends no identifiers")
+	fingerprint := mayTakeFingerprints(h.Attributes)
+	if !fingerprint && neverTracksByCookie(h.Attributes) && (h.User != nil || hasAttribute(h.Attributes, kapa.EmailSelector)) {
+		w = append(w, "user and "+kapa.EmailSelector+" have no effect while cookie and fingerprint tracking are off: the deflector then sends no identifiers")
 	}
 	if fingerprint {
-		w = append(w, attrFingerprint+" is not false: withdrawing consent cannot undo a fingerprint, and no "+idCookie+" is set")
+		w = append(w, kapa.FingerprintTracking+" is not false: withdrawing consent cannot undo a fingerprint, and no "+kapa.IDCookie+" is set")
 	}
 	if isNotRequired(h.Consent) {
 		w = append(w, "consent not_required: every visitor gets the script and the id without being asked")
@@ -279,31 +253,25 @@ func (h *Handler) warnings(script Script) []string {
 	return w
 }
 
-// ServeHTTP passes the request on and, where the answer is a page that its
-// visitor is to get with the tag, changes it on the way back.
+// ServeHTTP passes the request on. If the response is a page that the visitor is
+// to get with the tag, it changes the page on its way back.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if s := siblingsOf(r); s != nil && s.claimed { // by another block of the site
 		return next.ServeHTTP(w, r)
 	}
-	rw := &responseWriter{visit: visit{handler: h, request: r}}
-	v := &rw.visit
-	v.joinSiblings()
+	x := newExchange(h.block, r)
 	if r.Method == http.MethodConnect { // a tunnel; other upgrades show by their 101
-		return v.tunnel(w, next)
+		return x.tunnel(w, next)
 	}
-	if err := v.read(); err != nil {
-		v.end(outcomeError, true)
+	if err := x.makePlan(); err != nil {
+		x.end(outcome.Error, err)
 		return err
 	}
-	if v.onPage {
-		v.siblings.claimed = true
-	}
-	if v.question {
-		v.end(v.answerLive(w), false)
+	if x.isQuestion() {
+		x.end(x.answer(w), nil)
 		return nil
 	}
-	rw.ResponseWriterWrapper.ResponseWriter = w
-	return rw.serve(next)
+	return x.serve(w, next)
 }
 
 // Interface guards

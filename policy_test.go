@@ -13,6 +13,9 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/page"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
@@ -30,7 +33,9 @@ func tagWith(nonce string) string {
 }
 
 // pageWith is page with more in its head.
-func pageWith(inHead string) string { return strings.Replace(page, "</head>", inHead+"</head>", 1) }
+func pageWith(inHead string) string {
+	return strings.Replace(samplePage, "</head>", inHead+"</head>", 1)
+}
 
 // withPolicy answers with a page whose header has the policies, those that begin
 // with "report: " in the field that only reports, and validators.
@@ -39,9 +44,9 @@ func withPolicy(body string, policies ...string) caddyhttp.HandlerFunc {
 		h := w.Header()
 		for _, policy := range policies {
 			if text, ok := strings.CutPrefix(policy, "report: "); ok {
-				h.Add(cspReportField, text)
+				h.Add(reportField, text)
 			} else {
-				h.Add(cspField, policy)
+				h.Add(policyField, policy)
 			}
 		}
 		h.Set("Content-Type", "text/html")
@@ -55,8 +60,8 @@ func withPolicy(body string, policies ...string) caddyhttp.HandlerFunc {
 
 // policiesOf are the policies that an answer has, as withPolicy takes them.
 func policiesOf(resp *http.Response) (policies []string) {
-	policies = slices.Clone(resp.Header[cspField])
-	for _, text := range resp.Header[cspReportField] {
+	policies = slices.Clone(resp.Header[policyField])
+	for _, text := range resp.Header[reportField] {
 		policies = append(policies, "report: "+text)
 	}
 	return policies
@@ -71,73 +76,73 @@ func TestPolicies(t *testing.T) {
 		body     string // of the page; default: page
 		policies []string
 
-		outcome outcome
+		outcome outcome.Outcome
 		tag     string   // that is in the page
 		sent    []string // the policies; default: those of the page
 	}{
-		{name: "no policy", outcome: outcomeInjected, tag: staticTag},
-		{name: "one that allows it", policies: []string{"script-src https:"}, outcome: outcomeInjected, tag: staticTag},
-		{name: "one that blocks it", policies: []string{"script-src 'self'"}, outcome: outcomeCSPBlocked},
-		{name: "a nonce", policies: []string{"script-src 'nonce-" + someNonce + "'"}, outcome: outcomeInjected, tag: tagWith(someNonce)},
-		{name: "a nonce in upper case", policies: []string{"SCRIPT-SRC 'NONCE-aA+/-_=='"}, outcome: outcomeInjected, tag: tagWith("aA+/-_==")},
-		{name: "a nonce that could end the attribute", policies: []string{`script-src 'nonce-"><script>'`}, outcome: outcomeCSPBlocked},
-		{name: "a list, one of which blocks it", policies: []string{"img-src *, script-src 'none'"}, outcome: outcomeCSPBlocked},
-		{name: "only reported", policies: []string{"report: script-src 'none'"}, outcome: outcomeInjected, tag: staticTag},
-		{name: "a sandbox", policies: []string{"sandbox"}, outcome: outcomeCSPBlocked},
-		{name: "in a meta element", body: pageWith(cspMeta + `script-src &#39;self&#39;">`), outcome: outcomeCSPBlocked},
-		{name: "a nonce in a meta element", body: pageWith(cspMeta + `script-src 'nonce-` + someNonce + `'">`), outcome: outcomeInjected, tag: tagWith(someNonce)},
-		{name: "too much in meta elements", body: pageWith(strings.Repeat(cspMeta+`img-src *">`, 9)), outcome: outcomeCSPBlocked},
-		{name: "in a meta element of the body", body: strings.Replace(page, "<body>", "<body>"+cspMeta+`script-src 'none'">`, 1), outcome: outcomeInjected, tag: staticTag},
+		{name: "no policy", outcome: outcome.Injected, tag: staticTag},
+		{name: "one that allows it", policies: []string{"script-src https:"}, outcome: outcome.Injected, tag: staticTag},
+		{name: "one that blocks it", policies: []string{"script-src 'self'"}, outcome: outcome.CSPBlocked},
+		{name: "a nonce", policies: []string{"script-src 'nonce-" + someNonce + "'"}, outcome: outcome.Injected, tag: tagWith(someNonce)},
+		{name: "a nonce in upper case", policies: []string{"SCRIPT-SRC 'NONCE-aA+/-_=='"}, outcome: outcome.Injected, tag: tagWith("aA+/-_==")},
+		{name: "a nonce that could end the attribute", policies: []string{`script-src 'nonce-"><script>'`}, outcome: outcome.CSPBlocked},
+		{name: "a list, one of which blocks it", policies: []string{"img-src *, script-src 'none'"}, outcome: outcome.CSPBlocked},
+		{name: "only reported", policies: []string{"report: script-src 'none'"}, outcome: outcome.Injected, tag: staticTag},
+		{name: "a sandbox", policies: []string{"sandbox"}, outcome: outcome.CSPBlocked},
+		{name: "in a meta element", body: pageWith(cspMeta + `script-src &#39;self&#39;">`), outcome: outcome.CSPBlocked},
+		{name: "a nonce in a meta element", body: pageWith(cspMeta + `script-src 'nonce-` + someNonce + `'">`), outcome: outcome.Injected, tag: tagWith(someNonce)},
+		{name: "too much in meta elements", body: pageWith(strings.Repeat(cspMeta+`img-src *">`, 65)), outcome: outcome.CSPBlocked},
+		{name: "in a meta element of the body", body: strings.Replace(samplePage, "<body>", "<body>"+cspMeta+`script-src 'none'">`, 1), outcome: outcome.Injected, tag: staticTag},
 		{
 			name: "without consent", lines: "consent cookie second yes", policies: []string{"script-src 'nonce-" + someNonce + "'"},
-			outcome: outcomeNoConsent,
+			outcome: outcome.NoConsent,
 		},
 		{
 			name: "one that blocks the watcher, without consent", lines: "live_consent\nconsent cookie second yes", policies: []string{"script-src 'none'"},
-			outcome: outcomeNoConsent,
+			outcome: outcome.NoConsent,
 		},
 		{
 			name: "the untracked tag", lines: "consent cookie second yes\nwithout_consent untracked", policies: []string{"script-src 'nonce-" + someNonce + "'"},
-			outcome: outcomeUntracked,
+			outcome: outcome.Untracked,
 			tag:     strings.Replace(tagWith(someNonce), " src=", ` data-user-analytics-cookie-enabled="false" data-user-analytics-fingerprint-enabled="false" src=`, 1),
 		},
 		{
 			name: "the untracked tag is blocked", lines: "consent cookie second yes\nwithout_consent untracked", policies: []string{"script-src 'self'"},
-			outcome: outcomeCSPBlocked,
+			outcome: outcome.CSPBlocked,
 		},
 		{
 			name: "an attribute that voids the nonce", lines: `data-pre-submit-info-text "See <SCRIPT>"`, policies: []string{"script-src 'nonce-" + someNonce + "'"},
-			outcome: outcomeCSPBlocked,
+			outcome: outcome.CSPBlocked,
 		},
 
-		{name: "off, and blocked", lines: "csp off", policies: []string{"script-src 'self'"}, outcome: outcomeInjected, tag: staticTag},
-		{name: "off, and a nonce", lines: "csp off", policies: []string{"script-src 'nonce-a'"}, body: pageWith(cspMeta + `script-src 'none'">`), outcome: outcomeInjected, tag: staticTag},
+		{name: "off, and blocked", lines: "csp off", policies: []string{"script-src 'self'"}, outcome: outcome.Injected, tag: staticTag},
+		{name: "off, and a nonce", lines: "csp off", policies: []string{"script-src 'nonce-a'"}, body: pageWith(cspMeta + `script-src 'none'">`), outcome: outcome.Injected, tag: staticTag},
 
 		{
 			name: "extend", lines: "csp extend", policies: []string{"script-src 'self'", "report: script-src 'self'"},
-			outcome: outcomeInjected, tag: staticTag,
+			outcome: outcome.Injected, tag: staticTag,
 			sent: []string{"script-src 'self' " + kapaSource, "report: script-src 'self' " + kapaSource},
 		},
-		{name: "extend, and none is there", lines: "csp extend", outcome: outcomeInjected, tag: staticTag},
+		{name: "extend, and none is there", lines: "csp extend", outcome: outcome.Injected, tag: staticTag},
 		{
 			name: "extend, with a nonce", lines: "csp extend", policies: []string{"script-src 'self' 'nonce-" + someNonce + "'"},
-			outcome: outcomeInjected, tag: tagWith(someNonce),
+			outcome: outcome.Injected, tag: tagWith(someNonce),
 		},
-		{name: "extend, and 'none'", lines: "csp extend", policies: []string{"script-src 'none'; connect-src 'self'"}, outcome: outcomeCSPBlocked},
+		{name: "extend, and 'none'", lines: "csp extend", policies: []string{"script-src 'none'; connect-src 'self'"}, outcome: outcome.CSPBlocked},
 		{
 			name: "extend, and a meta element blocks it", lines: "csp extend", policies: []string{"script-src 'self'"}, body: pageWith(cspMeta + `script-src 'self'">`),
-			outcome: outcomeCSPBlocked,
+			outcome: outcome.CSPBlocked,
 		},
 		{
 			name: "extend, with sources of one's own", lines: "csp extend {\nscript-src https://www.google.com/recaptcha/\nconnect-src https://proxy.kapa.ai\nframe-src none\n}",
 			policies: []string{"default-src 'self'; script-src 'self'; frame-src 'self'; style-src 'self'; img-src https:"},
-			outcome:  outcomeInjected, tag: staticTag,
+			outcome:  outcome.Injected, tag: staticTag,
 			sent: []string{"default-src 'self'; script-src 'self' " + kapaSource + " https://www.google.com/recaptcha/; frame-src 'self'; " +
 				"style-src 'self' https://hcaptcha.com https://*.hcaptcha.com; img-src https:; connect-src 'self' https://proxy.kapa.ai"},
 		},
 		{
 			name: "extend, for a script on the site itself", lines: "script /kapa-support-form-deflector.bundle.js\ncsp extend", policies: []string{"script-src https://cdn.acme.com"},
-			outcome: outcomeInjected, tag: strings.Replace(staticTag, kapaScriptURL, "/kapa-support-form-deflector.bundle.js", 1),
+			outcome: outcome.Injected, tag: strings.Replace(staticTag, kapa.ScriptURL, "/kapa-support-form-deflector.bundle.js", 1),
 			sent: []string{"script-src https://cdn.acme.com support.acme.com:8080/kapa-support-form-deflector.bundle.js"},
 		},
 	} {
@@ -165,7 +170,7 @@ func TestPolicies(t *testing.T) {
 			if got := policiesOf(resp); !slices.Equal(got, sent) {
 				t.Errorf("policies %q\nwant     %q", got, sent)
 			}
-			if tagged := tc.tag != "" && tc.outcome == outcomeInjected; (idLines(resp) != nil) != tagged {
+			if tagged := tc.tag != "" && tc.outcome == outcome.Injected; (idLines(resp) != nil) != tagged {
 				t.Errorf("Set-Cookie: %q", resp.Header["Set-Cookie"])
 			}
 		})
@@ -174,22 +179,22 @@ func TestPolicies(t *testing.T) {
 
 // What else in a page's header blocks a script, and its forms that only report.
 func TestOtherPolicyFields(t *testing.T) {
-	const sri = "script " + kapaScriptURL + " {\nintegrity sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n}"
+	const sri = "script " + kapa.ScriptURL + " {\nintegrity sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n}"
 	for _, tc := range []struct {
 		name, lines, field string
-		outcome            outcome
+		outcome            outcome.Outcome
 	}{
-		{"integrity is required", "", "Integrity-Policy: blocked-destinations=(script)", outcomeCSPBlocked},
-		{"integrity is required, and is there", sri, "Integrity-Policy: blocked-destinations=(script)", outcomeInjected},
-		{"integrity is required of styles", "", "Integrity-Policy: blocked-destinations=(style)", outcomeInjected},
-		{"integrity is reported", "", "Integrity-Policy-Report-Only: blocked-destinations=(script)", outcomeInjected},
-		{"integrity is required, and extend cannot help", "csp extend", "Integrity-Policy: blocked-destinations=(script)", outcomeCSPBlocked},
-		{"integrity is required, and nobody cares", "csp off", "Integrity-Policy: blocked-destinations=(script)", outcomeInjected},
-		{"connections to others are forbidden", "", "Connection-Allowlist: (response-origin)", outcomeCSPBlocked},
-		{"connections to Kapa are allowed", "", `Connection-Allowlist: (response-origin "https://*.kapa.ai")`, outcomeInjected},
-		{"connections are reported", "", "Connection-Allowlist-Report-Only: (response-origin)", outcomeInjected},
-		{"the hash of another URL", "", "Content-Security-Policy: script-src https: 'url-sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='", outcomeCSPBlocked},
-		{"the hash of another URL, extended", "csp extend", "Content-Security-Policy: script-src https: 'url-sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='", outcomeInjected},
+		{"integrity is required", "", "Integrity-Policy: blocked-destinations=(script)", outcome.CSPBlocked},
+		{"integrity is required, and is there", sri, "Integrity-Policy: blocked-destinations=(script)", outcome.Injected},
+		{"integrity is required of styles", "", "Integrity-Policy: blocked-destinations=(style)", outcome.Injected},
+		{"integrity is reported", "", "Integrity-Policy-Report-Only: blocked-destinations=(script)", outcome.Injected},
+		{"integrity is required, and extend cannot help", "csp extend", "Integrity-Policy: blocked-destinations=(script)", outcome.CSPBlocked},
+		{"integrity is required, and nobody cares", "csp off", "Integrity-Policy: blocked-destinations=(script)", outcome.Injected},
+		{"connections to others are forbidden", "", "Connection-Allowlist: (response-origin)", outcome.CSPBlocked},
+		{"connections to Kapa are allowed", "", `Connection-Allowlist: (response-origin "https://*.kapa.ai")`, outcome.Injected},
+		{"connections are reported", "", "Connection-Allowlist-Report-Only: (response-origin)", outcome.Injected},
+		{"the hash of another URL", "", "Content-Security-Policy: script-src https: 'url-sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='", outcome.CSPBlocked},
+		{"the hash of another URL, extended", "csp extend", "Content-Security-Policy: script-src https: 'url-sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='", outcome.Injected},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRequest(t, "GET", "/", "Cookie: "+granted)
@@ -201,7 +206,7 @@ func TestOtherPolicyFields(t *testing.T) {
 			if got, _ := outcomeOf(r); got != tc.outcome {
 				t.Errorf("outcome %s, want %s", got, tc.outcome)
 			}
-			if tagged := bodyOf(t, resp) != page; tagged != (tc.outcome == outcomeInjected) || tagged != (idLines(resp) != nil) {
+			if tagged := bodyOf(t, resp) != samplePage; tagged != (tc.outcome == outcome.Injected) || tagged != (idLines(resp) != nil) {
 				t.Errorf("tagged %t, id %q", tagged, idLines(resp))
 			}
 		})
@@ -221,23 +226,23 @@ func TestForwardedFieldsAndPolicies(t *testing.T) {
 		name, lines, policy string
 		fields              []string
 		sent                string // the policy; default: that of the page
-		outcome             outcome
+		outcome             outcome.Outcome
 		private             bool
 	}{
-		{"a source of the request's own host", onSite + "csp extend", "script-src https://a.com", nil, "script-src https://a.com support.acme.com/kapa-support-form-deflector.bundle.js", outcomeInjected, false},
-		{"a host that a client names", onSite + "csp extend", "script-src https://a.com", []string{evil}, "script-src https://a.com evil.example/kapa-support-form-deflector.bundle.js", outcomeInjected, true},
-		{"the same host", onSite + "csp extend", "script-src https://a.com", []string{"X-Forwarded-Host: support.acme.com"}, "script-src https://a.com support.acme.com/kapa-support-form-deflector.bundle.js", outcomeInjected, false},
-		{"TLS that ends at the proxy", onSite + "csp extend", "script-src https://a.com", []string{"X-Forwarded-Proto: https"}, "script-src https://a.com support.acme.com/kapa-support-form-deflector.bundle.js", outcomeInjected, false},
-		{"the site by its name, which another host is not", onSite, "script-src support.acme.com", []string{evil}, "", outcomeCSPBlocked, true},
-		{"the site by its name", onSite, "script-src support.acme.com", nil, "", outcomeInjected, false},
-		{"'self', whatever the host", onSite, "script-src 'self'", []string{evil}, "", outcomeInjected, false},
-		{"https:, and a scheme that a client names", onSite, "script-src https:", []string{"X-Forwarded-Proto: https"}, "", outcomeInjected, true},
-		{"blocked for any host", onSite, "script-src https://a.com", []string{evil}, "", outcomeCSPBlocked, false},
-		{"Kapa's host as 'self'", "", "script-src 'self'", []string{"X-Forwarded-Host: widget.kapa.ai", "X-Forwarded-Proto: https"}, "", outcomeInjected, true},
-		{"Kapa's proxy as 'self'", "csp extend {\nconnect-src https://proxy.kapa.ai\n}", "connect-src 'self'", []string{"X-Forwarded-Host: proxy.kapa.ai", "X-Forwarded-Proto: https"}, "", outcomeInjected, true},
-		{"a fresh nonce", "csp extend", "script-src 'strict-dynamic'", []string{evil}, "-", outcomeInjected, true},
-		{"Kapa's script needs no host", "csp extend", "script-src https://a.com", []string{evil, "X-Forwarded-Proto: https"}, "script-src https://a.com " + kapaSource, outcomeInjected, false},
-		{"off", onSite + "csp off", "script-src https://a.com", []string{evil}, "", outcomeInjected, false},
+		{"a source of the request's own host", onSite + "csp extend", "script-src https://a.com", nil, "script-src https://a.com support.acme.com/kapa-support-form-deflector.bundle.js", outcome.Injected, false},
+		{"a host that a client names", onSite + "csp extend", "script-src https://a.com", []string{evil}, "script-src https://a.com evil.example/kapa-support-form-deflector.bundle.js", outcome.Injected, true},
+		{"the same host", onSite + "csp extend", "script-src https://a.com", []string{"X-Forwarded-Host: support.acme.com"}, "script-src https://a.com support.acme.com/kapa-support-form-deflector.bundle.js", outcome.Injected, false},
+		{"TLS that ends at the proxy", onSite + "csp extend", "script-src https://a.com", []string{"X-Forwarded-Proto: https"}, "script-src https://a.com support.acme.com/kapa-support-form-deflector.bundle.js", outcome.Injected, false},
+		{"the site by its name, which another host is not", onSite, "script-src support.acme.com", []string{evil}, "", outcome.CSPBlocked, true},
+		{"the site by its name", onSite, "script-src support.acme.com", nil, "", outcome.Injected, false},
+		{"'self', whatever the host", onSite, "script-src 'self'", []string{evil}, "", outcome.Injected, false},
+		{"https:, and a scheme that a client names", onSite, "script-src https:", []string{"X-Forwarded-Proto: https"}, "", outcome.Injected, true},
+		{"blocked for any host", onSite, "script-src https://a.com", []string{evil}, "", outcome.CSPBlocked, false},
+		{"Kapa's host as 'self'", "", "script-src 'self'", []string{"X-Forwarded-Host: widget.kapa.ai", "X-Forwarded-Proto: https"}, "", outcome.Injected, true},
+		{"Kapa's proxy as 'self'", "csp extend {\nconnect-src https://proxy.kapa.ai\n}", "connect-src 'self'", []string{"X-Forwarded-Host: proxy.kapa.ai", "X-Forwarded-Proto: https"}, "", outcome.Injected, true},
+		{"a fresh nonce", "csp extend", "script-src 'strict-dynamic'", []string{evil}, "-", outcome.Injected, true},
+		{"Kapa's script needs no host", "csp extend", "script-src https://a.com", []string{evil, "X-Forwarded-Proto: https"}, "script-src https://a.com " + kapaSource, outcome.Injected, false},
+		{"off", onSite + "csp off", "script-src https://a.com", []string{evil}, "", outcome.Injected, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			for _, method := range []string{"GET", "HEAD"} {
@@ -248,7 +253,7 @@ func TestForwardedFieldsAndPolicies(t *testing.T) {
 					if method == "HEAD" {
 						return withPolicy("", tc.policy)(w, r)
 					}
-					return withPolicy(page, tc.policy)(w, r)
+					return withPolicy(samplePage, tc.policy)(w, r)
 				})
 				if got, _ := outcomeOf(r); got != tc.outcome && method == "GET" {
 					t.Errorf("outcome %s, want %s", got, tc.outcome)
@@ -256,7 +261,7 @@ func TestForwardedFieldsAndPolicies(t *testing.T) {
 				if tc.sent == "" {
 					tc.sent = tc.policy
 				}
-				if got := resp.Header.Get(cspField); got != tc.sent && tc.sent != "-" {
+				if got := resp.Header.Get(policyField); got != tc.sent && tc.sent != "-" {
 					t.Errorf("%s: policy %s\nwant   %s", method, got, tc.sent)
 				}
 				want, cdn := public, "max-age=60"
@@ -271,22 +276,22 @@ func TestForwardedFieldsAndPolicies(t *testing.T) {
 	}
 	// a client that reaches us directly says nothing about itself that counts
 	r := newRequest(t, "GET", "/", evil, "Host: support.acme.com")
-	resp := serve(t, newHandler(t, free+onSite+"csp extend"), r, withPolicy(page, "script-src https://a.com"))
-	if got := resp.Header.Get(cspField); strings.Contains(got, "evil") {
+	resp := serve(t, newHandler(t, free+onSite+"csp extend"), r, withPolicy(samplePage, "script-src https://a.com"))
+	if got := resp.Header.Get(policyField); strings.Contains(got, "evil") {
 		t.Errorf("policy %s", got)
 	}
 	// a 304 has the policy of the page, and is as private
 	h := newHandler(t, free+onSite+"csp extend")
-	etag := serve(t, h, newRequest(t, "GET", "/"), withPolicy(page)).Header.Get("Etag")
+	etag := serve(t, h, newRequest(t, "GET", "/"), withPolicy(samplePage)).Header.Get("Etag")
 	r = trustProxy(newRequest(t, "GET", "/", evil, "If-None-Match: "+etag))
 	resp = serve(t, h, r, func(w http.ResponseWriter, _ *http.Request) error {
-		w.Header().Set(cspField, "script-src https://a.com")
+		w.Header().Set(policyField, "script-src https://a.com")
 		w.Header().Set("Cache-Control", public)
 		w.WriteHeader(304)
 		return nil
 	})
 	if got := resp.Header.Get("Cache-Control"); got != "private, no-cache" {
-		t.Errorf("304: %s with %s", got, resp.Header.Get(cspField))
+		t.Errorf("304: %s with %s", got, resp.Header.Get(policyField))
 	}
 }
 
@@ -365,10 +370,10 @@ func TestFingerprintUnderPolicies(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			h := newHandler(t, consentLine+tc.lines)
 			core, logs := observer.New(zapcore.WarnLevel)
-			h.logger = zap.New(core)
+			h.block.logger = zap.New(core)
 			for range 2 {
-				resp := serve(t, h, newRequest(t, "GET", "/", "X-F: false", "Cookie: "+tc.cookies), withPolicy(page, tc.policy))
-				if got := resp.Header.Get(cspField); got != tc.sent {
+				resp := serve(t, h, newRequest(t, "GET", "/", "X-F: false", "Cookie: "+tc.cookies), withPolicy(samplePage, tc.policy))
+				if got := resp.Header.Get(policyField); got != tc.sent {
 					t.Errorf("policy %s\nwant   %s", got, tc.sent)
 				}
 			}
@@ -405,7 +410,7 @@ func TestValidatorsUnderPolicies(t *testing.T) {
 			}
 			var sent []string
 			for _, method := range []string{"GET", "HEAD"} {
-				next := withPolicy(page, policies...)
+				next := withPolicy(samplePage, policies...)
 				if method == "HEAD" {
 					next = withPolicy("", policies...)
 				}
@@ -439,10 +444,10 @@ func TestFreshNonces(t *testing.T) {
 	h := newHandler(t, consentLine+"csp extend")
 	seen := make(map[string]bool)
 	for range 50 {
-		resp := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), withPolicy(page, "script-src 'strict-dynamic' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"))
+		resp := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), withPolicy(samplePage, "script-src 'strict-dynamic' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"))
 		found := regexp.MustCompile(`<script nonce="([A-Za-z0-9+/]{22}==)"`).FindStringSubmatch(bodyOf(t, resp))
-		if found == nil || !strings.HasSuffix(resp.Header.Get(cspField), " 'nonce-"+found[1]+"'") {
-			t.Fatalf("%q with %s", found, resp.Header.Get(cspField))
+		if found == nil || !strings.HasSuffix(resp.Header.Get(policyField), " 'nonce-"+found[1]+"'") {
+			t.Fatalf("%q with %s", found, resp.Header.Get(policyField))
 		}
 		if seen[found[1]] {
 			t.Fatalf("%s again", found[1])
@@ -461,19 +466,19 @@ func TestPoliciesOfNotModified(t *testing.T) {
 	} {
 		h := newHandler(t, consentLine+lines)
 		const policy = "script-src https:; connect-src 'self'"
-		page := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), withPolicy(page, policy))
+		page := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), withPolicy(samplePage, policy))
 		etag := page.Header.Get("Etag")
 		notModified := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted, "If-None-Match: "+etag), func(w http.ResponseWriter, r *http.Request) error {
 			if got := r.Header.Get("If-None-Match"); got != `"v1"` {
 				return fmt.Errorf("the origin is asked about %s", got)
 			}
-			w.Header().Set(cspField, policy)
+			w.Header().Set(policyField, policy)
 			w.Header().Set("Etag", `"v1"`)
 			w.WriteHeader(304)
 			return nil
 		})
 		for status, resp := range map[int]*http.Response{200: page, 304: notModified} {
-			if got := resp.Header[cspField]; resp.StatusCode != status || len(got) != 1 || got[0] != want {
+			if got := resp.Header[policyField]; resp.StatusCode != status || len(got) != 1 || got[0] != want {
 				t.Errorf("%s: %d has %q", lines, resp.StatusCode, got)
 			}
 		}
@@ -486,17 +491,17 @@ func TestPoliciesOfNotModified(t *testing.T) {
 	etag := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), pageHandlerWithTag).Header.Get("Etag")
 	const strict = "script-src 'strict-dynamic'; connect-src 'self'"
 	resp := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted, "If-None-Match: "+etag), func(w http.ResponseWriter, _ *http.Request) error {
-		w.Header().Set(cspField, strict)
+		w.Header().Set(policyField, strict)
 		w.WriteHeader(304)
 		return nil
 	})
-	if got := resp.Header[cspField]; len(got) != 1 || got[0] != strict {
+	if got := resp.Header[policyField]; len(got) != 1 || got[0] != strict {
 		t.Errorf("became %q", got)
 	}
 }
 
 func pageHandlerWithTag(w http.ResponseWriter, r *http.Request) error {
-	return withPolicy(page)(w, r)
+	return withPolicy(samplePage)(w, r)
 }
 
 const userLines = "user {\nemail a@b.com\n}\n"
@@ -523,17 +528,17 @@ func TestInlineScriptUnderPolicies(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			h := newHandler(t, consentLine+userLines+"csp "+tc.mode)
 			core, logs := observer.New(zapcore.WarnLevel)
-			h.logger = zap.New(core)
+			h.block.logger = zap.New(core)
 			for range 2 {
-				resp := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), withPolicy(page, tc.policy))
-				want := strings.Replace(page, "</head>", tc.inserted+"</head>", 1)
+				resp := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), withPolicy(samplePage, tc.policy))
+				want := strings.Replace(samplePage, "</head>", tc.inserted+"</head>", 1)
 				if got := bodyOf(t, resp); got != want {
 					t.Errorf("got  %s\nwant %s", got, want)
 				}
 				if tc.sent == "" {
 					tc.sent = tc.policy
 				}
-				if got := resp.Header.Get(cspField); got != tc.sent {
+				if got := resp.Header.Get(policyField); got != tc.sent {
 					t.Errorf("policy %s\nwant   %s", got, tc.sent)
 				}
 			}
@@ -555,19 +560,19 @@ func TestPoliciesOfReleasedPages(t *testing.T) {
 	for _, tc := range []struct {
 		name, lines, policy string
 		steps               []step
-		outcome             outcome
+		outcome             outcome.Outcome
 		tag, sent           string
 	}{
-		{"allowed", "", "script-src https:", []step{write(before), flush, write(after)}, outcomeInjected, staticTag, ""},
-		{"blocked by the header", "", "script-src 'self'", []step{write(before), flush, write(after)}, outcomeCSPBlocked, "", ""},
-		{"a nonce", "", "script-src 'nonce-a'", []step{write(before), flush, write(after)}, outcomeInjected, tagWith("a"), ""},
-		{"a meta element after the flush", "", "script-src https:", []step{write(before), flush, write(cspMeta + `script-src 'self'">`), write(after)}, outcomeCSPBlocked, "", ""},
-		{"a meta element before the flush", "", "", []step{write(before + cspMeta + `script-src 'self'">`), flush, write(after)}, outcomeCSPBlocked, "", ""},
-		{"a nonce in a meta element after the flush", "", "", []step{write(before), flush, write(cspMeta + `script-src 'nonce-m'">`), write(after)}, outcomeInjected, tagWith("m"), ""},
-		{"extended", "csp extend", "script-src 'self'", []step{write(before), flush, write(after)}, outcomeInjected, staticTag, "script-src 'self' " + kapaSource},
+		{"allowed", "", "script-src https:", []step{write(before), flush, write(after)}, outcome.Injected, staticTag, ""},
+		{"blocked by the header", "", "script-src 'self'", []step{write(before), flush, write(after)}, outcome.CSPBlocked, "", ""},
+		{"a nonce", "", "script-src 'nonce-a'", []step{write(before), flush, write(after)}, outcome.Injected, tagWith("a"), ""},
+		{"a meta element after the flush", "", "script-src https:", []step{write(before), flush, write(cspMeta + `script-src 'self'">`), write(after)}, outcome.CSPBlocked, "", ""},
+		{"a meta element before the flush", "", "", []step{write(before + cspMeta + `script-src 'self'">`), flush, write(after)}, outcome.CSPBlocked, "", ""},
+		{"a nonce in a meta element after the flush", "", "", []step{write(before), flush, write(cspMeta + `script-src 'nonce-m'">`), write(after)}, outcome.Injected, tagWith("m"), ""},
+		{"extended", "csp extend", "script-src 'self'", []step{write(before), flush, write(after)}, outcome.Injected, staticTag, "script-src 'self' " + kapaSource},
 		{
 			"extended in vain", "csp extend", "script-src 'self'", []step{write(before), flush, write(cspMeta + `script-src 'self'">`), write(after)},
-			outcomeCSPBlocked, "", "script-src 'self' " + kapaSource,
+			outcome.CSPBlocked, "", "script-src 'self' " + kapaSource,
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -575,10 +580,10 @@ func TestPoliciesOfReleasedPages(t *testing.T) {
 			r := newRequest(t, "GET", "/", "Cookie: "+granted)
 			var sent strings.Builder
 			resp := serve(t, h, r, func(w http.ResponseWriter, _ *http.Request) error {
-				w.Header().Set("Content-Type", "text/html")
+				w.Header().Set("Content-Type", "text/html; charset=utf-8")
 				w.Header().Set("Etag", `"v1"`)
 				if tc.policy != "" {
-					w.Header().Set(cspField, tc.policy)
+					w.Header().Set(policyField, tc.policy)
 				}
 				for _, step := range tc.steps {
 					step(w)
@@ -599,7 +604,7 @@ func TestPoliciesOfReleasedPages(t *testing.T) {
 			if tc.sent == "" {
 				tc.sent = tc.policy
 			}
-			if got := resp.Header.Get(cspField); got != tc.sent {
+			if got := resp.Header.Get(policyField); got != tc.sent {
 				t.Errorf("policy %s, want %s", got, tc.sent)
 			}
 			if strings.Contains(tc.policy, "nonce") && resp.Header.Get("Etag") != "" {
@@ -618,15 +623,15 @@ func TestFreshNonceOfReleasedPage(t *testing.T) {
 	h := newHandler(t, consentLine+"csp extend")
 	resp := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Content-Type", "text/html")
-		w.Header().Set(cspField, "script-src 'strict-dynamic'")
+		w.Header().Set(policyField, "script-src 'strict-dynamic'")
 		_, _ = io.WriteString(w, "<!doctype html><head>")
 		_ = http.NewResponseController(w).Flush()
 		_, err := io.WriteString(w, "</head>")
 		return err
 	})
-	_, nonce, _ := strings.Cut(strings.TrimSuffix(resp.Header.Get(cspField), "'"), "'nonce-")
+	_, nonce, _ := strings.Cut(strings.TrimSuffix(resp.Header.Get(policyField), "'"), "'nonce-")
 	if got := bodyOf(t, resp); nonce == "" || got != "<!doctype html><head>"+tagWith(nonce)+"</head>" {
-		t.Errorf("%s under %s", got, resp.Header.Get(cspField))
+		t.Errorf("%s under %s", got, resp.Header.Get(policyField))
 	}
 }
 
@@ -641,21 +646,21 @@ func TestPolicyLog(t *testing.T) {
 		want        string
 		times       int // of two answers
 	}{
-		{"blocked", "", []string{cspField + ": " + directive}, zapcore.DebugLevel, "the page's policy blocks the script", 2},
-		{"connections are blocked", "", []string{cspField + ": script-src https:; connect-src 'self'"}, zapcore.WarnLevel, "does not let the deflector ask its questions", 1},
-		{"connections are extended", "csp extend", []string{cspField + ": script-src https:; connect-src 'self'"}, zapcore.WarnLevel, "ask its questions", 0},
-		{"Trusted Types", "", []string{cspField + ": require-trusted-types-for 'script'"}, zapcore.WarnLevel, "Trusted Types", 1},
+		{"blocked", "", []string{policyField + ": " + directive}, zapcore.DebugLevel, "the page's policy blocks the script", 2},
+		{"connections are blocked", "", []string{policyField + ": script-src https:; connect-src 'self'"}, zapcore.WarnLevel, "does not let the deflector ask its questions", 1},
+		{"connections are extended", "csp extend", []string{policyField + ": script-src https:; connect-src 'self'"}, zapcore.WarnLevel, "ask its questions", 0},
+		{"Trusted Types", "", []string{policyField + ": require-trusted-types-for 'script'"}, zapcore.WarnLevel, "Trusted Types", 1},
 		{"COEP", "", []string{"Cross-Origin-Embedder-Policy: require-corp; report-to=x"}, zapcore.WarnLevel, "Cross-Origin-Resource-Policy", 1},
 		{"isolation that asks for the same", "", []string{"Document-Isolation-Policy: isolate-and-require-corp"}, zapcore.WarnLevel, "Cross-Origin-Resource-Policy", 1},
 		{"COEP without credentials", "", []string{"Cross-Origin-Embedder-Policy: credentialless"}, zapcore.WarnLevel, "Cross-Origin-Resource-Policy", 0},
 		{"COEP, with crossorigin", "script https://widget.kapa.ai/kapa-support-form-deflector.bundle.js {\ncrossorigin anonymous\n}", []string{"Cross-Origin-Embedder-Policy: require-corp"}, zapcore.WarnLevel, "Cross-Origin-Resource-Policy", 0},
 		{"COEP, on the site itself", "script /kapa-support-form-deflector.bundle.js", []string{"Cross-Origin-Embedder-Policy: require-corp"}, zapcore.WarnLevel, "Cross-Origin-Resource-Policy", 0},
-		{"off", "csp off", []string{cspField + ": " + directive + "; connect-src 'none'; require-trusted-types-for 'script'"}, zapcore.DebugLevel, "polic", 0},
+		{"off", "csp off", []string{policyField + ": " + directive + "; connect-src 'none'; require-trusted-types-for 'script'"}, zapcore.DebugLevel, "polic", 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := newHandler(t, consentLine+tc.lines)
 			core, logs := observer.New(zapcore.DebugLevel)
-			h.logger = zap.New(core)
+			h.block.logger = zap.New(core)
 			for range 2 {
 				serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), func(w http.ResponseWriter, r *http.Request) error {
 					for _, field := range tc.fields {
@@ -683,11 +688,11 @@ func TestPolicyLog(t *testing.T) {
 
 // The watcher's hash widens a policy only where the watcher is put in then.
 func TestWatcherUnderExtendedPolicies(t *testing.T) {
-	hash := " '" + sha256Of(strings.TrimSuffix(strings.TrimPrefix(watcherAlone, inlineOpen), inlineClose)) + "'"
-	beside := " '" + sha256Of(strings.TrimSuffix(strings.TrimPrefix(watcherBeside, inlineOpen), inlineClose)) + "'"
+	hash := " '" + sha256Of(strings.TrimSuffix(strings.TrimPrefix(watcherElement, page.InlineOpen), page.InlineClose)) + "'"
+	beside := " '" + sha256Of(strings.TrimSuffix(strings.TrimPrefix(watcherBeside, page.InlineOpen), page.InlineClose)) + "'"
 	const connects = "; connect-src https://support.acme.com"
 	for _, tc := range []struct{ name, lines, cookies, policy, inserted, sent string }{
-		{"it may ask", "", unknown, "script-src 'self'", watcherAlone, "script-src 'self' " + kapaSource + hash},
+		{"it may ask", "", unknown, "script-src 'self'", watcherElement, "script-src 'self' " + kapaSource + hash},
 		{"it may ask, beside the tag", "", granted, "script-src 'self'", staticTag + watcherBeside, "script-src 'self' " + kapaSource + beside},
 		{"by a nonce", "", granted, "script-src https: 'nonce-a'", staticTag + strings.Replace(watcherBeside, "<script", `<script nonce="a"`, 1), "script-src https: 'nonce-a'"},
 		{"it may not ask", "", unknown, "script-src 'self'; connect-src 'none'", "", "script-src 'self'; connect-src 'none'"},
@@ -697,18 +702,18 @@ func TestWatcherUnderExtendedPolicies(t *testing.T) {
 			"script-src 'self' " + kapaSource + "; require-trusted-types-for 'script'",
 		},
 		{
-			"it may ask by what is added for the deflector", " {\nconnect-src https://support.acme.com\n}", unknown, "script-src 'self'; connect-src https://x.example", watcherAlone,
+			"it may ask by what is added for the deflector", " {\nconnect-src https://support.acme.com\n}", unknown, "script-src 'self'; connect-src https://x.example", watcherElement,
 			"script-src 'self' " + kapaSource + hash + "; connect-src https://x.example https://support.acme.com",
 		},
-		{"it may ask the site by its name", " {\nconnect-src none\n}", unknown, "script-src 'self'" + connects, watcherAlone, "script-src 'self' " + kapaSource + hash + connects},
+		{"it may ask the site by its name", " {\nconnect-src none\n}", unknown, "script-src 'self'" + connects, watcherElement, "script-src 'self' " + kapaSource + hash + connects},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := newHandler(t, liveLines+"csp extend"+tc.lines)
-			resp := serve(t, h, newRequest(t, "GET", "https://support.acme.com/", "Cookie: "+tc.cookies), withPolicy(page, tc.policy))
+			resp := serve(t, h, newRequest(t, "GET", "https://support.acme.com/", "Cookie: "+tc.cookies), withPolicy(samplePage, tc.policy))
 			if got, want := bodyOf(t, resp), pageWith(tc.inserted); got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
-			if got := resp.Header.Get(cspField); got != tc.sent {
+			if got := resp.Header.Get(policyField); got != tc.sent {
 				t.Errorf("policy %s\nwant   %s", got, tc.sent)
 			}
 		})
@@ -720,29 +725,29 @@ func TestWatcherUnderExtendedPolicies(t *testing.T) {
 func TestPolicyOverridden(t *testing.T) {
 	for _, tc := range []struct {
 		name, lines, origin, outer string
-		want                       outcome
+		want                       outcome.Outcome
 		errors                     int // of two answers
 	}{
-		{"by one that blocks the tag", "", "", "script-src 'self'", outcomeHeaderOverridden, 1},
-		{"by one that allows it", "", "script-src https:", "script-src widget.kapa.ai", outcomeInjected, 0},
-		{"by the same", "", "script-src https:", "script-src https:", outcomeInjected, 0},
-		{"by one without the nonce", "", "script-src 'nonce-a'", "script-src 'nonce-b'", outcomeHeaderOverridden, 1},
-		{"by one with the nonce", "", "script-src 'nonce-a'", "script-src 'nonce-a' 'strict-dynamic'", outcomeInjected, 0},
-		{"an extended one", "csp extend", "script-src 'self'", "script-src 'self'", outcomeHeaderOverridden, 1},
-		{"by one without the nonce of user", userLines, "script-src https: 'nonce-a'", "script-src https: 'nonce-b'", outcomeHeaderOverridden, 1},
-		{"by one with the nonce of user", userLines, "script-src https: 'nonce-a'", "script-src https: 'nonce-a' 'self'", outcomeInjected, 0},
-		{"by one that needs no nonce", userLines, "script-src 'nonce-a'", "script-src https: 'unsafe-inline'", outcomeInjected, 0},
-		{"by one that blocks user, as it was", userLines, "script-src https:", "script-src https: 'self'", outcomeInjected, 0},
-		{"by one without the watcher's nonce", "live_consent", "script-src https: 'nonce-a'", "script-src https: 'nonce-b'", outcomeHeaderOverridden, 1},
-		{"by one under which the watcher cannot ask", "live_consent", "", "connect-src https://x.example", outcomeHeaderOverridden, 1},
-		{"by one under which the watcher can ask", "live_consent", "", "connect-src 'self'", outcomeInjected, 0},
-		{"and nobody cares", "csp off", "", "script-src 'self'", outcomeInjected, 0},
-		{"of a page that is blocked anyway", "", "script-src 'none'", "script-src 'self'", outcomeCSPBlocked, 0},
+		{"by one that blocks the tag", "", "", "script-src 'self'", outcome.HeaderOverridden, 1},
+		{"by one that allows it", "", "script-src https:", "script-src widget.kapa.ai", outcome.Injected, 0},
+		{"by the same", "", "script-src https:", "script-src https:", outcome.Injected, 0},
+		{"by one without the nonce", "", "script-src 'nonce-a'", "script-src 'nonce-b'", outcome.HeaderOverridden, 1},
+		{"by one with the nonce", "", "script-src 'nonce-a'", "script-src 'nonce-a' 'strict-dynamic'", outcome.Injected, 0},
+		{"an extended one", "csp extend", "script-src 'self'", "script-src 'self'", outcome.HeaderOverridden, 1},
+		{"by one without the nonce of user", userLines, "script-src https: 'nonce-a'", "script-src https: 'nonce-b'", outcome.HeaderOverridden, 1},
+		{"by one with the nonce of user", userLines, "script-src https: 'nonce-a'", "script-src https: 'nonce-a' 'self'", outcome.Injected, 0},
+		{"by one that needs no nonce", userLines, "script-src 'nonce-a'", "script-src https: 'unsafe-inline'", outcome.Injected, 0},
+		{"by one that blocks user, as it was", userLines, "script-src https:", "script-src https: 'self'", outcome.Injected, 0},
+		{"by one without the watcher's nonce", "live_consent", "script-src https: 'nonce-a'", "script-src https: 'nonce-b'", outcome.HeaderOverridden, 1},
+		{"by one under which the watcher cannot ask", "live_consent", "", "connect-src https://x.example", outcome.HeaderOverridden, 1},
+		{"by one under which the watcher can ask", "live_consent", "", "connect-src 'self'", outcome.Injected, 0},
+		{"and nobody cares", "csp off", "", "script-src 'self'", outcome.Injected, 0},
+		{"of a page that is blocked anyway", "", "script-src 'none'", "script-src 'self'", outcome.CSPBlocked, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := newHandler(t, consentLine+tc.lines)
 			core, logs := observer.New(zapcore.ErrorLevel)
-			h.logger = zap.New(core)
+			h.block.logger = zap.New(core)
 			for range 2 {
 				r := newRequest(t, "GET", "/", "Cookie: "+granted)
 				w := &deferring{ResponseWriter: httptest.NewRecorder(), policy: tc.outer}
@@ -750,7 +755,7 @@ func TestPolicyOverridden(t *testing.T) {
 					if tc.origin == "" {
 						return pageHandler(w, r)
 					}
-					return withPolicy(page, tc.origin)(w, r)
+					return withPolicy(samplePage, tc.origin)(w, r)
 				}))
 				if err != nil {
 					t.Fatal(err)
@@ -776,7 +781,7 @@ type deferring struct {
 
 func (d *deferring) WriteHeader(status int) {
 	d.wrote = true
-	d.Header().Set(cspField, d.policy)
+	d.Header().Set(policyField, d.policy)
 	d.ResponseWriter.WriteHeader(status)
 }
 

@@ -4,13 +4,15 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"path"
 	"strconv"
 	"strings"
 
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/authority"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/placeholder"
 )
 
 // Script is the deflector's bundle and how the page loads it.
@@ -35,6 +37,18 @@ type Script struct {
 	Loading string `json:"loading,omitempty"`
 }
 
+// provision returns s as it is used: checked, with placeholders resolved and the
+// defaults filled in.
+func (s Script) provision() (_ Script, err error) {
+	for name, field := range s.fields() {
+		if *field, err = placeholder.ResolveSetting(name, *field); err != nil {
+			return s, err
+		}
+	}
+	s = s.withDefaults()
+	return s, s.check()
+}
+
 // fields are the settings by their names.
 func (s *Script) fields() map[string]*string {
 	return map[string]*string{"url": &s.URL, "integrity": &s.Integrity, "crossorigin": &s.CrossOrigin, "loading": &s.Loading}
@@ -43,7 +57,7 @@ func (s *Script) fields() map[string]*string {
 // withDefaults returns s with the defaults filled in.
 func (s Script) withDefaults() Script {
 	if s.URL == "" {
-		s.URL = kapaScriptURL
+		s.URL = kapa.ScriptURL
 	}
 	if s.Loading == "" {
 		s.Loading = "async"
@@ -66,21 +80,21 @@ func (s Script) check() error {
 		alg, sum, _ := strings.Cut(hash, "-")
 		size := map[string]int{"sha256": 32, "sha384": 48, "sha512": 64}[alg]
 		if b, err := base64.StdEncoding.DecodeString(sum); err != nil || size == 0 || len(b) != size {
-			return fmt.Errorf("integrity %q: allowed are sha256-, sha384- or sha512- and the hash in base64", hash)
+			return fmt.Errorf("integrity %q: must be sha256-, sha384- or sha512- and the hash in base64", hash)
 		}
 	}
 	if s.CrossOrigin != "" && s.CrossOrigin != "anonymous" && s.CrossOrigin != "use-credentials" {
-		return fmt.Errorf("crossorigin is %q: allowed are anonymous, use-credentials", s.CrossOrigin)
+		return fmt.Errorf("crossorigin is %q: must be anonymous or use-credentials", s.CrossOrigin)
 	}
 	if s.Loading != "" && s.Loading != "async" && s.Loading != "defer" {
-		return fmt.Errorf("loading is %q: allowed are async, defer", s.Loading)
+		return fmt.Errorf("loading is %q: must be async or defer", s.Loading)
 	}
 	return nil
 }
 
 func checkScriptURL(s string) error {
 	bad := func(why string) error {
-		return fmt.Errorf("script URL %q: %s; allowed are https URLs, paths on the site itself, and loopback hosts", s, why)
+		return fmt.Errorf("script URL %q: %s; must be an https URL, a path on the site itself, or a URL of a loopback host", s, why)
 	}
 	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '\\' }) {
 		return bad("white space, backslashes and non-ASCII characters must be percent-encoded")
@@ -105,28 +119,21 @@ func checkScriptURL(s string) error {
 		return bad("it holds a user name")
 	case u.Scheme == "https" && u.Hostname() != "":
 		return nil
-	case u.Scheme == "http" && isLoopback(u.Hostname()):
+	case u.Scheme == "http" && authority.IsLoopback(u.Hostname()):
 		return nil
 	default:
 		return bad("it is none of those")
 	}
 }
 
-func isLoopback(host string) bool {
-	if ip, err := netip.ParseAddr(host); err == nil {
-		return ip.IsLoopback()
-	}
-	return host == "localhost" || strings.HasSuffix(host, ".localhost")
-}
-
 // warnings says what is allowed but seldom meant.
 func (s Script) warnings() (w []string) {
-	if s.Integrity != "" && s.URL == kapaScriptURL {
+	if s.Integrity != "" && s.URL == kapa.ScriptURL {
 		w = append(w, "script: integrity on Kapa's own URL, which names no version: browsers will block Kapa's next release")
 	}
 	u, err := url.Parse(s.URL)
-	if err == nil && !head.IsVersion(path.Base(u.Path), kapaScriptFile) {
-		w = append(w, "script: the file is not called "+kapaScriptFile+", nor as a version of it; the bundle may look for its own tag by that name")
+	if err == nil && !head.IsVersion(path.Base(u.Path), kapa.ScriptFile) {
+		w = append(w, "script: the file is not called "+kapa.ScriptFile+", nor as a version of it; the bundle may look for its own tag by that name")
 	}
 	return w
 }

@@ -412,11 +412,11 @@ func TestKapaCheckFindsPlantedFaults(t *testing.T) {
 			if cookies == "" && !site.notRequired {
 				cookies = granted
 			}
-			answers, err := survey{dialing(t, to)}.ask(context.Background(), address, cookies, site.notRequired)
+			answers, err := check.Survey{Transport: dialing(t, to)}.Ask(context.Background(), address, cookies, site.notRequired)
 			if err != nil {
 				t.Fatal(err)
 			}
-			report := check.Judge(answers, deflector)
+			report := check.Judge(answers, check.Kapa)
 			if got := codesOf(report, report.Findings); got != site.findings {
 				t.Errorf("found %q, want %q", got, site.findings)
 			}

@@ -9,6 +9,12 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/escape"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/page"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/placeholder"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/variant"
 )
 
 // Attribute is one attribute of the deflector's script tag.
@@ -40,7 +46,7 @@ type User struct {
 // check finds mistakes in the block as a whole.
 func (u User) check() error {
 	if u.UniqueClientID == "" && u.Email == "" && len(u.Metadata) == 0 {
-		return errors.New("user says nothing: allowed are unique_client_id, email, metadata")
+		return errors.New("user is empty: write unique_client_id, email or metadata")
 	}
 	if _, ok := u.Metadata[""]; ok {
 		return errors.New("user metadata has a key without a name")
@@ -58,20 +64,20 @@ var attributeName = regexp.MustCompile(`^data-[a-z0-9-]+$`)
 // checkName finds mistakes in the attribute's name.
 func (a Attribute) checkName() error {
 	if !attributeName.MatchString(a.Name) {
-		return fmt.Errorf("attribute name %q: allowed are data- and lower-case letters, digits and hyphens", a.Name)
+		return fmt.Errorf("attribute name %q: must be data- and lower-case letters, digits and hyphens", a.Name)
 	}
 	return nil
 }
 
 // checkValue finds mistakes in a value that no request can change.
 func (a Attribute) checkValue() error {
-	words := attributeValues[a.Name]
-	s, static := parseValue(a.Value).static()
+	words := kapa.AttributeValues[a.Name]
+	s, static := placeholder.Parse(a.Value).Static()
 	switch {
 	case !static:
 		return nil
 	case words != nil && !slices.Contains(words, s):
-		return fmt.Errorf("%s is %q: allowed are %s", a.Name, s, strings.Join(words, ", "))
+		return fmt.Errorf("%s is %q: must be one of %s", a.Name, s, strings.Join(words, ", "))
 	default:
 		return nil
 	}
@@ -86,7 +92,7 @@ func checkAttributes(attrs []Attribute) error {
 		}
 	}
 	var missing []string
-	for _, name := range requiredAttributes {
+	for _, name := range kapa.RequiredAttributes {
 		if !hasAttribute(attrs, name) {
 			missing = append(missing, name)
 		}
@@ -102,6 +108,24 @@ func hasAttribute(attrs []Attribute, name string) bool {
 	return slices.ContainsFunc(attrs, func(a Attribute) bool { return strings.EqualFold(a.Name, name) })
 }
 
+// mayTakeFingerprints reports whether the tag with these attributes lets the
+// deflector take a fingerprint for some request.
+func mayTakeFingerprints(attrs []Attribute) bool {
+	return slices.ContainsFunc(attrs, func(a Attribute) bool {
+		s, static := placeholder.Parse(a.Value).Static()
+		return a.Name == kapa.FingerprintTracking && !(static && s == "false")
+	})
+}
+
+// neverTracksByCookie reports whether the tag with these attributes keeps the
+// deflector from using the id, whatever the request.
+func neverTracksByCookie(attrs []Attribute) bool {
+	return slices.ContainsFunc(attrs, func(a Attribute) bool {
+		s, static := placeholder.Parse(a.Value).Static()
+		return a.Name == kapa.CookieTracking && static && s == "false"
+	})
+}
+
 // tag is what is put into a page, built once at load and completed for each
 // request: an inline script with what is known about the visitor, where
 // anything is, the deflector's script element, and under live_consent the
@@ -112,12 +136,12 @@ type tag struct {
 	script  []Attribute    // of the script itself; src is the last
 	user    []userValue    // in the order in which they are written
 	live    string         // the watcher's element, "" for none
-	fixed   *insertion     // the whole, where no request can change it
+	fixed   *completeTag   // the whole, where no request can change it
 }
 
 type tagAttribute struct {
 	name     string
-	value    value
+	value    placeholder.Text
 	required bool
 }
 
@@ -125,25 +149,7 @@ type tagAttribute struct {
 // keys and "metadata" for those of the object within.
 type userValue struct {
 	group, key string
-	value      value
-}
-
-// insertion is what one request's document gets.
-type insertion struct {
-	html []byte
-	// What ends the entity tag of a page with them.
-	suffix string
-	// Whether the deflector may use the visitor's id, and a fingerprint.
-	cookies, fingerprint bool
-	// Whether the bytes depend on the request.
-	varies bool
-	// The lengths of the inline script's element, with which html begins, and of
-	// the watcher's, with which it ends; the deflector's is in between.
-	inline, live int
-	// Where the script's address begins.
-	src int
-	// Whether an attribute's value voids the nonce of the script's element.
-	unnonceable bool
+	value      placeholder.Text
 }
 
 // newTag builds the tag. untracked is the one for visitors without consent: it
@@ -162,14 +168,14 @@ func newTag(script Script, attrs []Attribute, user *User, untracked bool, live s
 		user = nil
 	}
 	for _, a := range attrs {
-		t.attrs = append(t.attrs, tagAttribute{a.Name, parseValue(a.Value), slices.Contains(requiredAttributes, a.Name)})
+		t.attrs = append(t.attrs, tagAttribute{a.Name, placeholder.Parse(a.Value), slices.Contains(kapa.RequiredAttributes, a.Name)})
 	}
 	if user != nil {
 		t.user = append(t.user,
-			userValue{"", "uniqueClientId", parseValue(user.UniqueClientID)},
-			userValue{"", "email", parseValue(user.Email)})
+			userValue{"", "uniqueClientId", placeholder.Parse(user.UniqueClientID)},
+			userValue{"", "email", placeholder.Parse(user.Email)})
 		for _, key := range slices.Sorted(maps.Keys(user.Metadata)) {
-			t.user = append(t.user, userValue{"metadata", key, parseValue(user.Metadata[key])})
+			t.user = append(t.user, userValue{"metadata", key, placeholder.Parse(user.Metadata[key])})
 		}
 	}
 
@@ -187,14 +193,14 @@ func withoutIdentifiers(attrs []Attribute) []Attribute {
 	var out []Attribute
 	for _, a := range attrs {
 		switch a.Name {
-		case attrEmail:
-		case attrCookies, attrFingerprint:
+		case kapa.EmailSelector:
+		case kapa.CookieTracking, kapa.FingerprintTracking:
 			out = append(out, Attribute{a.Name, "false"})
 		default:
 			out = append(out, a)
 		}
 	}
-	for _, name := range []string{attrCookies, attrFingerprint} {
+	for _, name := range []string{kapa.CookieTracking, kapa.FingerprintTracking} {
 		if !hasAttribute(out, name) {
 			out = append(out, Attribute{name, "false"})
 		}
@@ -204,12 +210,12 @@ func withoutIdentifiers(attrs []Attribute) []Attribute {
 
 func (t *tag) isStatic() bool {
 	for _, a := range t.attrs {
-		if _, ok := a.value.static(); !ok {
+		if _, ok := a.value.Static(); !ok {
 			return false
 		}
 	}
 	for _, u := range t.user {
-		if _, ok := u.value.static(); !ok {
+		if _, ok := u.value.Static(); !ok {
 			return false
 		}
 	}
@@ -220,7 +226,7 @@ func (t *tag) isStatic() bool {
 // fill, because their values came out empty at load.
 func (t *tag) emptyRequired() (names []string) {
 	for _, a := range t.attrs {
-		if s, static := a.value.static(); a.required && static && isBlank(s) {
+		if s, static := a.value.Static(); a.required && static && isBlank(s) {
 			names = append(names, a.name)
 		}
 	}
@@ -238,7 +244,15 @@ var (
 type filledTag struct {
 	attrs          []Attribute // of the script element
 	user, metadata []Attribute // of window.kapaSettings.user, without empty ones
-	insertion      insertion   // but for its bytes
+
+	cookies, fingerprint bool // whether the deflector may use the id, and a fingerprint
+}
+
+// A completeTag is what one request's document gets.
+type completeTag struct {
+	page.Insertion
+	cookies bool // as in filledTag
+	varies  bool // the bytes depend on the request
 }
 
 // fill reads the values of the request that repl belongs to, or says why it can
@@ -246,25 +260,25 @@ type filledTag struct {
 func (t *tag) fill(repl *caddy.Replacer) (f filledTag, err error) {
 	// the vendor's defaults: cookie on, fingerprint off; a word that is
 	// neither "true" nor "false" counts for the careful side
-	f.insertion = insertion{cookies: true, varies: !t.isStatic()}
+	f.cookies = true
 	f.attrs = append(f.attrs, Attribute{t.loading, ""})
 	for _, a := range t.attrs {
-		s := a.value.read(repl)
+		s := a.value.Read(repl)
 		switch {
 		case a.required && isBlank(s):
 			return f, errEmptyAttribute
 		case len(s) > maxInsertion:
 			return f, errTooLong
-		case a.name == attrCookies:
-			f.insertion.cookies = s == "true"
-		case a.name == attrFingerprint:
-			f.insertion.fingerprint = s != "false"
+		case a.name == kapa.CookieTracking:
+			f.cookies = s == "true"
+		case a.name == kapa.FingerprintTracking:
+			f.fingerprint = s != "false"
 		}
 		f.attrs = append(f.attrs, Attribute{a.name, s})
 	}
 	f.attrs = append(f.attrs, t.script...)
 	for _, u := range t.user {
-		s := u.value.read(repl)
+		s := u.value.Read(repl)
 		if len(s) > maxInsertion {
 			return f, errTooLong
 		}
@@ -281,41 +295,39 @@ func (t *tag) fill(repl *caddy.Replacer) (f filledTag, err error) {
 
 // complete returns what the document gets of the request that repl belongs to,
 // or an error that says why it can get nothing.
-func (t *tag) complete(repl *caddy.Replacer) (insertion, error) {
+func (t *tag) complete(repl *caddy.Replacer) (completeTag, error) {
 	if t.fixed != nil {
 		return *t.fixed, nil
 	}
 	f, err := t.fill(repl)
 	if err != nil {
-		return insertion{}, err
+		return completeTag{}, err
 	}
-	in := f.insertion
-
+	in := page.Insertion{Fingerprint: f.fingerprint, Watcher: len(t.live)}
 	var b strings.Builder
 	f.writeUser(&b)
-	in.inline = b.Len()
+	in.User = b.Len()
 	b.WriteString("<script")
 	for _, a := range f.attrs {
-		in.unnonceable = in.unnonceable || voidsNonce(a.Value)
+		in.Unnonceable = in.Unnonceable || page.VoidsNonce(a.Value)
 		b.WriteString(" " + a.Name)
 		if a.Value != "" || isDataAttribute(a.Name) {
 			b.WriteString(`="`)
 			if a.Name == "src" {
-				in.src = b.Len()
+				in.Src = b.Len()
 			}
-			escapeAttribute(&b, a.Value)
+			escape.Attribute(&b, a.Value)
 			b.WriteString(`"`)
 		}
 	}
 	b.WriteString("></script>")
 	b.WriteString(t.live)
-	in.live = len(t.live)
 	if b.Len() > maxInsertion {
-		return insertion{}, errTooLong
+		return completeTag{}, errTooLong
 	}
-	in.html = []byte(b.String())
-	in.suffix = variantSuffix(in.html)
-	return in, nil
+	in.HTML = []byte(b.String())
+	in.Suffix = variant.Suffix(in.HTML)
+	return completeTag{Insertion: in, cookies: f.cookies, varies: !t.isStatic()}, nil
 }
 
 // writeUser writes the inline script that hands the visitor's values over, or
@@ -325,7 +337,7 @@ func (f *filledTag) writeUser(b *strings.Builder) {
 	if f.user == nil && f.metadata == nil {
 		return
 	}
-	b.WriteString(inlineOpen + `(function(w,u,m){` +
+	b.WriteString(page.InlineOpen + `(function(w,u,m){` +
 		`var s=w.kapaSettings=w.kapaSettings||{},p=s.user=s.user||{};` +
 		`Object.assign(p,u);` +
 		`if(m)p.metadata=Object.assign(p.metadata||{},m)` +
@@ -335,7 +347,7 @@ func (f *filledTag) writeUser(b *strings.Builder) {
 		b.WriteByte(',')
 		writeObject(b, f.metadata)
 	}
-	b.WriteString(`)` + inlineClose)
+	b.WriteString(`)` + page.InlineClose)
 }
 
 // writeObject writes pairs as a JSON object.
@@ -345,9 +357,9 @@ func writeObject(b *strings.Builder, pairs []Attribute) {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		escapeJSON(b, p.Name)
+		escape.JSON(b, p.Name)
 		b.WriteByte(':')
-		escapeJSON(b, p.Value)
+		escape.JSON(b, p.Value)
 	}
 	b.WriteByte('}')
 }

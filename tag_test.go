@@ -9,13 +9,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
 	"golang.org/x/net/html"
 )
 
 // insertionOf is what serve put into page.
 func insertionOf(t *testing.T, resp *http.Response) string {
 	t.Helper()
-	before, after, _ := strings.Cut(page, "</head>")
+	before, after, _ := strings.Cut(samplePage, "</head>")
 	body := bodyOf(t, resp)
 	if !strings.HasPrefix(body, before) || !strings.HasSuffix(body, "</head>"+after) {
 		t.Fatalf("more than the insertion has changed: %s", body)
@@ -62,27 +64,27 @@ func TestTagIsWrittenAsConfigured(t *testing.T) {
 		{
 			"a path on the site",
 			"script /js/kapa-support-form-deflector.bundle.js?v=1&w=2", nil,
-			strings.Replace(staticTag, kapaScriptURL, "/js/kapa-support-form-deflector.bundle.js?v=1&amp;w=2", 1),
+			strings.Replace(staticTag, kapa.ScriptURL, "/js/kapa-support-form-deflector.bundle.js?v=1&amp;w=2", 1),
 		},
 		{
 			"defer",
 			"script https://cdn.acme.com/k.js {\n loading defer\n}", nil,
-			strings.Replace(strings.Replace(staticTag, "script async", "script defer", 1), kapaScriptURL, "https://cdn.acme.com/k.js", 1),
+			strings.Replace(strings.Replace(staticTag, "script async", "script defer", 1), kapa.ScriptURL, "https://cdn.acme.com/k.js", 1),
 		},
 		{
 			"integrity on another origin implies crossorigin",
 			"script https://cdn.acme.com/k.js {\n integrity sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n}", nil,
-			strings.Replace(staticTag, `src="`+kapaScriptURL, `integrity="sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" crossorigin="anonymous" src="https://cdn.acme.com/k.js`, 1),
+			strings.Replace(staticTag, `src="`+kapa.ScriptURL, `integrity="sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" crossorigin="anonymous" src="https://cdn.acme.com/k.js`, 1),
 		},
 		{
 			"integrity on the site itself does not",
 			"script /k.js {\n integrity sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n}", nil,
-			strings.Replace(staticTag, `src="`+kapaScriptURL, `integrity="sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" src="/k.js`, 1),
+			strings.Replace(staticTag, `src="`+kapa.ScriptURL, `integrity="sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" src="/k.js`, 1),
 		},
 		{
 			"crossorigin as configured",
 			"script https://cdn.acme.com/k.js {\n crossorigin use-credentials\n}", nil,
-			strings.Replace(staticTag, `src="`+kapaScriptURL, `crossorigin="use-credentials" src="https://cdn.acme.com/k.js`, 1),
+			strings.Replace(staticTag, `src="`+kapa.ScriptURL, `crossorigin="use-credentials" src="https://cdn.acme.com/k.js`, 1),
 		},
 		{
 			"a placeholder of the request",
@@ -117,18 +119,18 @@ func TestTagIsWrittenAsConfigured(t *testing.T) {
 
 // Every attribute that Kapa documents, in whatever order it is configured.
 func TestEveryDocumentedAttribute(t *testing.T) {
-	names := slices.Clone(documentedAttributes)
+	names := slices.Clone(kapa.DocumentedAttributes)
 	rand.New(rand.NewPCG(1, 2)).Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 	var attrs []Attribute
 	for i, name := range names {
 		value := itoa(i) + " \"<&'ä"
-		if words := attributeValues[name]; words != nil {
+		if words := kapa.AttributeValues[name]; words != nil {
 			value = words[0]
 		}
 		attrs = append(attrs, Attribute{name, value})
 	}
 	h := newHandler(t, consentLine)
-	h.tracked = newTag(Script{}.withDefaults(), attrs, nil, false, "")
+	h.block.tracked = newTag(Script{}.withDefaults(), attrs, nil, false, "")
 	r := newRequest(t, "GET", "/", "Cookie: "+granted)
 	scripts := parseInsertion(t, insertionOf(t, serve(t, h, r, pageHandler)))
 	got := scripts[0].Attr
@@ -163,7 +165,7 @@ func TestUntracked(t *testing.T) {
 		if got := insertionOf(t, resp); got != want {
 			t.Errorf("%s: got\n%s\nwant\n%s", cookies, got, want)
 		}
-		if o, _ := outcomeOf(r); o != outcomeUntracked {
+		if o, _ := outcomeOf(r); o != outcome.Untracked {
 			t.Errorf("%s: outcome %s", cookies, o)
 		}
 	}
@@ -178,15 +180,15 @@ func TestUntracked(t *testing.T) {
 
 func TestIncomplete(t *testing.T) {
 	h := newHandler(t, consentLine)
-	h.tracked = newTag(Script{URL: kapaScriptURL, Loading: "async"}, []Attribute{{"data-integration-id", "{http.request.header.X-Integration}"}}, nil, false, "")
+	h.block.tracked = newTag(Script{URL: kapa.ScriptURL, Loading: "async"}, []Attribute{{"data-integration-id", "{http.request.header.X-Integration}"}}, nil, false, "")
 	for _, tc := range []struct {
 		value string
-		want  outcome
-	}{{"", outcomeIncomplete}, {"abc", outcomeInjected}, {strings.Repeat("x", maxInsertion), outcomeIncomplete}} {
+		want  outcome.Outcome
+	}{{"", outcome.Incomplete}, {"abc", outcome.Injected}, {strings.Repeat("x", maxInsertion), outcome.Incomplete}} {
 		r := newRequest(t, "GET", "/", "Cookie: "+granted, "X-Integration: "+tc.value)
 		resp := serve(t, h, r, pageHandler)
 		o, _ := outcomeOf(r)
-		if o != tc.want || (bodyOf(t, resp) == page) != (o == outcomeIncomplete) || (idLines(resp) == nil) != (o == outcomeIncomplete) {
+		if o != tc.want || (bodyOf(t, resp) == samplePage) != (o == outcome.Incomplete) || (idLines(resp) == nil) != (o == outcome.Incomplete) {
 			t.Errorf("%.10q: outcome %s, ids %q", tc.value, o, idLines(resp))
 		}
 	}
@@ -272,14 +274,14 @@ func FuzzTag(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value string) {
 		r := newRequest(t, "GET", "/", "Cookie: "+granted)
 		r.Header["X-Hostile"] = []string{value}
-		in, err := h.tracked.complete(replacerOf(r))
+		in, err := h.block.tracked.complete(replacerOf(r))
 		if err != nil {
 			return
 		}
-		if len(in.html) > maxInsertion {
-			t.Errorf("%d bytes", len(in.html))
+		if len(in.HTML) > maxInsertion {
+			t.Errorf("%d bytes", len(in.HTML))
 		}
-		scripts := parseInsertion(t, string(in.html))
+		scripts := parseInsertion(t, string(in.HTML))
 		want := 2
 		if value == "" {
 			want = 1

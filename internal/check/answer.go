@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/document"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/list"
 )
 
@@ -30,28 +31,19 @@ func (a *Answer) address() *url.URL {
 
 func (a *Answer) secure() bool { return a.address().Scheme == "https" }
 
-func (a *Answer) mediaType() string {
-	t, _, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
-	return strings.ToLower(strings.TrimSpace(t))
+func (a *Answer) isHTML() bool {
+	return document.IsHTML(document.ContentType(a.Header["Content-Type"]))
 }
-
-func (a *Answer) isHTML() bool { return a.mediaType() == "text/html" }
 
 // isRedirect reports whether the answer leads on to a place that was not asked.
 func (a *Answer) isRedirect() bool {
 	return 300 <= a.Status && a.Status <= 399 && a.Status != http.StatusNotModified
 }
 
-// charset is the charset parameter of the Content-Type, "" if there is none.
+// charset returns the encoding that the Content-Type names, in lower case, "" if it
+// names none.
 func (a *Answer) charset() string {
-	_, params, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
-	for param := range strings.SplitSeq(params, ";") {
-		name, value, _ := strings.Cut(param, "=")
-		if strings.EqualFold(strings.TrimSpace(name), "charset") {
-			return strings.ToLower(strings.Trim(strings.TrimSpace(value), `"`))
-		}
-	}
-	return ""
+	return strings.ToLower(document.Charset(document.ContentType(a.Header["Content-Type"])))
 }
 
 // has reports whether a field that is a list has one of these members.

@@ -11,19 +11,6 @@ import (
 	"strings"
 )
 
-// Deflector is what the checks have to know of the product.
-type Deflector struct {
-	Script     string              // the address of its script, by default
-	ScriptFile string              // the file name that it has wherever it comes from
-	Cookie     string              // the name of the visitor's id
-	Required   []string            // the attributes that it does not start without
-	Words      map[string][]string // the attributes that take one of a few words
-	Connects   []string            // the addresses that its script sends requests to
-
-	// Hint says what is odd about an attribute's name, "" for nothing.
-	Hint func(attribute string) string
-}
-
 // Site is what was asked, and what was answered. A nil answer was not asked for.
 type Site struct {
 	URL         string   // as it was asked for, after a scheme was added

@@ -109,11 +109,11 @@ func (d *decoder) add(words []string) error {
 		return fmt.Errorf("nothing can follow %s", d.shape)
 	}
 	if len(words) == 0 {
-		return fmt.Errorf("a step is missing: allowed are %s", allowedSteps())
+		return fmt.Errorf("a step is missing: must be one of %s", allowedSteps())
 	}
 	i := slices.IndexFunc(stepKinds, func(k stepKind) bool { return k.word == words[0] })
 	if i < 0 {
-		return fmt.Errorf("unknown step %q: allowed are %s", words[0], allowedSteps())
+		return fmt.Errorf("unknown step %q: must be one of %s", words[0], allowedSteps())
 	}
 	kind, args := stepKinds[i], words[1:]
 	switch {

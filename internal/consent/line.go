@@ -115,11 +115,11 @@ func parseTest(words []string, of shape) (test, error) {
 		return not(t), nil
 	}
 	if len(words) == 0 {
-		return nil, fmt.Errorf("a test is missing: allowed are %s", allowedTests())
+		return nil, fmt.Errorf("a test is missing: must be one of %s", allowedTests())
 	}
 	i := slices.IndexFunc(testKinds, func(k testKind) bool { return k.word == words[0] })
 	if i < 0 {
-		return nil, fmt.Errorf("unknown test %q: allowed are %s", words[0], allowedTests())
+		return nil, fmt.Errorf("unknown test %q: must be one of %s", words[0], allowedTests())
 	}
 	kind := testKinds[i]
 	if kind.of != shapeWord && kind.of != of {

@@ -90,7 +90,7 @@ func parseNames(s string) (patterns, error) {
 		return nil, errors.New("the cookie's name is empty")
 	}
 	if len(names) > maxNames {
-		return nil, fmt.Errorf("a cookie with %d names: allowed are %d", len(names), maxNames)
+		return nil, fmt.Errorf("a cookie with %d names: must be at most %d", len(names), maxNames)
 	}
 	for _, name := range names {
 		if strings.ContainsAny(name, "=;") {

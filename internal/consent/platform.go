@@ -109,7 +109,7 @@ func (p Platform) checkCategories(categories []string) error {
 	case p.Category != "" && len(categories) == 0 && !p.optional:
 		return fmt.Errorf("%s needs a category, since each site makes its own: %s", p.Name, p.Category)
 	case len(categories) > maxCategories:
-		return fmt.Errorf("%s: %d categories, allowed are %d", p.Name, len(categories), maxCategories)
+		return fmt.Errorf("%s: %d categories: must be at most %d", p.Name, len(categories), maxCategories)
 	}
 	for i, category := range categories {
 		switch {

@@ -222,7 +222,7 @@ func TestCategoriesOfPlatforms(t *testing.T) {
 		{"none, where none is needed", "drupal_eucc", "", nil, ""},
 		{"one, where there are none", "insites", "", []string{"x"}, "insites has no categories: its cookie says yes or no to all"},
 		{"as many as there may be", "klaro", "", many[1:], ""},
-		{"more", "klaro", "", many, "klaro: 17 categories, allowed are 16"},
+		{"more", "klaro", "", many, "klaro: 17 categories: must be at most 16"},
 		{"empty", "klaro", "", []string{""}, `klaro category "": it is empty, a word of its own or given twice`},
 		{"a word of its own", "klaro", "", []string{"or"}, `klaro category "or": it is empty, a word of its own or given twice`},
 		{"twice", "klaro", "", []string{"a", "a"}, `klaro category "a": it is empty, a word of its own or given twice`},

@@ -103,11 +103,11 @@ func (r PackedRule) compile() (p *packed, err error) {
 		{"granted", r.Granted, func(words []string) error { return q.add(&q.granted, words, p.decoder.shape) }},
 	} {
 		if len(part.lines) > maxLines {
-			return nil, fmt.Errorf("%d %s lines: allowed are %d", len(part.lines), part.name, maxLines)
+			return nil, fmt.Errorf("%d %s lines: must be at most %d", len(part.lines), part.name, maxLines)
 		}
 		for _, words := range part.lines {
 			if len(words) > maxWords {
-				return nil, fmt.Errorf("a %s line of %d words: allowed are %d", part.name, len(words), maxWords)
+				return nil, fmt.Errorf("a %s line of %d words: must be at most %d", part.name, len(words), maxWords)
 			}
 			if err := part.parse(words); err != nil {
 				return nil, fmt.Errorf("%s %s: %w", part.name, strings.Join(words, " "), err)

@@ -13,6 +13,7 @@ const (
 	attrEquiv                    // the http-equiv of a meta element
 	attrCharset                  // the charset of one
 	attrContent                  // the content of one that may be a policy
+	attrPragma                   // the content of another, which may name the encoding
 	attrBase                     // the href of the first base element that has one
 )
 
@@ -47,6 +48,9 @@ func (s *Scanner) attrValue(piece []byte) {
 		s.name.addLower(piece)
 	case attrContent:
 		s.policies.readContent(piece)
+		s.meta.readPragma(piece)
+	case attrPragma:
+		s.meta.readPragma(piece)
 	}
 }
 

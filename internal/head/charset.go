@@ -24,14 +24,29 @@ func (s *Scanner) Charset() string {
 }
 
 // Release says that the bytes fed so far are let go, but for [MaxHeld] of them at
-// most. From then on the scanner cannot read on behind an anchor any more. One
-// that it has found, or will find, before it knows the encoding is given up: the
-// document is [Scanner.Unusable].
-func (s *Scanner) Release() {
+// most. From then on the scanner cannot read on behind an anchor. If it was reading
+// on, done is true, and off says where the anchor is, as from [Scanner.Feed] with
+// nothing in its hands.
+//
+// An anchor that a tag such as </head> or <body> has shown is then final: a meta
+// element with the encoding behind it would be a mistake that nobody makes. At any
+// other the document is [Scanner.Unusable].
+func (s *Scanner) Release() (off int, done bool) {
 	s.released = true
-	if s.state == stateLooking {
-		s.giveUp(0)
+	if s.state != stateLooking {
+		return 0, false
 	}
+	return s.unseen()
+}
+
+// unseen ends the scan at an anchor behind which the scanner cannot look.
+func (s *Scanner) unseen() (off int, done bool) {
+	if !s.closed {
+		return s.giveUp(s.mark)
+	}
+	s.ahead = nil
+	s.state = stateEnded
+	return s.mark, true
 }
 
 // look goes on behind the anchor, at i, if the document does not say its encoding

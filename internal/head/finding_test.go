@@ -402,6 +402,9 @@ func TestCharset(t *testing.T) {
 		{"after a script", `<div></div><head><script>1</script><meta charset="utf-8">`, again},
 		{"after another meta element", `<p><meta name="x" content="y"><meta charset="utf-8">`, again},
 		{"before the anchor", "<meta charset=utf-8><p><meta charset=utf-8>", ""},
+		{"the long form before the anchor", `<meta content="text/html; Charset=utf-8" http-equiv=Content-Type><p><meta charset=koi8-r>`, ""},
+		{"the long form before the anchor, the other way round", `<meta http-equiv=Content-Type content="text/html; ccharset=utf-8"><p><meta charset=koi8-r>`, ""},
+		{"a content that names one and is no such form", `<meta name=x content="charset=utf-8"><p><meta charset=koi8-r>`, alone},
 		{"byte order mark", "\uFEFF<p><meta charset=utf-8>", ""},
 		{"out of sight", "<p>" + strings.Repeat("x", 1024) + "<meta charset=utf-8>", ""},
 		{"none", "<p><meta name=x><p>", ""},
@@ -414,6 +417,39 @@ func TestCharset(t *testing.T) {
 		found := scanAll(t, test.document)
 		if found.unusable != (test.want == alone) || !found.unusable && found.charset != test.want {
 			t.Errorf("%s: %+v", test.name, found)
+		}
+	}
+}
+
+// What is let go before the encoding is known: an anchor that a tag has shown is
+// final, any other is given up.
+func TestRelease(t *testing.T) {
+	for _, test := range []struct {
+		name, before, after string
+		off                 int
+		unusable            bool
+	}{
+		{"behind </head>", "<head></head><body>", "", -len("</head><body>"), false},
+		{"behind <body>", "<title>x</title><body>y", "", -len("<body>y"), false},
+		{"behind another tag", "<title>x</title><p>y", "", -len("<p>y"), true},
+		{"before </head>", "<head><title>x</title>", "</head>", 0, false},
+		{"before another tag", "<head><title>x</title>", "<p>", 0, true},
+	} {
+		var s head.Scanner
+		if _, done := s.Feed([]byte(test.before)); done {
+			t.Fatalf("%s: done before the encoding is known", test.name)
+		}
+		off, done := s.Release()
+		if done != (test.after == "") {
+			t.Errorf("%s: done %t", test.name, done)
+		}
+		if !done {
+			if off, done = s.Feed([]byte(test.after)); !done {
+				t.Errorf("%s: not done", test.name)
+			}
+		}
+		if off != test.off || s.Unusable() != test.unusable {
+			t.Errorf("%s: anchor at %d, unusable %t", test.name, off, s.Unusable())
 		}
 	}
 }

@@ -11,6 +11,8 @@ const (
 // A metaTag is what is known of the tag of a meta element being read.
 type metaTag struct {
 	equiv   uint8 // bytes of its http-equiv that agree with policyKeyword, or otherEquiv
+	pragma  uint8 // the same with pragmaKeyword
+	charset uint8 // bytes of its content that agree with charsetWord
 	seen    seen
 	skipped bool // its content was taken for something else than a policy
 }
@@ -29,7 +31,42 @@ const (
 // not decoded: nobody writes it so.
 const policyKeyword = "content-security-policy"
 
+// pragmaKeyword is the http-equiv of an element whose content names the encoding
+// behind charsetWord (HTML, "Encoding declaration state").
+const (
+	pragmaKeyword = "content-type"
+	charsetWord   = "charset"
+)
+
 const otherEquiv = 0xFF
+
+// agree returns how many bytes agree with the keyword when c is the next one.
+func agree(n uint8, keyword string, c byte) uint8 {
+	if int(n) >= len(keyword) || keyword[n] != c {
+		return otherEquiv
+	}
+	return n + 1
+}
+
+// readPragma looks for charsetWord in a piece of a content. No other c is in the
+// word, so that a byte that does not agree can only begin it anew.
+func (m *metaTag) readPragma(piece []byte) {
+	for _, c := range piece {
+		if class[c] == letter {
+			c |= 0x20
+		}
+		switch {
+		case int(m.charset) == len(charsetWord):
+			return
+		case charsetWord[m.charset] == c:
+			m.charset++
+		case c == charsetWord[0]:
+			m.charset = 1
+		default:
+			m.charset = 0
+		}
+	}
+}
 
 // policies are those that were found, and the one being read. A scanner has none
 // before it meets something that may be one, so that most documents do without
@@ -79,6 +116,7 @@ func (s *Scanner) metaAttrName(name []byte) {
 			s.policies.overlong = false
 		} else {
 			m.skipped = true
+			s.attr = attrPragma
 		}
 	case "charset":
 		m.seen |= seenName
@@ -100,11 +138,8 @@ func (m *metaTag) readEquiv(piece []byte) {
 		if class[c] == letter {
 			c |= 0x20
 		}
-		if int(m.equiv) >= len(policyKeyword) || policyKeyword[m.equiv] != c {
-			m.equiv = otherEquiv
-			return
-		}
-		m.equiv++
+		m.equiv = agree(m.equiv, policyKeyword, c)
+		m.pragma = agree(m.pragma, pragmaKeyword, c)
 	}
 }
 
@@ -128,6 +163,9 @@ func (p *policies) readContent(piece []byte) {
 // (HTML, "Content security policy state").
 func (s *Scanner) metaDone() {
 	m := &s.meta
+	if int(m.pragma) == len(pragmaKeyword) && int(m.charset) == len(charsetWord) {
+		s.declared = true
+	}
 	if !m.isPolicy() || m.seen&seenContent == 0 {
 		return
 	}

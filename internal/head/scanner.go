@@ -75,6 +75,7 @@ type Scanner struct {
 	trusted  bool // TrustEncoding was called
 	declared bool // a byte order mark, or a meta element with the encoding, was read
 	inHead   bool // the head element has begun
+	closed   bool // a tag has shown where it ends
 	marker   bool // the last comment begins as React's do
 	marked   bool // such a comment touches the tag that follows
 
@@ -219,7 +220,7 @@ func (s *Scanner) found(p []byte, i int) (off int, done bool) {
 	}
 	if s.look(p, i) {
 		if s.released {
-			return s.giveUp(s.mark)
+			return s.unseen()
 		}
 		return 0, false
 	}

@@ -138,7 +138,7 @@ func (s *Scanner) startTag() {
 	case "noframes":
 		s.tag = tagNoframes
 	case "body", "frameset":
-		s.evidence = true
+		s.evidence, s.closed = true, true
 		s.state = stateFound
 	case "template":
 		if !marked {
@@ -185,7 +185,7 @@ func (s *Scanner) readTagName(p []byte, i, most int) (end int, fits bool) {
 func (s *Scanner) endTag() {
 	switch string(s.name.bytes()) {
 	case "head", "body", "html":
-		s.evidence = true
+		s.evidence, s.closed = true, true
 		s.state = stateFound
 	case "br":
 		s.state = stateFound

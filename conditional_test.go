@@ -5,12 +5,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/variant"
 )
 
 // What of a conditional request reaches the origin.
 func TestConditionalRequests(t *testing.T) {
-	ours := `"v1` + variantSuffix([]byte(staticTag))
-	other := `"v1` + variantSuffix([]byte("another visitor's"))
+	ours := `"v1` + variant.Suffix([]byte(staticTag))
+	other := `"v1` + variant.Suffix([]byte("another visitor's"))
 	for _, tc := range []struct {
 		name, method, cookie string
 		field, sent          string
@@ -83,7 +85,7 @@ func TestRevalidation(t *testing.T) {
 				w.Header().Set("Etag", etag)
 			}
 			w.Header().Set("Content-Type", "text/html")
-			http.ServeContent(w, r, "", time.Unix(1_790_000_000, 0), strings.NewReader(page))
+			http.ServeContent(w, r, "", time.Unix(1_790_000_000, 0), strings.NewReader(samplePage))
 			return nil
 		}
 		h := newHandler(t, consentLine+"user {\n email {http.request.header.X-Mail}\n}")
@@ -131,101 +133,4 @@ func TestRevalidation(t *testing.T) {
 			t.Errorf("tags: %q, %q, %q", untagged.etag, tagged.etag, mine.etag)
 		}
 	}
-}
-
-func TestMarkVariant(t *testing.T) {
-	for tag, want := range map[string]string{
-		`"v1"`: `"v1-kapa-x"`, `W/"v1"`: `W/"v1-kapa-x"`, `""`: `"-kapa-x"`, ` "v1" `: `"v1-kapa-x"`,
-		`v1`: "", `"`: "", "": "",
-	} {
-		h := http.Header{"Etag": {tag}, "Last-Modified": {"x"}}
-		markVariant(h, `-kapa-x"`)
-		if h.Get("Etag") != want || h.Get("Last-Modified") != "" {
-			t.Errorf("%s: %v, want %s", tag, h, want)
-		}
-	}
-}
-
-// What caches on the way go by instead of Cache-Control has to go, and to be
-// noticed if somebody puts it back.
-func TestMakePrivate(t *testing.T) {
-	for _, field := range []string{
-		"CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "Vercel-CDN-Cache-Control", "Netlify-CDN-Cache-Control",
-		"Akamai-Cache-Control", "X-LiteSpeed-Cache-Control", "Edge-Control", "Surrogate-Control", "X-Accel-Expires",
-	} {
-		h := http.Header{"Cache-Control": {"public, max-age=60"}, "X-Own": {"1"}}
-		h.Set(field, "max-age=60")
-		if isPrivate(h) {
-			t.Errorf("%v passes for private", h)
-		}
-		makePrivate(h)
-		if !equalHeader(h, http.Header{"Cache-Control": {"private, no-cache"}, "X-Own": {"1"}}) {
-			t.Errorf("%s: %v", field, h)
-		}
-		h.Set(field, "max-age=60")
-		if isPrivate(h) {
-			t.Errorf("%v passes for private", h)
-		}
-	}
-	for cacheControl, want := range map[string]bool{
-		"private": true, "Private, max-age=60": true, "no-store": true, "max-age=60, no-store": true,
-		`no-store, community="UCI, x"`: true, `x="a", private`: true, ", ,private": true,
-		`community="UCI, no-store, x"`: false, `no-cache="X-A, private"`: false, `x="\", no-store"`: false, `x="private, no-store`: false,
-		"": false, "public": false, "no-cache": false, `private="set-cookie"`: false, "no-store, must-understand": false,
-	} {
-		if got := isPrivate(http.Header{"Cache-Control": {cacheControl}}); got != want {
-			t.Errorf("%s: %v", cacheControl, got)
-		}
-	}
-}
-
-func TestAddVary(t *testing.T) {
-	for _, tc := range []struct {
-		lines []string
-		want  string
-	}{
-		{nil, "Cookie, Sec-GPC"},
-		{[]string{""}, "Cookie, Sec-GPC"},
-		{[]string{"Accept-Encoding,"}, "Accept-Encoding, Cookie, Sec-GPC"},
-		{[]string{"Origin", "cookie"}, "Origin, cookie, Sec-GPC"},
-		{[]string{"sec-gpc , COOKIE"}, "sec-gpc , COOKIE"},
-		{[]string{"Origin", "*"}, "Origin|*"},
-	} {
-		h := http.Header{"Vary": tc.lines}
-		addVary(h, "Cookie, Sec-GPC")
-		if got := strings.Join(h["Vary"], "|"); got != tc.want {
-			t.Errorf("%q: %s, want %s", tc.lines, got, tc.want)
-		}
-	}
-}
-
-// Whatever tags come, the origin is shown those of the variant asked for, cut,
-// and no others; and what comes back out of the editor is what went in.
-func FuzzConditionalRequest(f *testing.F) {
-	suffix := variantSuffix([]byte("x"))
-	f.Add(`"v1`+suffix+`, W/"v2", *`, `"v1`+suffix)
-	f.Add(`","`, `,,"`)
-	f.Add(suffix, suffix+suffix)
-	f.Fuzz(func(t *testing.T, match, rng string) {
-		for _, variant := range []string{"", suffix} {
-			allowed := make(map[string]bool)
-			for _, tag := range entityTags(match) {
-				if origin, has := cutVariant(tag); has == variant {
-					allowed[origin] = true
-				}
-			}
-			h := http.Header{"If-None-Match": {match}, "If-Range": {rng}, "X": {"y"}}
-			before := h.Clone()
-			v := editRequest(h, variant, false)
-			for _, tag := range entityTags(h.Get("If-None-Match")) {
-				if v != nil && !allowed[tag] {
-					t.Errorf("%q became %q", match, h["If-None-Match"])
-				}
-			}
-			v.restore(h)
-			if !equalHeader(h, before) {
-				t.Errorf("%v came back as %v", before, h)
-			}
-		}
-	})
 }

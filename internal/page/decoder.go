@@ -1,4 +1,4 @@
-package kapadeflector
+package page
 
 import (
 	"bufio"

@@ -1,4 +1,5 @@
-package kapadeflector
+// Package escape writes text for the place where it lands, in pure ASCII.
+package escape
 
 import (
 	"fmt"
@@ -6,12 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// escapeAttribute writes s for a double-quoted HTML attribute value in pure
+// Attribute writes s for a double-quoted HTML attribute value in pure
 // ASCII, so that it means the same in every charset whose ASCII bytes are
 // ASCII. A numeric reference to U+0080..U+009F would mean another character
 // (HTML, "numeric character reference end state"); those controls, NUL and
 // what is not UTF-8 become U+FFFD.
-func escapeAttribute(b *strings.Builder, s string) {
+func Attribute(b *strings.Builder, s string) {
 	for _, r := range s {
 		switch {
 		case r == '&':
@@ -34,10 +35,10 @@ func escapeAttribute(b *strings.Builder, s string) {
 	}
 }
 
-// escapeJSON writes s as a JSON string in pure ASCII that cannot end, or open
+// JSON writes s as a JSON string in pure ASCII that cannot end, or open
 // a comment in, the script element around it (HTML, "restrictions for contents
 // of script elements").
-func escapeJSON(b *strings.Builder, s string) {
+func JSON(b *strings.Builder, s string) {
 	b.WriteByte('"')
 	for _, r := range s {
 		switch {

@@ -1,4 +1,4 @@
-package kapadeflector
+package check
 
 import (
 	"bufio"
@@ -21,7 +21,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/net/publicsuffix"
 
-	"github.com/kapadeflector/caddy-kapa-deflector/internal/check"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/authority"
 )
 
 // What one request may cost.
@@ -48,14 +48,16 @@ var surveyFields = map[string]string{
 	"Upgrade-Insecure-Requests": "1",
 }
 
-// A survey asks a running site for a page, as visitors.
-type survey struct{ transport http.RoundTripper }
+// A Survey asks a running site for a page, as visitors.
+type Survey struct{ Transport http.RoundTripper }
 
-func newSurvey(insecure bool) survey {
+// NewSurvey returns a survey over the network. If insecure is true, it accepts any
+// certificate.
+func NewSurvey(insecure bool) Survey {
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
-	return survey{&http.Transport{
+	return Survey{&http.Transport{
 		Proxy: func(r *http.Request) (*url.URL, error) {
-			if isLoopback(r.URL.Hostname()) {
+			if authority.IsLoopback(r.URL.Hostname()) {
 				return nil, nil
 			}
 			return http.ProxyFromEnvironment(r)
@@ -72,10 +74,11 @@ func newSurvey(insecure bool) survey {
 	}}
 }
 
-// ask asks for the page, without and with the cookies of a visitor who has
-// consented, and then whether what came is still good.
-func (s survey) ask(ctx context.Context, address *url.URL, cookies string, notRequired bool) (check.Site, error) {
-	site := check.Site{URL: address.String(), Cookies: cookieNames(cookies), NotRequired: notRequired}
+// Ask asks for the page at that address, without and with the cookies of a visitor who has
+// consented, and then whether what came is still good. If
+// notRequired, nobody needs consent, and no visitor comes without the cookies.
+func (s Survey) Ask(ctx context.Context, address *url.URL, cookies string, notRequired bool) (Site, error) {
+	site := Site{URL: address.String(), Cookies: cookieNames(cookies), NotRequired: notRequired}
 	stranger, consented := newGuest(s, ""), newGuest(s, cookies)
 
 	var err error
@@ -98,7 +101,7 @@ func (s survey) ask(ctx context.Context, address *url.URL, cookies string, notRe
 }
 
 // askAgain asks for the page as those do who have a copy.
-func (s survey) askAgain(ctx context.Context, site *check.Site, stranger, consented *guest) (err error) {
+func (s Survey) askAgain(ctx context.Context, site *Site, stranger, consented *guest) (err error) {
 	with := site.With.Header.Get("Etag")
 	if site.Again, err = consented.revisit(ctx, site.With.URL, with); err != nil || site.Without == nil {
 		return err
@@ -118,19 +121,19 @@ func (s survey) askAgain(ctx context.Context, site *check.Site, stranger, consen
 // on the way. What the page itself sets is not kept, so that each visit is a
 // first one.
 type guest struct {
-	survey  survey
+	survey  Survey
 	cookies string
 	jar     http.CookieJar
 }
 
-func newGuest(s survey, cookies string) *guest {
+func newGuest(s Survey, cookies string) *guest {
 	jar, _ := cookiejar.New(&cookiejar.Options{PublicSuffixList: publicsuffix.List}) // it has no error to return
 	return &guest{survey: s, cookies: cookies, jar: jar}
 }
 
 // visit opens a page and follows redirects, as long as they stay on the site
 // and do not leave https.
-func (g *guest) visit(ctx context.Context, address *url.URL) (*check.Answer, error) {
+func (g *guest) visit(ctx context.Context, address *url.URL) (*Answer, error) {
 	for n := 0; ; n++ {
 		answer, err := g.request(ctx, address, "")
 		if err != nil {
@@ -150,7 +153,7 @@ func (g *guest) visit(ctx context.Context, address *url.URL) (*check.Answer, err
 }
 
 // revisit asks for a page that the guest has a copy of, with this entity tag.
-func (g *guest) revisit(ctx context.Context, address, etag string) (*check.Answer, error) {
+func (g *guest) revisit(ctx context.Context, address, etag string) (*Answer, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, err
@@ -165,7 +168,7 @@ func (g *guest) revisit(ctx context.Context, address, etag string) (*check.Answe
 // visitAfresh opens a page that came out of a cache at an address that no cache
 // can know, for what the site itself answers. It returns nil for others, and if
 // the site does not like the address: then nothing is known.
-func (g *guest) visitAfresh(ctx context.Context, a *check.Answer) *check.Answer {
+func (g *guest) visitAfresh(ctx context.Context, a *Answer) *Answer {
 	if a == nil || a.FromCache() == "" {
 		return nil
 	}
@@ -181,7 +184,7 @@ func (g *guest) visitAfresh(ctx context.Context, a *check.Answer) *check.Answer 
 	return afresh
 }
 
-func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*check.Answer, error) {
+func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, surveyTime)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
@@ -202,7 +205,7 @@ func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*ch
 		r.SetBasicAuth(address.User.Username(), password)
 	}
 
-	resp, err := g.survey.transport.RoundTrip(r)
+	resp, err := g.survey.Transport.RoundTrip(r)
 	if err != nil {
 		return nil, explain(err)
 	}
@@ -216,7 +219,7 @@ func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*ch
 	if err != nil {
 		return nil, fmt.Errorf("the answer broke off after %d bytes: %w", len(body), explain(err))
 	}
-	return &check.Answer{
+	return &Answer{
 		URL:    address.String(),
 		Status: resp.StatusCode,
 		Header: resp.Header,
@@ -279,7 +282,7 @@ func cookieNames(header string) (names []string) {
 }
 
 // redirect is where an answer sends its visitor, nil for nowhere.
-func redirect(from *url.URL, a *check.Answer) *url.URL {
+func redirect(from *url.URL, a *Answer) *url.URL {
 	switch a.Status {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 	default:

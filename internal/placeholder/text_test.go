@@ -1,21 +1,40 @@
-package kapadeflector
+package placeholder
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
+
+// newRequest returns a request as Caddy's server prepares it.
+func newRequest() *http.Request {
+	return caddyhttp.PrepareRequest(httptest.NewRequest("GET", "/", nil), caddy.NewReplacer(), nil, nil)
+}
+
+func replacer(r *http.Request) *caddy.Replacer {
+	return r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+}
 
 func TestValues(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "value")
-	write(t, file, "from a file {env.KAPA_TEST_A} {http.request.host}\n")
+	if err := os.WriteFile(file, []byte("from a file {env.KAPA_TEST_A} {http.request.host}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("KAPA_TEST_A", "a")
 	t.Setenv("KAPA_TEST_BRACES", `{env.KAPA_TEST_A}{http.request.host}\{`)
 	t.Setenv("KAPA_TEST_EMPTY", "")
-	r := newRequest(t, "GET", "/", "Host: support.acme.com",
-		"X-Plain: plain", "X-Env: {env.KAPA_TEST_A}", "X-Host: {http.request.host}", `X-Backslash: \{http.request.host}`)
+	r := newRequest()
+	r.Host = "support.acme.com"
+	r.Header.Set("X-Env", "{env.KAPA_TEST_A}")
+	r.Header.Set("X-Host", "{http.request.host}")
+	r.Header.Set("X-Backslash", `\{http.request.host}`)
 
 	for _, tc := range []struct {
 		name, text string
@@ -73,18 +92,18 @@ func TestValues(t *testing.T) {
 		{"a request's that holds an escape", "{http.request.header.X-Backslash}", "{http.request.header.X-Backslash}", `\{http.request.host}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := resolve(tc.text); got != tc.resolved {
+			if got := Resolve(tc.text); got != tc.resolved {
 				t.Errorf("at load: got %q, want %q", got, tc.resolved)
 			}
 			want := tc.read
 			if want == "" {
 				want = tc.resolved
 			}
-			v := parseValue(tc.text)
-			if got := v.read(replacerOf(r)); got != want {
+			v := Parse(tc.text)
+			if got := v.Read(replacer(r)); got != want {
 				t.Errorf("for the request: got %q, want %q", got, want)
 			}
-			if s, static := v.static(); static && s != want {
+			if s, static := v.Static(); static && s != want {
 				t.Errorf("static: got %q, want %q", s, want)
 			} else if !static && !strings.Contains(tc.resolved, "{") {
 				t.Error("not static")
@@ -97,9 +116,9 @@ func TestValues(t *testing.T) {
 // load, once.
 func TestValuesAreResolvedAtLoad(t *testing.T) {
 	t.Setenv("KAPA_TEST_A", "then")
-	v := parseValue("{env.KAPA_TEST_A} {http.request.method}")
+	v := Parse("{env.KAPA_TEST_A} {http.request.method}")
 	os.Setenv("KAPA_TEST_A", "now")
-	if got := v.read(replacerOf(newRequest(t, "GET", "/"))); got != "then GET" {
+	if got := v.Read(replacer(newRequest())); got != "then GET" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -114,13 +133,13 @@ func TestAwaitsLoad(t *testing.T) {
 		"x{file./a}":            true,
 		"{x} {system.hostname}": true,
 	} {
-		if got := awaitsLoad(text); got != want {
+		if got := AwaitsLoad(text); got != want {
 			t.Errorf("%q: got %v", text, got)
 		}
 	}
 }
 
-func FuzzParseValue(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"", "text", "{env.HOME}", `\{env.HOME\}`, "{{http.request.method}}", "{}", "{", "}", `\`, `{"a":{"b":1}}`,
 		"{http.request.header.X-Fuzz}", "{env.{http.request.host}}", "{file./}", "a{b{c}d}e", "\x00\xff{\xff}",
@@ -131,8 +150,8 @@ func FuzzParseValue(f *testing.F) {
 		if strings.Contains(s, "{file.") {
 			t.Skip("reads whatever file is named")
 		}
-		v := parseValue(s)
-		if !strings.ContainsAny(s, `{\`) && (resolve(s) != s || len(v) > 1) {
+		v := Parse(s)
+		if !strings.ContainsAny(s, `{\`) && (Resolve(s) != s || len(v) > 1) {
 			t.Errorf("%q became %q", s, v)
 		}
 		for i, p := range v {
@@ -149,13 +168,13 @@ func FuzzParseValue(f *testing.F) {
 		// whatever a visitor sends stands where its placeholder stood, and
 		// brings nothing else to life
 		const sent = "{env.HOME}{http.request.method}\\{"
-		r := newRequest(t, "GET", "/")
+		r := newRequest()
 		r.Header.Set("X-Fuzz", sent)
-		const placeholder = "{http.request.header.X-Fuzz}"
+		const fuzzed = "{http.request.header.X-Fuzz}"
 		if strings.ContainsAny(s, `{}\`) {
 			return
 		}
-		if got, want := parseValue(s+placeholder+s).read(replacerOf(r)), s+sent+s; got != want {
+		if got, want := Parse(s+fuzzed+s).Read(replacer(r)), s+sent+s; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	})

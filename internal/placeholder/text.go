@@ -1,4 +1,5 @@
-package kapadeflector
+// Package placeholder reads configured text that may hold placeholders.
+package placeholder
 
 import (
 	"fmt"
@@ -7,9 +8,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// value is a configured text, split once, at load, into what is known then and
+// A Text is a configured text, split once, at load, into what is known then and
 // the placeholders that each request fills in.
-type value []part
+type Text []part
 
 // part is either text or the name of a request's placeholder, without braces.
 type part struct {
@@ -17,12 +18,12 @@ type part struct {
 	placeholder string
 }
 
-// parseValue splits s. {env.*}, {file.*} and {system.*} are resolved now; what
+// Parse splits s. {env.*}, {file.*} and {system.*} are resolved now; what
 // they hold is text and never looked at again. A backslash keeps a brace from
 // being one, as in Caddy's own replacer.
-func parseValue(s string) value {
+func Parse(s string) Text {
 	var (
-		v    value
+		t    Text
 		text strings.Builder
 		load = caddy.NewReplacer()
 	)
@@ -58,16 +59,16 @@ func parseValue(s string) value {
 			continue
 		}
 		if text.Len() > 0 {
-			v = append(v, part{text: text.String()})
+			t = append(t, part{text: text.String()})
 			text.Reset()
 		}
-		v = append(v, part{placeholder: key})
+		t = append(t, part{placeholder: key})
 	}
 	text.WriteString(s)
 	if text.Len() > 0 {
-		v = append(v, part{text: text.String()})
+		t = append(t, part{text: text.String()})
 	}
-	return v
+	return t
 }
 
 // isLoadTime reports whether the placeholder called key is resolved at load.
@@ -77,26 +78,26 @@ func isLoadTime(key string) bool {
 		strings.HasPrefix(key, "system.")
 }
 
-// static returns v's text if no request can change it.
-func (v value) static() (string, bool) {
+// Static returns t's text if no request can change it.
+func (t Text) Static() (string, bool) {
 	switch {
-	case len(v) == 0:
+	case len(t) == 0:
 		return "", true
-	case len(v) == 1 && v[0].placeholder == "":
-		return v[0].text, true
+	case len(t) == 1 && t[0].placeholder == "":
+		return t[0].text, true
 	default:
 		return "", false
 	}
 }
 
-// read returns v's text for the request that repl belongs to. A placeholder
+// Read returns t's text for the request that repl belongs to. A placeholder
 // that nobody knows stays as it was written.
-func (v value) read(repl *caddy.Replacer) string {
-	if s, ok := v.static(); ok {
+func (t Text) Read(repl *caddy.Replacer) string {
+	if s, ok := t.Static(); ok {
 		return s
 	}
 	var b strings.Builder
-	for _, p := range v {
+	for _, p := range t {
 		if p.placeholder == "" {
 			b.WriteString(p.text)
 		} else if s, known := repl.GetString(p.placeholder); known {
@@ -108,21 +109,21 @@ func (v value) read(repl *caddy.Replacer) string {
 	return b.String()
 }
 
-// resolveSetting is resolve for a setting that has a default: where what was
+// ResolveSetting is Resolve for a setting that has a default: where what was
 // configured came out empty, the default is not what was meant.
-func resolveSetting(name, s string) (string, error) {
-	resolved := resolve(s)
+func ResolveSetting(name, s string) (string, error) {
+	resolved := Resolve(s)
 	if s != "" && strings.TrimSpace(resolved) == "" {
 		return "", fmt.Errorf("%s is empty: %s", name, s)
 	}
 	return resolved, nil
 }
 
-// resolve returns s with the placeholders of load time filled in; those of a
+// Resolve returns s with the placeholders of load time filled in; those of a
 // request stay as written, so that the checks that follow can refuse them.
-func resolve(s string) string {
+func Resolve(s string) string {
 	var b strings.Builder
-	for _, p := range parseValue(s) {
+	for _, p := range Parse(s) {
 		b.WriteString(p.text)
 		if p.placeholder != "" {
 			b.WriteString("{" + p.placeholder + "}")
@@ -131,8 +132,8 @@ func resolve(s string) string {
 	return b.String()
 }
 
-// awaitsLoad reports whether s holds a placeholder that is resolved at load,
+// AwaitsLoad reports whether s holds a placeholder that is resolved at load,
 // so that its text alone cannot be judged while a Caddyfile is read.
-func awaitsLoad(s string) bool {
+func AwaitsLoad(s string) bool {
 	return strings.Contains(s, "{env.") || strings.Contains(s, "{file.") || strings.Contains(s, "{system.")
 }

@@ -1,0 +1,139 @@
+package kapadeflector
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/authority"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/csp"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/page"
+)
+
+// An exchange is one request under a block, and its response. It answers for the
+// visitor when the writer asks. Its parts share one allocation.
+type exchange struct {
+	block    *block
+	request  *http.Request
+	finding  consent.Finding
+	plan     page.Plan
+	writer   page.Writer
+	siblings *siblings // of all blocks
+	own      siblings  // those, if this is the first block
+}
+
+// newExchange begins an exchange, which joins its siblings.
+func newExchange(b *block, r *http.Request) *exchange {
+	x := &exchange{block: b, request: r, siblings: siblingsOf(r)}
+	if x.siblings == nil {
+		x.siblings = &x.own
+		x.own.announce(r)
+	}
+	return x
+}
+
+// makePlan makes the plan and, if it covers the request, claims the request.
+func (x *exchange) makePlan() (err error) {
+	if x.plan, x.finding, err = x.block.plan(x.request); err == nil && x.plan.Covered {
+		x.siblings.claimed = true
+	}
+	return err
+}
+
+// serve passes the request on and carries out the plan.
+func (x *exchange) serve(w http.ResponseWriter, next caddyhttp.Handler) (err error) {
+	defer func() { x.end(x.writer.Outcome(), err) }() // also when a handler panics
+	return x.writer.Serve(w, x.request, next, &x.plan, x)
+}
+
+// tunnel passes a CONNECT on, whose response is never a page.
+func (x *exchange) tunnel(w http.ResponseWriter, next caddyhttp.Handler) (err error) {
+	x.plan.Covered, x.siblings.claimed = true, true // other blocks have nothing to do with it
+	o := outcome.Aborted                            // unless next returns
+	defer func() { x.end(o, err) }()
+	err = next.ServeHTTP(w, x.request)
+	if o = outcome.Upgrade; err != nil {
+		o, _ = page.Failure(err)
+	}
+	return err
+}
+
+// end makes the outcome known. An error leaves the response to an error route. A
+// block there logs what it makes of it, but does not count it: it is one response.
+func (x *exchange) end(o outcome.Outcome, err error) {
+	s := x.siblings
+	reported := s.reported
+	if !x.plan.Covered && (reported || s.claimed) {
+		return // another block reports it
+	}
+	if !x.plan.Covered || err != nil {
+		s.reported = true
+	}
+	if err != nil {
+		s.claimed = false // a block in the error route may claim it
+	}
+	record(x.block.logger, x.request, o, x.finding.Reason)
+	if !reported {
+		x.block.metrics.count(o)
+	}
+}
+
+// PageURL implements [page.Visitor].
+func (x *exchange) PageURL() (seen, named csp.URL) {
+	return authority.Seen(x.request).PageURL(), authority.Named(x.request).PageURL()
+}
+
+// GiveID implements [page.Visitor].
+func (x *exchange) GiveID(h http.Header) bool {
+	if x.request.Method == http.MethodHead || setsID(h) {
+		return false
+	}
+	lines, covered := x.block.cookie.idChange(x.request)
+	if !covered {
+		x.block.notices.warnUncovered(x.block.logger)
+	}
+	if lines == nil {
+		return false
+	}
+	h["Set-Cookie"] = append(h["Set-Cookie"], lines...)
+	action := idSet
+	if readIDs(x.request.Header["Cookie"]).first != "" {
+		action = idRenewed
+	}
+	x.block.metrics.idCookies[action].Inc()
+	return true
+}
+
+// DeleteID implements [page.Visitor].
+func (x *exchange) DeleteID(h http.Header) bool {
+	if !x.plan.Covered && x.siblings.claimed || !hasID(x.request) {
+		return false
+	}
+	if x.request.Method == http.MethodHead {
+		return true // its header is GET's, but it changes nothing
+	}
+	if x.block.cookie.deleteID(h, x.request) {
+		x.block.metrics.idCookies[idDeleted].Inc()
+	}
+	return true
+}
+
+// KeepID implements [page.Visitor].
+func (x *exchange) KeepID(h http.Header) {
+	deletion := x.block.cookie.idDeletion(x.request)
+	h["Set-Cookie"] = slices.DeleteFunc(h["Set-Cookie"], func(line string) bool { return slices.Contains(deletion, line) })
+	if len(h["Set-Cookie"]) == 0 {
+		delete(h, "Set-Cookie")
+	}
+}
+
+// Report implements [page.Visitor].
+func (x *exchange) Report(n page.Notice, details ...zap.Field) {
+	x.block.notices.log(x.block.logger, n, details...)
+}
+
+var _ page.Visitor = (*exchange)(nil)
