@@ -141,8 +141,8 @@ func (p program) testSample(t *testing.T) {
 		{"an unknown flag", []string{"--cokie", "a=b", site}, 2, nil, "unknown flag: --cokie"},
 		{"a cookie without a value", []string{"-c", "cookie_consent", site}, 2, nil, "--cookie number 1 is no name=value"},
 		{"a cookie that ends the header field", []string{"-c", "a=b", "-c", "c=secret\r\nHost: d", site}, 2, nil, "--cookie number 2 holds a control character"},
-		{"another scheme", []string{"ftp://support.acme.localhost/"}, 2, nil, "must be one of http and https"},
-		{"no host", []string{"https:///tickets"}, 2, nil, "must be one of http and https"},
+		{"another scheme", []string{"ftp://support.acme.localhost/"}, 2, nil, "must begin with http:// or https://"},
+		{"no host", []string{"https:///tickets"}, 2, nil, "must begin with http:// or https://"},
 		{"no URL at all", []string{"http://[secret"}, 2, nil, "the URL cannot be parsed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

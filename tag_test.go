@@ -241,7 +241,7 @@ func TestHostileValues(t *testing.T) {
 			t.Fatalf("%.40q: %d script elements", value, len(scripts))
 		}
 		attrs := scripts[1].Attr
-		if got := attrs[len(attrs)-1]; got.Key != "data-x" || got.Val != asHTML(value) || len(attrs) != 9 {
+		if got := attrs[len(attrs)-2]; got.Key != "data-x" || got.Val != asHTML(value) || len(attrs) != 9 {
 			t.Errorf("attribute: sent %.40q, got %s=%.40q of %d", value, got.Key, got.Val, len(attrs))
 		}
 		m := settings.FindStringSubmatch(scripts[0].FirstChild.Data)
