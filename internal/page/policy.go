@@ -14,7 +14,6 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/csp"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
-	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
 )
 
 // The header fields that hold policies (CSP3 sections 3.1, 3.2), and those that
@@ -69,17 +68,17 @@ type source struct {
 // permit asks the policies of the page, those of its header and of the meta
 // elements in its source, whether the insertion may go in. mint makes nonces; it is
 // nil if there can be none.
-func (w *Writer) permit(s source, mint func() string) permit {
-	seen, named := w.visitor.PageURL()
+func (t *task) permit(s source, mint func() string) permit {
+	seen, named := t.visitor.PageURL()
 	if seen != named && mint != nil {
 		mint = sync.OnceValue(mint)
 	}
-	p := w.plan.permitAt(seen, s, mint)
+	p := t.plan.permitAt(seen, s, mint)
 	if named != seen {
-		other := w.plan.permitAt(named, s, mint)
+		other := t.plan.permitAt(named, s, mint)
 		p.forwarded = !p.equals(&other)
 	}
-	w.reportPermit(&p)
+	t.reportPermit(&p)
 	return p
 }
 
@@ -246,51 +245,51 @@ func newNonce() string {
 }
 
 // reportPermit reports what the page's policies block.
-func (w *Writer) reportPermit(p *permit) {
+func (t *task) reportPermit(p *permit) {
 	policies, v := p.policies, &p.verdicts
 	if policies == nil {
 		return
 	}
 	if !v.script.Allowed {
-		w.reportBlocked(ScriptBlocked, v.script)
+		t.reportBlocked(ScriptBlocked, v.script)
 	}
 	if !v.watcher.Allowed {
-		w.reportBlocked(WatcherBlocked, v.watcher)
+		t.reportBlocked(WatcherBlocked, v.watcher)
 	}
 	if p.html == nil {
 		return
 	}
 	if !v.user.Allowed {
-		w.reportBlocked(UserBlocked, v.user)
+		t.reportBlocked(UserBlocked, v.user)
 	}
-	if questions := w.plan.Policy.Questions; questions.Scheme != "" {
+	if questions := t.plan.Policy.Questions; questions.Scheme != "" {
 		if verdict := policies.Fetch("connect-src", questions); !verdict.Allowed {
-			w.reportBlocked(QuestionsBlocked, verdict, zap.String("host", questions.Host))
+			t.reportBlocked(QuestionsBlocked, verdict, zap.String("host", questions.Host))
 		}
 	}
-	if w.plan.Insertion.Fingerprint {
+	if t.plan.Insertion.Fingerprint {
 		if verdict := policies.Loads(fingerprintScript); !verdict.Allowed {
-			w.reportBlocked(FingerprintBlocked, verdict, zap.String("host", fingerprintScript.Host))
+			t.reportBlocked(FingerprintBlocked, verdict, zap.String("host", fingerprintScript.Host))
 		}
 	}
 	if policies.RequiresTrustedTypes() {
-		w.visitor.Report(TrustedTypes)
+		t.visitor.Report(TrustedTypes)
 	}
 }
 
 // fingerprintScript is where the deflector loads a script from to take fingerprints.
 var fingerprintScript = csp.URL{Scheme: "https", Host: kapa.MetricsHost, Path: "/"}
 
-func (w *Writer) reportBlocked(n Notice, verdict csp.Verdict, details ...zap.Field) {
-	w.visitor.Report(n, append(details, zap.String("directive", verdict.Directive), zap.Bool("in_meta", verdict.InMeta))...)
+func (t *task) reportBlocked(n Notice, verdict csp.Verdict, details ...zap.Field) {
+	t.visitor.Report(n, append(details, zap.String("directive", verdict.Directive), zap.Bool("in_meta", verdict.InMeta))...)
 }
 
 // reportEmbedder reports that a page with header h takes scripts of other origins
 // only from servers that allow it.
-func (w *Writer) reportEmbedder(h http.Header) {
-	script := w.plan.Policy.Script
+func (t *task) reportEmbedder(h http.Header) {
+	script := t.plan.Policy.Script
 	if script.URL.Scheme != "" && !script.CORS && demandsCORP(h) {
-		w.visitor.Report(EmbedderPolicy)
+		t.visitor.Report(EmbedderPolicy)
 	}
 }
 
@@ -313,18 +312,14 @@ func policiesIn(h http.Header) policyLines {
 	return policyLines{h[cspField], h[cspReportField], h[integrityField], h[connectionField]}
 }
 
-// checkPolicies finds out whether a handler further out has replaced the policies
-// by others, under which an inserted script does not run.
-func (w *Writer) checkPolicies() {
-	c, h := w.change, w.Header()
-	if c == nil || c.permit.html == nil || w.decision.outcome != w.plan.changed() || w.plan.withoutConsent() || w.plan.Policy.Off {
-		return
+// scriptsStillRun reports whether the scripts that were inserted by c run under the
+// policies in h, which a handler further out may have replaced.
+func (t *task) scriptsStillRun(h http.Header, c *change) bool {
+	if t.plan.withoutConsent() || t.plan.Policy.Off {
+		return true
 	}
 	if now := policiesIn(h); slices.EqualFunc(now[:], c.sent[:], slices.Equal[[]string]) {
-		return
+		return true
 	}
-	if !c.permit.runs(w.permit(source{header: h, scanner: &c.scanner}, nil)) {
-		w.decision.outcome = outcome.HeaderOverridden
-		w.visitor.Report(PolicyOverridden)
-	}
+	return c.permit.runs(t.permit(source{header: h, scanner: &c.scanner}, nil))
 }

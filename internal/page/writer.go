@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
@@ -46,10 +45,7 @@ const (
 // nor an error route shows what was meant for the page.
 type Writer struct {
 	caddyhttp.ResponseWriterWrapper // of the writer below
-
-	plan    *Plan
-	visitor Visitor
-	request *http.Request
+	task
 
 	stage    stage
 	status   int // 0 until it is named; if nobody names one, it stands for 200
@@ -57,6 +53,13 @@ type Writer struct {
 	private  bool    // we have kept the response out of shared caches
 	failed   bool    // a write failed: the client has left
 	change   *change // nil unless the response is a page that may be changed
+}
+
+// A task is a plan, with whom to ask while it is carried out.
+type task struct {
+	plan    *Plan
+	visitor Visitor
+	request *http.Request
 }
 
 // A decision is what is known of a response when its final header comes. It is
@@ -69,9 +72,8 @@ type decision struct {
 // A change is what it takes to change a page. Other responses do not pay for it.
 type change struct {
 	scanner  head.Scanner
-	buffer   buffer
-	decoder  *decoder // of a compressed page, from its first bytes on
-	half     bool     // the body began with the first byte of gzip, alone
+	body     body
+	buffer   buffer   // of the page's text
 	trailers trailers // announced in the header that is held
 	permit   permit   // to insert, once the policies were asked for it
 	sent     policyLines
@@ -79,9 +81,7 @@ type change struct {
 
 // drop gives back what is held.
 func (c *change) drop() {
-	if c.decoder != nil {
-		c.decoder.abandon()
-	}
+	c.body.drop()
 	c.buffer.drop()
 }
 
@@ -89,7 +89,7 @@ func (c *change) drop() {
 // A panic is how a proxy breaks off a response whose origin failed: what is held
 // then goes nowhere, so that the page does not look whole.
 func (w *Writer) Serve(below http.ResponseWriter, r *http.Request, next caddyhttp.Handler, plan *Plan, visitor Visitor) error {
-	w.ResponseWriter, w.request, w.plan, w.visitor = below, r, plan, visitor
+	w.ResponseWriter, w.task = below, task{plan, visitor, r}
 	var original *variant.Request
 	if plan.Covered {
 		original = variant.EditRequest(r.Header, plan.suffix(), document.IsUnsafe(r.Method))
@@ -106,8 +106,8 @@ func (w *Writer) Serve(below http.ResponseWriter, r *http.Request, next caddyhtt
 	}()
 
 	err := next.ServeHTTP(w, r)
-	if err == nil || w.stage > holding {
-		err = w.finishDecoding(err)
+	if w.change != nil && (err == nil || w.stage > holding) {
+		err = cmp.Or(w.finishBody(), err)
 	}
 	if err == nil {
 		w.finish()
@@ -231,76 +231,13 @@ func (w *Writer) sendHeader(changed, exact bool) {
 	}
 }
 
+// editHeader makes the header what it is to be as it leaves.
 func (w *Writer) editHeader(changed, exact bool) {
-	h, p := w.Header(), w.plan
-	is304 := w.decision.outcome == outcome.NotModified
-	if w.decision.html || is304 && p.covers304(w.request) {
-		variant.AddVary(h, p.Vary) // RFC 9110 section 15.4.5: a 304 says it too
-		if gate := p.gate(changed); gate != "" {
-			variant.AddVary(h, gate)
-		}
-	}
-	decoded := w.isDecoded()
-	forwarded := w.change != nil && w.change.permit.forwarded
-	switch {
-	case changed:
-		permit := &w.change.permit
-		variant.Describe(h, permit.suffix, len(permit.html), exact && w.change.decoder == nil)
-		permit.send(h)
-		w.personalize(h, permit.secret)
-		w.reportEmbedder(h)
-		w.change.sent = policiesIn(h)
-	case is304 && p.suffix() != "" && w.request.Header["If-None-Match"] != nil:
-		// the request's tags, cut for this variant, were what it answers to
-		variant.Stamp(h, p.suffix())
-		// the policies of a 304 replace those that are stored (RFC 9111 section
-		// 3.2); a page with a nonce never gets one
-		if p.Policy.Extend {
-			permit := w.permit(source{header: h, editable: true}, nil)
-			permit.send(h)
-			forwarded = permit.forwarded
-		}
-		w.personalize(h, false)
-	case w.change != nil && w.change.decoder != nil: // and nothing to insert after all
-		variant.Describe(h, "", 0, false) // what follows is no variant that we know
-	}
-	if decoded {
-		delete(h, "Content-Encoding")
-	}
-	if forwarded { // the page depends on whoever wrote these fields
-		variant.MakePrivate(h)
+	h := w.Header()
+	if w.describe(h, w.decision, w.change, changed, exact) {
 		w.private = true
 	}
-	if !w.clientLeft() {
-		w.deleteID(h)
-	}
-}
-
-// deleteID deletes the id of a visitor who has denied consent, and keeps the
-// response out of shared caches.
-func (w *Writer) deleteID(h http.Header) {
-	if w.plan.ID == DeleteID && w.visitor.DeleteID(h) {
-		variant.MakePrivate(h)
-		w.private = true
-	}
-}
-
-// isLabelled reports whether the header says that the body is gzip.
-func (w *Writer) isLabelled() bool { return document.IsGzip(w.Header()["Content-Encoding"]) }
-
-// isDecoded reports whether the body leaves without that label, because it was
-// decoded, or never was gzip.
-func (w *Writer) isDecoded() bool {
-	return w.change != nil && w.isLabelled() &&
-		(w.change.decoder != nil || w.change.buffer.begun() || w.request.Method == http.MethodHead)
-}
-
-// personalize adds what a page with the insertion, or a 304 for one, says to
-// its visitor alone. secret says that the page holds what nobody else may see.
-func (w *Writer) personalize(h http.Header, secret bool) {
-	given := w.plan.ID == GiveID && w.visitor.GiveID(h)
-	if given || secret || w.plan.Private {
-		variant.MakePrivate(h)
+	if !w.clientLeft() && w.deleteID(h) {
 		w.private = true
 	}
 }
@@ -335,7 +272,7 @@ func (w *Writer) imply() {
 
 // passes reports whether what the origin writes from now on needs no look.
 func (w *Writer) passes() bool {
-	return w.stage == through && (w.change == nil || w.change.decoder == nil)
+	return w.stage == through && (w.change == nil || w.change.body.decoder == nil)
 }
 
 // send passes bytes of the body down.
@@ -365,9 +302,6 @@ type text Writer
 
 func (t *text) Write(p []byte) (int, error) { return len(p), (*Writer)(t).take(p) }
 
-// sniffLength is how many bytes net/http names a type by.
-const sniffLength = 512
-
 // sniff takes the first bytes of a body without a type, until they tell whether it
 // is HTML. net/http sees several writes at once, but not in HTTP/3.
 func (w *Writer) sniff(p []byte) error {
@@ -386,14 +320,6 @@ func (w *Writer) sniff(p []byte) error {
 	return nil
 }
 
-// mayBecomeHTML reports whether a body is HTML or not depending on what follows its
-// first bytes.
-func mayBecomeHTML(first []byte) bool {
-	text := bytes.TrimLeft(first, "\t\n\f\r ")
-	return len(first) < sniffLength && (len(text) == 0 || text[0] == '<') &&
-		strings.HasPrefix(http.DetectContentType(first), "text/plain")
-}
-
 // sniffed names the type by what is held and p, and takes both.
 func (w *Writer) sniffed(p []byte) error {
 	b := &w.change.buffer
@@ -409,57 +335,23 @@ func (w *Writer) sniffed(p []byte) error {
 	return w.read(p)
 }
 
-// read takes bytes of the body as the origin sends it.
+// read takes bytes of the body as the origin sends it. As long as nothing has left,
+// an error in a compressed body is for finishBody to return, so that an error route
+// can answer.
 func (w *Writer) read(p []byte) error {
-	switch {
-	case len(p) == 0:
-		return nil
-	case w.passes():
+	if w.passes() {
 		_, err := w.send(p)
 		return err
-	case w.change.decoder != nil:
-		return w.decode(p)
-	case w.change.buffer.begun():
-		return w.take(p)
-	default:
-		return w.open(p)
 	}
-}
-
-// open takes the first bytes of the body. They tell whether it is gzip. The label
-// does not: some origins leave it out, and some send it with whatever they send.
-func (w *Writer) open(p []byte) error {
-	c, labelled := w.change, w.isLabelled()
-	if c.half {
-		c.half = false
-		p = append([]byte{document.GzipMagic}, p...)
-	}
+	unread, err := w.change.body.write(p, isLabelledGzip(w.Header()), (*text)(w))
 	switch {
-	case len(p) == 1 && p[0] == document.GzipMagic:
-		c.half = true
+	case unread != nil:
+		return w.pass(outcome.Encoded, unread)
+	case w.stage == holding:
 		return nil
-	case document.IsGzipMagic(p):
-		c.decoder = newDecoder((*text)(w))
-		return w.decode(p)
-	case p[0] == document.GzipMagic, labelled && !isText(p):
-		return w.pass(outcome.Encoded, p) // in another coding, whatever it is called
 	default:
-		return w.take(p)
+		return err
 	}
-}
-
-// isText reports whether a body that begins with p may be a page
-// (https://mimesniff.spec.whatwg.org/#binary-data-byte).
-func isText(p []byte) bool { return strings.HasPrefix(http.DetectContentType(p), "text/") }
-
-// decode takes bytes of a compressed body. As long as nothing has left, an error
-// is for finish to return, so that an error route can answer.
-func (w *Writer) decode(p []byte) error {
-	_, err := w.change.decoder.Write(p)
-	if w.stage == holding {
-		return nil
-	}
-	return err
 }
 
 // take takes bytes of the page's text.
@@ -647,7 +539,7 @@ func (w *Writer) FlushError() error {
 		}
 	}
 	if w.stage == holding {
-		if c := w.change; len(c.buffer.held) <= min(c.scanner.Held(), head.MaxHeld) || c.decoder != nil && c.decoder.err != nil {
+		if c := w.change; len(c.buffer.held) <= min(c.scanner.Held(), head.MaxHeld) || c.body.isBroken() {
 			return nil // no byte may leave
 		}
 		if err := w.release(nil); err != nil {
@@ -714,33 +606,39 @@ func (w *Writer) finish() {
 			_ = w.pass(outcome.NoAnchor, nil)
 		}
 	}
-	w.checkPolicies()
-	w.checkPrivacy()
+	w.checkHeader()
 }
 
-// finishDecoding reads the end of a compressed body, and returns err, which the
-// handler returned. A page that is cut short must not look as if it was whole: it
-// becomes an error, or where some of it has left already, the response is broken off.
-func (w *Writer) finishDecoding(err error) error {
-	c := w.change
-	switch {
-	case c == nil:
-		return err
-	case c.half && w.isLabelled():
-		return undecodable(errTruncated)
-	case c.half:
-		_ = w.pass(outcome.Encoded, []byte{document.GzipMagic})
-		return err
-	case c.decoder == nil:
-		return err
+// checkHeader finds out whether a handler further out has undone what the response
+// needs. It cannot be prevented: a deferred header directive runs when the header
+// has left this writer.
+func (w *Writer) checkHeader() {
+	h, c := w.Header(), w.change
+	inserted := c != nil && c.permit.html != nil && w.decision.outcome == w.plan.changed()
+	if inserted && !w.scriptsStillRun(h, c) {
+		w.decision.outcome = outcome.HeaderOverridden
+		w.visitor.Report(PolicyOverridden)
 	}
-	switch broken := c.decoder.finish(); {
-	case broken == nil:
-		return err
+	if w.private && !variant.IsPrivate(h) {
+		w.decision.outcome = outcome.HeaderOverridden
+		w.visitor.Report(PrivacyOverridden)
+	}
+}
+
+// finishBody ends the body. A page that is cut short must not look as if it was
+// whole: it becomes an error, or where some of it has left already, the response is
+// broken off.
+func (w *Writer) finishBody() error {
+	unread, err := w.change.body.finish(isLabelledGzip(w.Header()))
+	switch {
+	case unread != nil:
+		return w.pass(outcome.Encoded, unread)
+	case err == nil:
+		return nil
 	case w.stage == holding:
-		return undecodable(broken)
-	case !c.decoder.writeFailed: // else the client has left
-		w.visitor.Report(Undecodable, zap.Error(broken))
+		return undecodable(err)
+	case err != errBelow: // else the client has left
+		w.visitor.Report(Undecodable, zap.Error(err))
 	}
 	panic(http.ErrAbortHandler)
 }
@@ -748,16 +646,6 @@ func (w *Writer) finishDecoding(err error) error {
 // undecodable is an error as of an origin that is down.
 func undecodable(err error) error {
 	return caddyhttp.Error(http.StatusBadGateway, fmt.Errorf("the origin's compressed page cannot be decoded: %w", err))
-}
-
-// checkPrivacy finds out whether a handler further out has undone what keeps a
-// visitor's page out of shared caches. It cannot be prevented: a deferred
-// header directive runs when the header has left this writer.
-func (w *Writer) checkPrivacy() {
-	if w.private && !variant.IsPrivate(w.Header()) {
-		w.decision.outcome = outcome.HeaderOverridden
-		w.visitor.Report(PrivacyOverridden)
-	}
 }
 
 // fail ends a response whose handler returned an error. What is held goes nowhere,

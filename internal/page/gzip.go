@@ -8,7 +8,86 @@ import (
 	"io"
 	"strings"
 	"sync"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/document"
 )
+
+// A body tells by its first bytes whether it is gzip, and is decompressed if it is.
+// The label does not tell: some origins leave it out, and some send it with
+// whatever they send.
+type body struct {
+	coding  coding
+	decoder *decoder // of gzip
+}
+
+// coding is what is known of a body's coding.
+type coding uint8
+
+const (
+	unseen coding = iota // it has not begun
+	half                 // it began with the first byte of gzip, alone
+	plain
+	zipped
+)
+
+// isText reports whether the text of the body has begun to be written.
+func (b *body) isText() bool { return b.coding == plain || b.coding == zipped }
+
+// isBroken reports whether the body is gzip that cannot be decompressed.
+func (b *body) isBroken() bool { return b.decoder != nil && b.decoder.err != nil }
+
+// write takes the next bytes of the body, and writes its text to to. labelled says
+// that the header calls it gzip. A body in another coding comes back as unread.
+func (b *body) write(p []byte, labelled bool, to io.Writer) (unread []byte, err error) {
+	switch {
+	case len(p) == 0:
+		return nil, nil
+	case b.coding == half:
+		p = append([]byte{document.GzipMagic}, p...)
+	}
+	switch {
+	case b.isText():
+	case len(p) == 1 && p[0] == document.GzipMagic:
+		b.coding = half
+		return nil, nil
+	case document.IsGzipMagic(p):
+		b.coding, b.decoder = zipped, newDecoder(to)
+	case p[0] == document.GzipMagic, labelled && !isText(p):
+		return p, nil
+	default:
+		b.coding = plain
+	}
+	if b.coding == zipped {
+		to = b.decoder
+	}
+	_, err = to.Write(p)
+	return nil, err
+}
+
+// finish ends the body, and returns an error if it was not whole. What was too
+// short to tell comes back as unread.
+func (b *body) finish(labelled bool) (unread []byte, err error) {
+	switch {
+	case b.coding == half && labelled:
+		return nil, errTruncated
+	case b.coding == half:
+		return []byte{document.GzipMagic}, nil
+	case b.decoder == nil:
+		return nil, nil
+	}
+	err = b.decoder.finish()
+	if b.decoder.writeFailed {
+		err = errBelow
+	}
+	return nil, err
+}
+
+// drop ends the decompression, whatever is left of it.
+func (b *body) drop() {
+	if b.decoder != nil {
+		b.decoder.abandon()
+	}
+}
 
 // decoder decompresses a gzip body that is pushed at it, write by write.
 //
@@ -34,6 +113,7 @@ type decoder struct {
 var (
 	errTruncated = errors.New("the compressed body ends too soon")
 	errBomb      = errors.New("the compressed body is a decompression bomb")
+	errBelow     = errors.New("the text of the compressed body cannot be written")
 	errAbandoned = errors.New("the response has ended")
 )
 
