@@ -180,6 +180,7 @@ func (c Cookie) line(site authority.Site, id, domain string, age int) string {
 		Name:     kapa.IDCookie,
 		Value:    id,
 		Path:     "/",
+		Domain:   domain,
 		MaxAge:   age,
 		SameSite: sameSites[c.SameSite],
 		Secure:   site.HTTPS,
@@ -187,12 +188,11 @@ func (c Cookie) line(site authority.Site, id, domain string, age int) string {
 	if c.SameSite == "none" && !site.HTTPS {
 		cookie.SameSite = 0 // browsers would not even take the deletion
 	}
-	s := cookie.String()
-	if domain == "" {
-		return s
+	if strings.Contains(domain, "_") { // net/http drops it, though browsers take it
+		cookie.Domain = ""
+		return strings.Replace(cookie.String(), "; Path=/", "; Path=/; Domain="+domain, 1)
 	}
-	// net/http drops a Domain with an underscore, which browsers take
-	return strings.Replace(s, "; Path=/", "; Path=/; Domain="+domain, 1)
+	return cookie.String()
 }
 
 // domainFor returns the Domain attribute for a visitor of v's host, "" for

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/authority"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
@@ -132,8 +131,8 @@ func (x *exchange) KeepID(h http.Header) {
 }
 
 // Report implements [page.Visitor].
-func (x *exchange) Report(n page.Notice, details ...zap.Field) {
-	x.block.notices.log(x.block.logger, n, details...)
+func (x *exchange) Report(n page.Notice, d page.Detail) {
+	x.block.notices.log(x.block.logger, n, d)
 }
 
 var _ page.Visitor = (*exchange)(nil)

@@ -29,7 +29,7 @@ type block struct {
 	untracked *tag // nil with without_consent skip
 
 	live        bool           // live_consent
-	watcherOnly page.Insertion // without consent; empty but for live_consent
+	watcherOnly *page.Insertion // without consent; nil unless live_consent is on
 }
 
 // plan decides, before r goes on, what a page in answer to r gets. All that
@@ -63,10 +63,10 @@ func (b *block) plan(r *http.Request) (p page.Plan, found consent.Finding, err e
 	default:
 		p.Outcome = outcome.NoConsent
 	}
-	if p.Insertion.HTML == nil && destination != document.Other && found.Verdict != consent.Granted && !b.consent.isGPC(r) {
+	if p.Insertion == nil && destination != document.Other && found.Verdict != consent.Granted && !b.consent.isGPC(r) {
 		p.Insertion = b.watcherOnly
 	}
-	if destination == document.Turbo && p.Insertion.HTML != nil {
+	if destination == document.Turbo && p.Insertion != nil {
 		p.Reload, p.Private = true, len(b.consent.rules) > 0
 		if p.ID == page.GiveID {
 			p.ID = page.KeepID // until the full page comes
@@ -74,9 +74,9 @@ func (b *block) plan(r *http.Request) (p page.Plan, found consent.Finding, err e
 	}
 	switch destination {
 	case document.Any:
-		if p.Insertion.HTML != nil && variant.Names(r.Header, p.Insertion.Suffix) {
+		if p.Insertion != nil && variant.Names(r.Header, p.Insertion.Suffix) {
 			p.Destination = document.Unknown // the client has the page with this insertion
-		} else if p.Insertion.HTML != nil {
+		} else if p.Insertion != nil {
 			p.Gate = gate
 		}
 	case document.Other, document.Turbo:
@@ -98,7 +98,7 @@ func (b *block) insert(p *page.Plan, t *tag, o outcome.Outcome, r *http.Request)
 		p.Outcome = outcome.Incomplete
 		return
 	}
-	p.Insertion = complete.Insertion
+	p.Insertion = &complete.Insertion
 	p.Private = o == outcome.Injected && len(b.consent.rules) > 0 || complete.cookies || complete.Fingerprint || complete.varies
 	if o == outcome.Injected && complete.cookies && !complete.Fingerprint {
 		p.ID = page.GiveID

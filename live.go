@@ -46,9 +46,9 @@ func newWatcher(rules []consent.Rule, tagged bool) string {
 }
 
 // watcherAlone returns what a page gets whose visitor has not consented.
-func watcherAlone(rules []consent.Rule) page.Insertion {
+func watcherAlone(rules []consent.Rule) *page.Insertion {
 	html := []byte(newWatcher(rules, false))
-	return page.Insertion{HTML: html, Suffix: variant.Suffix(html), Watcher: len(html)}
+	return &page.Insertion{HTML: html, Suffix: variant.Suffix(html), Watcher: len(html)}
 }
 
 // cookiePattern is a regular expression, of JavaScript's, for the names of the

@@ -141,8 +141,8 @@ var noticeTexts = [page.NoticeCount]struct {
 			"put its deletions, which defer the whole block, into a header block of their own"},
 }
 
-// log logs n, with what is particular to this response.
-func (n *notices) log(logger *zap.Logger, notice page.Notice, details ...zap.Field) {
+// log logs notice, with what is particular to this response.
+func (n *notices) log(logger *zap.Logger, notice page.Notice, d page.Detail) {
 	line := &noticeTexts[notice]
 	text := line.text
 	if !line.each {
@@ -151,9 +151,21 @@ func (n *notices) log(logger *zap.Logger, notice page.Notice, details ...zap.Fie
 		}
 		text += loggedOnce
 	}
-	if c := logger.Check(line.level, text); c != nil {
-		c.Write(details...)
+	c := logger.Check(line.level, text)
+	if c == nil {
+		return
 	}
+	var fields []zap.Field
+	if d.Host != "" {
+		fields = append(fields, zap.String("host", d.Host))
+	}
+	if d.Blocked.Directive != "" {
+		fields = append(fields, zap.String("directive", d.Blocked.Directive), zap.Bool("in_meta", d.Blocked.InMeta))
+	}
+	if d.Err != nil {
+		fields = append(fields, zap.Error(d.Err))
+	}
+	c.Write(fields...)
 }
 
 // warnUncovered warns that the configured cookie domain does not fit the site.

@@ -180,9 +180,7 @@ func newTag(script Script, attrs []Attribute, user *User, untracked bool, live s
 	}
 
 	if t.isStatic() {
-		if fixed, err := t.complete(nil); err == nil {
-			t.fixed = &fixed
-		}
+		t.fixed, _ = t.complete(nil) // nil if a required attribute is empty
 	}
 	return t
 }
@@ -295,13 +293,13 @@ func (t *tag) fill(repl *caddy.Replacer) (f filledTag, err error) {
 
 // complete returns what the document gets of the request that repl belongs to,
 // or an error that says why it can get nothing.
-func (t *tag) complete(repl *caddy.Replacer) (completeTag, error) {
+func (t *tag) complete(repl *caddy.Replacer) (*completeTag, error) {
 	if t.fixed != nil {
-		return *t.fixed, nil
+		return t.fixed, nil
 	}
 	f, err := t.fill(repl)
 	if err != nil {
-		return completeTag{}, err
+		return nil, err
 	}
 	in := page.Insertion{Fingerprint: f.fingerprint, Watcher: len(t.live)}
 	var b strings.Builder
@@ -323,11 +321,11 @@ func (t *tag) complete(repl *caddy.Replacer) (completeTag, error) {
 	b.WriteString("></script>")
 	b.WriteString(t.live)
 	if b.Len() > maxInsertion {
-		return completeTag{}, errTooLong
+		return nil, errTooLong
 	}
 	in.HTML = []byte(b.String())
 	in.Suffix = variant.Suffix(in.HTML)
-	return completeTag{Insertion: in, cookies: f.cookies, varies: !t.isStatic()}, nil
+	return &completeTag{Insertion: in, cookies: f.cookies, varies: !t.isStatic()}, nil
 }
 
 // writeUser writes the inline script that hands the visitor's values over, or

@@ -110,7 +110,7 @@ func TestAcceptingBringsTheDeflectorToTheForm(t *testing.T) {
 	if !tag.InHead || !tag.Last {
 		t.Errorf("the tag's place: in head %v, last there %v", tag.InHead, tag.Last)
 	}
-	wantNames, wantValues := []string{"async", "src"}, map[string]string{
+	wantNames, wantValues := []string{"async"}, map[string]string{
 		"async": "",
 		"src":   "/shared/kapa-support-form-deflector.bundle.js",
 	}
@@ -118,6 +118,7 @@ func TestAcceptingBringsTheDeflectorToTheForm(t *testing.T) {
 		wantNames = append(wantNames, a[0])
 		wantValues[a[0]] = a[1]
 	}
+	wantNames = append(wantNames, "src")
 	if !slices.Equal(tag.Names, wantNames) {
 		t.Errorf("the attributes are\n%q, want\n%q", tag.Names, wantNames)
 	}

@@ -20,6 +20,9 @@ const (
 // (https://www.w3.org/TR/sri-2/#integrity-policy-section). Browsers pass over one
 // that is malformed.
 func (p *Policies) AddIntegrity(lines []string) {
+	if lines == nil {
+		return
+	}
 	members, err := httpsfv.UnmarshalDictionary(lines)
 	if err != nil {
 		return

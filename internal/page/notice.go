@@ -1,5 +1,7 @@
 package page
 
+import "github.com/kapadeflector/caddy-kapa-deflector/internal/csp"
+
 // A Notice is something that the operator of the site should know, and that the
 // response itself cannot say.
 type Notice uint8
@@ -18,3 +20,10 @@ const (
 	Undecodable                      // the origin's gzip cannot be read
 	NoticeCount                      // the number of notices
 )
+
+// A Detail is what is particular to the response that a notice is about.
+type Detail struct {
+	Blocked csp.Verdict // of the policy that blocks, for the notices that say so
+	Host    string      // that cannot be reached, "" for none in particular
+	Err     error
+}

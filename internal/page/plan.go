@@ -12,8 +12,6 @@ package page
 import (
 	"net/http"
 
-	"go.uber.org/zap"
-
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/csp"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/document"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
@@ -32,8 +30,8 @@ type Plan struct {
 	// Outcome is that of a document which nothing else speaks against.
 	Outcome outcome.Outcome
 
-	// Insertion is what a document gets. Without HTML it gets nothing.
-	Insertion Insertion
+	// Insertion is what a document gets, nil for nothing.
+	Insertion *Insertion
 
 	// Reload says that Turbo Drive fetches the page and cannot run scripts that it
 	// has run before. The page then gets an element that has Turbo load it in
@@ -88,24 +86,24 @@ type Visitor interface {
 	KeepID(h http.Header)
 
 	// Report tells the operator something about the site.
-	Report(n Notice, details ...zap.Field)
+	Report(n Notice, d Detail)
 }
 
 // changes reports whether the response gets something if it is a page.
-func (p *Plan) changes() bool { return p.Insertion.HTML != nil }
+func (p *Plan) changes() bool { return p.Insertion != nil }
 
 // insertion is what goes into the response itself.
 func (p *Plan) insertion() *Insertion {
 	if p.Reload && p.changes() {
 		return &reload
 	}
-	return &p.Insertion
+	return p.Insertion
 }
 
 // suffix is what ends the entity tags that count for the response, "" if the
 // origin's own do: a request that may not be for a page keeps its conditions.
 func (p *Plan) suffix() string {
-	if p.Destination == document.Any {
+	if !p.changes() || p.Destination == document.Any {
 		return ""
 	}
 	return p.insertion().Suffix

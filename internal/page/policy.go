@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync"
 
-	"go.uber.org/zap"
-
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/csp"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
@@ -84,7 +82,7 @@ func (t *task) permit(s source, mint func() string) permit {
 
 // permitAt is permit for a page that the visitor's browser has at that address.
 func (plan *Plan) permitAt(at csp.URL, s source, mint func() string) permit {
-	rules, in, direct := plan.Policy, &plan.Insertion, plan.insertion()
+	rules, in, direct := plan.Policy, plan.Insertion, plan.insertion()
 	allowed := csp.Verdict{Allowed: true}
 	p := permit{html: direct.HTML, suffix: direct.Suffix, verdicts: verdicts{allowed, allowed, allowed}}
 	origin := "" // to be written before the script's path
@@ -134,7 +132,7 @@ func (plan *Plan) permitAt(at csp.URL, s source, mint func() string) permit {
 
 // extend adds to policies what the insertion needs.
 func (plan *Plan) extend(policies *csp.Policies, at csp.URL, script csp.Script, mint func() string) {
-	rules, in := plan.Policy, &plan.Insertion
+	rules, in := plan.Policy, plan.Insertion
 	extension := csp.Extension{Script: script, Sources: rules.Sources, Nonce: mint}
 	if rules.FingerprintSources != nil && (in.Fingerprint || plan.withoutConsent()) {
 		extension.Sources = rules.FingerprintSources
@@ -251,45 +249,41 @@ func (t *task) reportPermit(p *permit) {
 		return
 	}
 	if !v.script.Allowed {
-		t.reportBlocked(ScriptBlocked, v.script)
+		t.visitor.Report(ScriptBlocked, Detail{Blocked: v.script})
 	}
 	if !v.watcher.Allowed {
-		t.reportBlocked(WatcherBlocked, v.watcher)
+		t.visitor.Report(WatcherBlocked, Detail{Blocked: v.watcher})
 	}
 	if p.html == nil {
 		return
 	}
 	if !v.user.Allowed {
-		t.reportBlocked(UserBlocked, v.user)
+		t.visitor.Report(UserBlocked, Detail{Blocked: v.user})
 	}
 	if questions := t.plan.Policy.Questions; questions.Scheme != "" {
 		if verdict := policies.Fetch("connect-src", questions); !verdict.Allowed {
-			t.reportBlocked(QuestionsBlocked, verdict, zap.String("host", questions.Host))
+			t.visitor.Report(QuestionsBlocked, Detail{Blocked: verdict, Host: questions.Host})
 		}
 	}
 	if t.plan.Insertion.Fingerprint {
 		if verdict := policies.Loads(fingerprintScript); !verdict.Allowed {
-			t.reportBlocked(FingerprintBlocked, verdict, zap.String("host", fingerprintScript.Host))
+			t.visitor.Report(FingerprintBlocked, Detail{Blocked: verdict, Host: fingerprintScript.Host})
 		}
 	}
 	if policies.RequiresTrustedTypes() {
-		t.visitor.Report(TrustedTypes)
+		t.visitor.Report(TrustedTypes, Detail{})
 	}
 }
 
 // fingerprintScript is where the deflector loads a script from to take fingerprints.
 var fingerprintScript = csp.URL{Scheme: "https", Host: kapa.MetricsHost, Path: "/"}
 
-func (t *task) reportBlocked(n Notice, verdict csp.Verdict, details ...zap.Field) {
-	t.visitor.Report(n, append(details, zap.String("directive", verdict.Directive), zap.Bool("in_meta", verdict.InMeta))...)
-}
-
 // reportEmbedder reports that a page with header h takes scripts of other origins
 // only from servers that allow it.
 func (t *task) reportEmbedder(h http.Header) {
 	script := t.plan.Policy.Script
 	if script.URL.Scheme != "" && !script.CORS && demandsCORP(h) {
-		t.visitor.Report(EmbedderPolicy)
+		t.visitor.Report(EmbedderPolicy, Detail{})
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/document"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
@@ -617,11 +616,11 @@ func (w *Writer) checkHeader() {
 	inserted := c != nil && c.permit.html != nil && w.decision.outcome == w.plan.changed()
 	if inserted && !w.scriptsStillRun(h, c) {
 		w.decision.outcome = outcome.HeaderOverridden
-		w.visitor.Report(PolicyOverridden)
+		w.visitor.Report(PolicyOverridden, Detail{})
 	}
 	if w.private && !variant.IsPrivate(h) {
 		w.decision.outcome = outcome.HeaderOverridden
-		w.visitor.Report(PrivacyOverridden)
+		w.visitor.Report(PrivacyOverridden, Detail{})
 	}
 }
 
@@ -638,7 +637,7 @@ func (w *Writer) finishBody() error {
 	case w.stage == holding:
 		return undecodable(err)
 	case err != errBelow: // else the client has left
-		w.visitor.Report(Undecodable, zap.Error(err))
+		w.visitor.Report(Undecodable, Detail{Err: err})
 	}
 	panic(http.ErrAbortHandler)
 }

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/csp"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/document"
@@ -35,7 +34,7 @@ func newPlan() *Plan {
 		Covered:     true,
 		Destination: document.Document,
 		Outcome:     outcome.Injected,
-		Insertion:   Insertion{HTML: html, Suffix: variant.Suffix(html)},
+		Insertion:   &Insertion{HTML: html, Suffix: variant.Suffix(html)},
 		Private:     true,
 		Vary:        "Cookie",
 		ID:          GiveID,
@@ -68,7 +67,7 @@ func (v *stubVisitor) DeleteID(h http.Header) bool {
 
 func (v *stubVisitor) KeepID(h http.Header) { h.Del("Set-Cookie") }
 
-func (v *stubVisitor) Report(n Notice, _ ...zap.Field) { v.notices = append(v.notices, n) }
+func (v *stubVisitor) Report(n Notice, _ Detail) { v.notices = append(v.notices, n) }
 
 // carryOut serves one response of next, by plan.
 func carryOut(t *testing.T, below http.ResponseWriter, plan *Plan, next caddyhttp.HandlerFunc) (outcome.Outcome, *stubVisitor, error) {
@@ -103,9 +102,9 @@ func TestWriter(t *testing.T) {
 	}{
 		{name: "a page", next: html(sample), want: outcome.Injected, body: changed, private: true, given: 1},
 		{name: "in single bytes", next: html(strings.Split(sample, "")...), want: outcome.Injected, body: changed, private: true, given: 1},
-		{name: "for a visitor without consent", plan: func(p *Plan) { p.Insertion, p.Outcome, p.ID = Insertion{}, outcome.NoConsent, KeepID },
+		{name: "for a visitor without consent", plan: func(p *Plan) { p.Insertion, p.Outcome, p.ID = nil, outcome.NoConsent, KeepID },
 			next: html(sample), want: outcome.NoConsent, body: sample},
-		{name: "for a visitor who said no", plan: func(p *Plan) { p.Insertion, p.Outcome, p.ID = Insertion{}, outcome.Denied, DeleteID },
+		{name: "for a visitor who said no", plan: func(p *Plan) { p.Insertion, p.Outcome, p.ID = nil, outcome.Denied, DeleteID },
 			next: html(sample), want: outcome.Denied, body: sample, private: true, deleted: 1},
 		{name: "not one of the pages", plan: func(p *Plan) { *p = Plan{} }, next: html(sample), want: outcome.OtherPage, body: sample},
 		{name: "for Turbo", plan: func(p *Plan) { p.Reload, p.ID = true, KeepID },
@@ -137,7 +136,7 @@ func TestWriter(t *testing.T) {
 			if visitor.given != tc.given || visitor.deleted != tc.deleted {
 				t.Errorf("%d ids given and %d deleted, want %d and %d", visitor.given, visitor.deleted, tc.given, tc.deleted)
 			}
-			if plan.Insertion.Suffix != before.Insertion.Suffix || plan.Outcome != before.Outcome || plan.ID != before.ID || plan.Gate != before.Gate {
+			if plan.Insertion != before.Insertion || plan.Outcome != before.Outcome || plan.ID != before.ID || plan.Gate != before.Gate {
 				t.Errorf("the plan was changed: %+v", plan)
 			}
 		})
@@ -200,7 +199,7 @@ func TestReadFromHoldsNothing(t *testing.T) {
 	long := sample + strings.Repeat("0123456789", 30000)
 	for name, change := range map[string]func(*Plan){
 		"with consent":    func(*Plan) {},
-		"without consent": func(p *Plan) { p.Insertion, p.Outcome = Insertion{}, outcome.NoConsent },
+		"without consent": func(p *Plan) { p.Insertion, p.Outcome = nil, outcome.NoConsent },
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, passed := 0, false
