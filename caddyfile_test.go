@@ -144,7 +144,7 @@ func equalJSON(t *testing.T, a, b string) bool {
 var neverInConfig = map[string]string{
 	"a required attribute is empty":         "for one request only: outcome incomplete, see tag_test.go",
 	"the tag would be longer than %d bytes": "for one request only: outcome incomplete, see tag_test.go",
-	"unknown %s %q: must be one of %s":         "each caller of unrecognized counts by itself",
+	"unknown %s %q: must be one of %s":      "each caller of unrecognized counts by itself",
 }
 
 // Every error text in the source is in the expectation of a test: of a golden,

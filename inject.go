@@ -28,7 +28,7 @@ type block struct {
 	tracked   *tag
 	untracked *tag // nil with without_consent skip
 
-	live        bool           // live_consent
+	live        bool            // live_consent
 	watcherOnly *page.Insertion // without consent; nil unless live_consent is on
 }
 
