@@ -20,9 +20,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/caddytest"
 )
 
 // server is a running Caddy.
@@ -35,7 +35,7 @@ type server struct {
 // stand for the ports of the two protocols.
 func startCaddy(t testing.TB, caddyfile string) *server {
 	t.Helper()
-	s := &server{t: t, http: freePort(t), tls: freePort(t)}
+	s := &server{t: t, http: caddytest.FreePort(t), tls: caddytest.FreePort(t)}
 	caddyfile = "{\n admin off\n auto_https disable_redirects\n skip_install_trust\n local_certs\n grace_period 1s\n" +
 		" storage file_system " + t.TempDir() + "\n log {\n output discard\n }\n servers {\n trusted_proxies static 127.0.0.2\n max_header_size 1MB\n }\n}\n" +
 		strings.NewReplacer("HTTP", s.http, "TLS", s.tls).Replace(caddyfile)
@@ -48,14 +48,7 @@ func startCaddy(t testing.TB, caddyfile string) *server {
 			t.Log(w)
 		}
 	}
-	if err := caddy.Load(cfg, true); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := caddy.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	caddytest.Load(t, cfg)
 	if strings.Contains(caddyfile, "https://") {
 		s.awaitCertificate()
 	}
@@ -75,17 +68,6 @@ func (s *server) awaitCertificate() {
 		time.Sleep(20 * time.Millisecond)
 	}
 	s.t.Fatal(err)
-}
-
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }
 
 // client speaks the protocol called "h1", "h1+tls" or "h2" to s, whatever the

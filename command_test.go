@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/caddytest"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/check"
 )
 
@@ -83,10 +84,10 @@ func (p program) startSample(t *testing.T, swap ...string) (port string) {
 	config := filepath.Join(t.TempDir(), "Caddyfile")
 	write(t, config, text)
 
-	port = freePort(t)
+	port = caddytest.FreePort(t)
 	var log bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), string(p), "run", "--config", config)
-	cmd.Env = append(os.Environ(), "EDGE_PORT="+port, "SITE_PORT="+freePort(t), "XDG_DATA_HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir())
+	cmd.Env = append(os.Environ(), "EDGE_PORT="+port, "SITE_PORT="+caddytest.FreePort(t), "XDG_DATA_HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir())
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/caddytest"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
 )
 
@@ -834,7 +835,7 @@ func TestMistakesNeverStart(t *testing.T) {
 	}
 
 	t.Run("nobody listens", func(t *testing.T) {
-		address := "127.0.0.1:" + freePort(t)
+		address := "127.0.0.1:" + caddytest.FreePort(t)
 		cfg := quietConfig(t, site(address, handlerRoute(soundFields.with(fields{"consent": ""}))))
 		raw, err := json.Marshal(cfg)
 		if err != nil {

@@ -3,18 +3,17 @@ package docs_test
 import (
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/kapadeflector/caddy-kapa-deflector"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/caddytest"
 )
 
 // page is a document whose head ends where the tag belongs.
@@ -116,7 +115,7 @@ func start(t *testing.T, text string, origin http.Handler) *server {
 		delete(apps, "tls")
 		app := apps["http"].(map[string]any)
 		delete(app, "shutdown_delay")
-		s.port = freePort(t)
+		s.port = caddytest.FreePort(t)
 		servers, _ := app["servers"].(map[string]any)
 		for _, server := range servers {
 			server := server.(map[string]any)
@@ -145,29 +144,13 @@ func (s *server) load(config map[string]any) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := caddy.Load(raw, true); err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(s.stop)
+	caddytest.Load(s.t, raw)
 }
 
 // stop ends Caddy; all that it logs is written then.
 func (s *server) stop() {
 	s.t.Helper()
-	if err := caddy.Stop(); err != nil {
-		s.t.Error(err)
-	}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	caddytest.Stop(s.t)
 }
 
 // get asks support.acme.com for a page as a browser does, with further fields
