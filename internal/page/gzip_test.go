@@ -74,7 +74,7 @@ func TestDecoderEnds(t *testing.T) {
 	d.abandon()
 	gzipReaders = sync.Pool{New: readers}
 
-	for range 1000 { // those that have said that they end
+	for range 1000 { // goroutines may still be ending
 		if runtime.NumGoroutine() <= before {
 			return
 		}
