@@ -9,16 +9,16 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// nullWriter is a response that goes nowhere; header is what a server's writer
-// would have to keep anyway.
+// nullWriter is a response that is discarded. It has a header, because a server's
+// writer has one too.
 type nullWriter struct{ header http.Header }
 
 func (w *nullWriter) Header() http.Header         { return w.header }
 func (w *nullWriter) WriteHeader(int)             {}
 func (w *nullWriter) Write(p []byte) (int, error) { return len(p), nil }
 
-// proxied answers as the reverse proxy does: what was left in the transport's
-// buffer first, then 32 KB at a time.
+// proxied writes a response as the reverse proxy does: first the rest of the
+// transport's buffer, then 32 KB at a time.
 func proxied(contentType string, body []byte) caddyhttp.HandlerFunc {
 	types, lengths := []string{contentType}, []string{itoa(len(body))}
 	return func(w http.ResponseWriter, _ *http.Request) error {
@@ -54,12 +54,12 @@ func pageOf(size int) []byte {
 	return []byte(b.String()[:size])
 }
 
-// forget makes r a request that no block has seen.
+// forget removes from r what a block has left in it.
 func forget(r *http.Request) {
 	delete(r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any), siblingsVar)
 }
 
-// The handler alone, beside the bare chain: the difference is what it costs.
+// The handler's cost is the difference to the chain without it.
 func BenchmarkHandler(b *testing.B) {
 	h := newHandler(b, consentLine)
 	for _, bc := range []struct{ name, cookie, contentType string }{
@@ -90,7 +90,7 @@ func BenchmarkHandler(b *testing.B) {
 	}
 }
 
-// What is not changed costs two allocations at most, a tag eight.
+// A response that is not changed costs at most two allocations, one with the tag eight.
 func TestAllocations(t *testing.T) {
 	h := newHandler(t, consentLine)
 	for name, cookie := range map[string]string{"no consent": unknown, "denied": denied, "granted, with an id": granted + "; kapa_web_id=" + idA} {

@@ -70,8 +70,8 @@ func (s *server) awaitCertificate() {
 	s.t.Fatal(err)
 }
 
-// client speaks the protocol called "h1", "h1+tls" or "h2" to s, whatever the
-// host's name, from the loopback address from.
+// client speaks the protocol "h1", "h1+tls" or "h2" to s, from the loopback address
+// from. It connects to s for every host.
 func (s *server) client(protocol, from string) *http.Client {
 	port := s.http
 	transport := &http.Transport{
@@ -135,8 +135,8 @@ var protocols = []string{"h1", "h1+tls", "h2"}
 
 const sampleBlock = "kapa_deflector {\n" + requiredLines + consentLine + "}\n"
 
-// The handlers that really stand behind: proxied origins that know their
-// length, that stream, that send php-fpm's chunks; files; templates.
+// The handlers that sites have behind the directive: proxied origins that know their
+// length, that stream, or that send chunks as php-fpm does; files; templates.
 func TestRunningCaddy(t *testing.T) {
 	root := t.TempDir()
 	long := "<!doctype html>\n<title>file</title>\n<p>" + strings.Repeat("file ", 3000)
@@ -387,7 +387,7 @@ func TestFileServerRangesAndValidators(t *testing.T) {
 	if body != content || plain.Header.Get("Etag") == "" || !strings.Contains(plain.Header.Get("Vary"), "Cookie") {
 		t.Fatalf("header %v", plain.Header)
 	}
-	// the copy without the tag is no answer to who may have it with the tag
+	// a visitor who may have the tag must not keep the copy without it
 	tagged, body := s.get("h1", "/a.html", "Cookie: "+granted, "If-None-Match: "+plain.Header.Get("Etag"))
 	if tagged.StatusCode != 200 || body != strings.Replace(content, "</head>", staticTag+"</head>", 1) {
 		t.Errorf("status %d, %.100s", tagged.StatusCode, body)
@@ -395,12 +395,12 @@ func TestFileServerRangesAndValidators(t *testing.T) {
 	if tagged.Header.Get("Last-Modified")+tagged.Header.Get("Accept-Ranges") != "" {
 		t.Errorf("header %v", tagged.Header)
 	}
-	// the copy with the tag is
+	// the copy with the tag may be kept
 	again, _ := s.get("h1", "/a.html", "Cookie: "+granted, "If-None-Match: "+tagged.Header.Get("Etag"))
 	if again.StatusCode != 304 || again.Header.Get("Etag") != tagged.Header.Get("Etag") || again.Header.Get("Cache-Control") != "private, no-cache" {
 		t.Errorf("revalidation with consent: %d, %v", again.StatusCode, again.Header)
 	}
-	// but not once consent is withdrawn
+	// but not after consent is withdrawn
 	if resp, body := s.get("h1", "/a.html", "Cookie: "+denied, "If-None-Match: "+tagged.Header.Get("Etag")); resp.StatusCode != 200 || body != content {
 		t.Errorf("revalidation of the tagged copy after withdrawal: %d, %v", resp.StatusCode, resp.Header)
 	}
@@ -507,7 +507,7 @@ func TestHostileCookieHeaders(t *testing.T) {
 	}
 }
 
-// The outcome is there for access logs, and nothing else of the visitor.
+// Access logs can have the outcome, and nothing else about the visitor.
 func TestAccessLog(t *testing.T) {
 	logFile := filepath.Join(t.TempDir(), "access.json")
 	s := startCaddy(t, "http://support.acme.com:HTTP {\nlog {\noutput file "+logFile+"\n}\n"+
@@ -546,8 +546,8 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
-// A template's httpInclude asks the whole site once more, with all of the
-// visitor's fields: what it gets is a part of the page, and no page.
+// A template's httpInclude sends a request through the whole site, with all of the
+// visitor's fields. The response is a part of the page, and must not get the tag.
 func TestTemplatesThatInclude(t *testing.T) {
 	root := t.TempDir()
 	write(t, filepath.Join(root, "page.html"), samplePage+`{{httpInclude "/part.html"}}`)
@@ -559,8 +559,8 @@ func TestTemplatesThatInclude(t *testing.T) {
 	}
 }
 
-// An expression may take words from the request. They are the words, whatever
-// they look like: nothing in them is resolved again.
+// An expression may take words from the request. Placeholders in such words are not
+// resolved.
 func TestExpressionWordsFromTheRequest(t *testing.T) {
 	t.Setenv("KAPA_SECRET", "s3cret")
 	s := startCaddy(t, `http://support.acme.com:HTTP {

@@ -17,8 +17,8 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("kapa_deflector", parseCaddyfile)
-	// inside encode, which is to compress the changed page, and outside
-	// whatever else makes or changes pages
+	// behind encode, which compresses the changed page, and in front of all
+	// directives that make or change pages
 	httpcaddyfile.RegisterDirectiveOrder("kapa_deflector", httpcaddyfile.After, "encode")
 }
 
@@ -77,8 +77,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	    }
 //	}
 //
-// The six data- attributes that are named and at least one consent line are
-// required.
+// The six data- attributes named above and at least one consent line are required.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	if d.NextArg() {
@@ -101,7 +100,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 	}
 
-	// what is missing, the text shows at its end
+	// only at the end of the block is it known what is missing
 	if err := checkAttributes(h.Attributes); err != nil {
 		return d.WrapErr(err)
 	}
@@ -146,7 +145,7 @@ func (h *Handler) parseAttribute(d *caddyfile.Dispenser) error {
 	case 1:
 		a.Value = args[0]
 	default:
-		return d.Errf(`%s has %d values; one that holds spaces has to be quoted: %s "%s"`, a.Name, len(args), a.Name, strings.Join(args, " "))
+		return d.Errf(`%s has %d values; one that holds spaces must be quoted: %s "%s"`, a.Name, len(args), a.Name, strings.Join(args, " "))
 	}
 	if !placeholder.AwaitsLoad(a.Value) {
 		if err := a.checkValue(); err != nil {
@@ -178,7 +177,7 @@ func (h *Handler) parseScript(d *caddyfile.Dispenser) error {
 		if *field != "" {
 			return d.Errf("script %s is given twice", d.Val())
 		}
-		if d.Val() == "integrity" { // several hashes are one value
+		if d.Val() == "integrity" { // several hashes make one value
 			*field = strings.Join(d.RemainingArgs(), " ")
 			if *field == "" {
 				return d.Err("integrity names no hash: write sha384-... or leave the line out")
@@ -200,7 +199,7 @@ func (h *Handler) parseScript(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// checkText is check for what does not await load.
+// checkText checks the settings that do not await load.
 func (s Script) checkText() error {
 	for _, field := range s.fields() {
 		if placeholder.AwaitsLoad(*field) {
@@ -229,7 +228,7 @@ func (h *Handler) parsePages(d *caddyfile.Dispenser) error {
 
 func (h *Handler) parseCookie(d *caddyfile.Dispenser) error {
 	if h.Cookie != nil {
-		return d.Err("cookie is given twice; cookie off stands alone")
+		return d.Err("cookie is given twice: write either cookie off or one block")
 	}
 	h.Cookie = new(Cookie)
 	if d.NextArg() {
@@ -250,7 +249,7 @@ func (h *Handler) parseCookie(d *caddyfile.Dispenser) error {
 		}
 	}
 	if empty {
-		return d.Err("cookie says nothing: write cookie off, or a block with domain, max_age, same_site, renew")
+		return d.Err("cookie has no settings: write cookie off, or a block with domain, max_age, same_site, renew")
 	}
 	return nil
 }
@@ -303,7 +302,7 @@ func (h *Handler) parseUser(d *caddyfile.Dispenser) error {
 		return d.Err("user is given twice")
 	}
 	if d.NextArg() {
-		return d.Errf("unexpected %q: what is known about the visitor goes into a block", d.Val())
+		return d.Errf("unexpected %q: user takes a block, with unique_client_id, email or metadata", d.Val())
 	}
 	u := new(User)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
@@ -319,7 +318,7 @@ func (h *Handler) parseUser(d *caddyfile.Dispenser) error {
 		case "metadata":
 			var key, val string
 			if !d.AllArgs(&key, &val) {
-				return d.Err("write metadata <key> <value>; a value that holds spaces has to be quoted")
+				return d.Err("write metadata <key> <value>; a value that holds spaces must be quoted")
 			}
 			if _, ok := u.Metadata[key]; ok {
 				return d.Errf("user metadata %s is given twice", key)
@@ -396,10 +395,10 @@ func oneArg(d *caddyfile.Dispenser, target *string) error {
 	return nil
 }
 
-// noBlock refuses a block behind a line that has none.
+// noBlock returns an error if a block follows a line that takes none.
 func noBlock(d *caddyfile.Dispenser, name string) error {
-	err := d.Errf("%s has no block", name)                              // with this line's number
-	if nesting := d.Nesting(); d.NextBlock(nesting) || d.Val() == "}" { // the latter if it is empty
+	err := d.Errf("%s takes no block", name)                            // made here, so that it has this line's number
+	if nesting := d.Nesting(); d.NextBlock(nesting) || d.Val() == "}" { // "}" ends an empty block
 		return err
 	}
 	return nil

@@ -7,8 +7,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// The syntax of the lines about consent; the consent matcher shares that of
-// their blocks.
+// The syntax of the lines about consent. The consent matcher uses parseConsentLine
+// and parseOnOff too.
 
 func (h *Handler) parseConsent(d *caddyfile.Dispenser) error {
 	rule, err := parseConsentLine(d, nil)
@@ -22,8 +22,8 @@ func (h *Handler) parseConsent(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// parseConsentLine reads a consent line, with its block; further are options
-// that the block may have beside its own.
+// parseConsentLine reads a consent line and its block. further are options that the
+// block may have in addition.
 func parseConsentLine(d *caddyfile.Dispenser, further map[string]func(*caddyfile.Dispenser) error) (ConsentRule, error) {
 	rule, err := parseConsentRule(d.RemainingArgs())
 	if err != nil {
@@ -55,7 +55,7 @@ func parseConsentLine(d *caddyfile.Dispenser, further map[string]func(*caddyfile
 	return rule, nil
 }
 
-// options are those of the line's block, by their names.
+// options returns the parsers of the options that the line's block may have, by name.
 func (c *ConsentRule) options() map[string]func(*caddyfile.Dispenser) error {
 	switch c.Kind {
 	case consentCookie, consentNotRequired:
@@ -65,7 +65,7 @@ func (c *ConsentRule) options() map[string]func(*caddyfile.Dispenser) error {
 			return func(d *caddyfile.Dispenser) error {
 				name, args := d.Val(), d.RemainingArgs()
 				if len(args) == 0 {
-					return d.Errf("consent rule: a line %s says nothing", name)
+					return d.Errf("consent rule: %s has no words", name)
 				}
 				*to = append(*to, args)
 				return nil
@@ -104,7 +104,7 @@ func (h *Handler) parseLiveConsent(d *caddyfile.Dispenser) error {
 	return noBlock(d, "live_consent")
 }
 
-// parseOnOff reads a line that says on or off.
+// parseOnOff reads a line whose argument must be on or off.
 func parseOnOff(d *caddyfile.Dispenser, to **bool) error {
 	name := d.Val()
 	if *to != nil {

@@ -52,8 +52,8 @@ func goldens(t *testing.T) (all []golden) {
 	return all
 }
 
-// isError tells errors by the file's name, so that -update cannot turn a case
-// that has to fail into one that passes, or the other way round.
+// isError tells by the file's name whether the case must fail, so that -update cannot
+// turn a case that must fail into one that passes, or the other way round.
 func (g golden) isError() bool {
 	return strings.HasPrefix(filepath.Base(g.file), "error_")
 }
@@ -62,8 +62,7 @@ func (g golden) name() string {
 	return strings.TrimSuffix(filepath.Base(g.file), ".caddyfiletest")
 }
 
-// setTestEnv is the environment of the goldens: what their {$...} become, and
-// what their {env.*} are when the JSON is loaded.
+// setTestEnv sets the environment of the goldens, for their {$...} and {env.*}.
 func setTestEnv(t *testing.T) {
 	t.Helper()
 	for name, val := range map[string]string{
@@ -147,9 +146,8 @@ var neverInConfig = map[string]string{
 	"unknown %s %q: must be one of %s":      "each caller of unrecognized counts by itself",
 }
 
-// Every error text in the source is in the expectation of a test: of a golden,
-// or of a table in config_test.go. A message that nobody has read is seldom a
-// good one.
+// Every error text in the source is expected by a test, in a golden or in a table of
+// config_test.go. So somebody has read each of them.
 func TestEveryErrorTextIsExpectedSomewhere(t *testing.T) {
 	var expected []string
 	for _, g := range goldens(t) {
@@ -164,13 +162,13 @@ func TestEveryErrorTextIsExpectedSomewhere(t *testing.T) {
 		t.Fatalf("only %d error texts found: is errorFormats blind?", len(formats))
 	}
 
-	// Those of internal/consent count as texts here, and are all expected in
-	// its own tests.
+	// The texts of internal/consent are known here too; its own tests expect all of
+	// them.
 	ours := len(formats)
 	formats = append(formats, errorFormats(t, filesOf(t, "internal/consent")...)...)
 
-	// A text such as "%s is given twice" would match others' errors, so an
-	// error counts for the text that says most of it.
+	// A text such as "%s is given twice" also matches the errors of longer texts, so
+	// an error counts for the longest text that matches it.
 	seen := make(map[string]bool)
 	for _, message := range expected {
 		var most errorFormat
@@ -199,7 +197,7 @@ func TestEveryErrorTextIsExpectedSomewhere(t *testing.T) {
 	}
 }
 
-// filesOf are the Go files in a folder, but for tests.
+// filesOf returns the Go files in a folder, without tests.
 func filesOf(t *testing.T, folder string) (files []string) {
 	t.Helper()
 	all, err := filepath.Glob(filepath.Join(folder, "*.go"))

@@ -50,7 +50,7 @@ Exits with 0 if nothing is wrong, with 1 if there are findings, and with 2 if
 the site could not be asked.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
-			// no slice: it would split values at their commas
+			// an array flag, because a slice flag splits values at commas
 			cmd.Flags().StringArrayP("cookie", "c", nil, "A cookie of a visitor who has consented, as name=value; may be repeated")
 			cmd.Flags().Bool("consent-not-required", false, "Expect the tag without any cookie")
 			cmd.Flags().Bool("json", false, "Print JSON")
@@ -58,7 +58,7 @@ the site could not be asked.
 			cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return couldNotAsk(cmd, err) })
 			cmd.Args = func(cmd *cobra.Command, args []string) error {
 				if len(args) != 1 {
-					return couldNotAsk(cmd, errors.New("one URL is needed, and --cookie in front of each cookie"))
+					return couldNotAsk(cmd, errors.New("kapa-check takes one URL; write --cookie in front of each cookie"))
 				}
 				return nil
 			}
@@ -71,15 +71,15 @@ the site could not be asked.
 	})
 }
 
-// Exit codes of kapa-check. Caddy's wrapper has an error exit with 1 by itself,
-// and makes no error of a 1 without one.
+// Exit codes of kapa-check. Caddy's wrapper needs an error beside a code other than
+// 0, and exits with 1 for an error without a code.
 const (
 	exitFindings    = 1
 	exitCouldNotAsk = 2
 )
 
-// couldNotAsk has a mistake in the command line exit with 2: 1 says that the
-// site is at fault.
+// couldNotAsk exits with 2 for a mistake in the command line, because 1 says that
+// something is wrong with the site.
 func couldNotAsk(cmd *cobra.Command, err error) error {
 	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return exitCouldNotAsk, err })(cmd, nil)
 }
@@ -122,7 +122,7 @@ func printReport(out io.Writer, report *check.Report, asJSON bool) error {
 	return encoder.Encode(report)
 }
 
-// wantsColor reports whether out is a terminal of somebody who has not said no
+// wantsColor reports whether out is a terminal whose user has not switched colors off
 // (https://no-color.org).
 func wantsColor(out io.Writer) bool {
 	if os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {

@@ -18,8 +18,8 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/check"
 )
 
-// A program is a built cmd/caddy. Exit codes are what Caddy's main makes of what
-// a command returns, so only the program itself can prove them.
+// A program is a built cmd/caddy. Caddy's main turns what a command returns into an
+// exit code, so exit codes need the program.
 type program string
 
 func buildProgram(t *testing.T) program {
@@ -137,8 +137,8 @@ func (p program) testSample(t *testing.T) {
 
 		{"nobody listens", []string{"localhost:1/tickets/new?a=secret"}, 2, nil, "could not ask localhost:1"},
 		{"https where http is spoken", []string{"https://" + site + "/tickets/new"}, 2, nil, "answers without TLS: ask http://"},
-		{"no URL", nil, 2, nil, "one URL is needed"},
-		{"two URLs", []string{site, site}, 2, nil, "one URL is needed"},
+		{"no URL", nil, 2, nil, "kapa-check takes one URL"},
+		{"two URLs", []string{site, site}, 2, nil, "kapa-check takes one URL"},
 		{"an unknown flag", []string{"--cokie", "a=b", site}, 2, nil, "unknown flag: --cokie"},
 		{"a cookie without a value", []string{"-c", "cookie_consent", site}, 2, nil, "--cookie number 1 is no name=value"},
 		{"a cookie that ends the header field", []string{"-c", "a=b", "-c", "c=secret\r\nHost: d", site}, 2, nil, "--cookie number 2 holds a control character"},
@@ -262,7 +262,7 @@ func (p program) testStaging(t *testing.T) {
 	}
 }
 
-// What could not be asked is no finding.
+// A site that could not be asked is no finding.
 func (p program) testBrokenAnswer(t *testing.T) {
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")

@@ -9,7 +9,7 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/variant"
 )
 
-// What of a conditional request reaches the origin.
+// Which fields of a conditional request reach the origin.
 func TestConditionalRequests(t *testing.T) {
 	ours := `"v1` + variant.Suffix([]byte(staticTag))
 	other := `"v1` + variant.Suffix([]byte("another visitor's"))
@@ -76,8 +76,8 @@ func TestConditionalRequests(t *testing.T) {
 	})
 }
 
-// Visit, consent, revisit, withdraw, revisit, against an origin that validates
-// by entity tag and date: at no step is a copy taken for another's.
+// Visit, consent, revisit, withdraw, revisit, with an origin that validates by entity
+// tag and date: no step validates the copy of another variant.
 func TestRevalidation(t *testing.T) {
 	for _, etag := range []string{`"v1"`, `W/"v1"`, ""} {
 		origin := func(w http.ResponseWriter, r *http.Request) error {

@@ -25,16 +25,16 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
 )
 
-// fields are the keys of a handler's JSON, with values as they stand there.
+// fields are the keys and raw values of a handler's JSON.
 type fields map[string]string
 
-// soundFields are a handler's JSON with nothing wrong in it.
+// soundFields are a handler's JSON without a mistake.
 var soundFields = fields{
 	"attributes": requiredAttributesJSON(nil),
 	"consent":    `[{"kind": "cookie", "cookie": "cookie_consent", "values": ["accepted"]}]`,
 }
 
-// with returns f with other fields, of which empty ones are left out.
+// with returns f with other fields added or replaced; an empty one removes the field.
 func (f fields) with(others fields) fields {
 	f = maps.Clone(f)
 	maps.Copy(f, others)
@@ -257,7 +257,7 @@ var badConfigs = []struct {
 	// script
 	{
 		"a script of {env}", fields{"script": `{"url": "{env.BAD_URL}"}`},
-		`script: script URL "http://cdn.acme.com/a.js": it is none of those; must be an https URL, a path on the site itself, or a URL of a loopback host`,
+		`script: script URL "http://cdn.acme.com/a.js": this kind of URL is not allowed; must be an https URL, a path on the site itself, or a URL of a loopback host`,
 	},
 	{
 		"a script with a placeholder of the request", fields{"script": `{"url": "https://{http.request.host}/a.js"}`},
@@ -338,7 +338,7 @@ var badConfigs = []struct {
 		"consent: consent cookie has no categories",
 	}, {
 		"a platform that the edge cannot see", fields{"consent": `[{"kind": "silktide"}]`},
-		"consent: consent silktide cannot be read here, since it keeps its answer in the browser's storage, which no request shows: " + mirrorCookie,
+		"consent: consent silktide cannot be read here, because it keeps its answer in the browser's storage, which no request shows: " + mirrorCookie,
 	}, {
 		"a category of {env} that is not set", fields{"consent": `[{"kind": "onetrust", "categories": ["{env.BAD_UNSET}"]}]`},
 		`consent: consent onetrust category "": it is empty, a word of its own or given twice`,
@@ -363,11 +363,11 @@ var badConfigs = []struct {
 	},
 	{
 		"a consent value of {env} that is not set", fields{"consent": `[{"kind": "cookie", "cookie": "cookie_consent", "values": ["accepted", "{env.BAD_UNSET}"]}]`},
-		"consent: consent cookie cookie_consent: an empty value is no answer and cannot mean yes",
+		"consent: consent cookie cookie_consent: an empty value cannot mean yes",
 	},
 	{
 		"a bad consent value of {env}", fields{"consent": `[{"kind": "cookie", "cookie": "cookie_consent", "values": ["{env.BAD_PAIR}"]}]`},
-		`consent: consent cookie cookie_consent: no cookie has the value "a=b;c": a value holds no ; and no white space at its ends`,
+		`consent: consent cookie cookie_consent: the value "a=b;c" must not hold ; or begin or end with white space`,
 	},
 	{
 		"the second rule", fields{"consent": `[{"kind": "cookie", "cookie": "cookie_consent"}, {"kind": "cookie", "cookie": "a b"}]`},
@@ -387,20 +387,20 @@ var badConfigs = []struct {
 	},
 	{
 		"live_consent where none is required", fields{"live_consent": `true`, "consent": `[{"kind": "not_required"}]`},
-		"live_consent has no meaning with consent not_required: there is no consent to wait for",
+		"live_consent has no effect with consent not_required, where there is no consent to wait for: remove one of them",
 	}, {
 		"without_consent where none is required", fields{"without_consent": `"untracked"`, "consent": `[{"kind": "not_required"}]`},
-		"without_consent has no meaning with consent not_required: no visitor is without consent",
+		"without_consent has no effect with consent not_required, where no visitor is without consent: remove one of them",
 	},
 
 	// cookie
 	{
 		"cookie off and a domain", fields{"cookie": `{"off": true, "domain": "acme.com"}`},
-		"cookie: off stands alone: an id that is not set has no domain, max_age, same_site or renew",
+		"cookie: off allows no domain, max_age, same_site or renew, because no id is set",
 	},
 	{
 		"cookie off and renew", fields{"cookie": `{"off": true, "renew": true}`},
-		"cookie: off stands alone: an id that is not set has no domain, max_age, same_site or renew",
+		"cookie: off allows no domain, max_age, same_site or renew, because no id is set",
 	},
 	{
 		"a domain of {env}", fields{"cookie": `{"domain": "{env.BAD_SUFFIX}"}`},
@@ -424,7 +424,7 @@ var badConfigs = []struct {
 	},
 	{
 		"one cookie in two rules", fields{"consent": `[{"kind": "cookie", "cookie": "c", "values": ["a"]}, {"kind": "cookie", "cookie": "c", "values": ["b"]}]`},
-		"consent: consent cookie c is given twice, and both lines would have to be satisfied: list all values that mean yes in one",
+		"consent: consent cookie c is given twice, and both lines would have to be satisfied: list all values that mean yes in one line",
 	},
 	{
 		"a domain in upper case", fields{"cookie": `{"domain": "ACME.com"}`},
@@ -472,7 +472,7 @@ var badConfigs = []struct {
 	},
 	{
 		"sources that nothing is done with", fields{"csp": `{"sources": {"connect-src": ["https://proxy.kapa.ai"]}}`},
-		"csp sources have no meaning without csp extend: nothing is added to a policy",
+		"csp sources have no effect without csp extend: write csp extend, or remove the sources",
 	},
 	{
 		"a source of an {env} that is not set", fields{"csp": `{"mode": "extend", "sources": {"connect-src": ["{env.BAD_UNSET}"]}}`},
@@ -523,7 +523,7 @@ func TestBadConfigs(t *testing.T) {
 	}
 }
 
-// Of the values that {file.*} gives, the checks see what is in the file.
+// The checks see the content of the file that {file.*} names.
 func TestValuesFromFiles(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{
@@ -568,7 +568,7 @@ func TestValuesFromFiles(t *testing.T) {
 	}
 }
 
-// A field that is misspelt, or not there yet, is not passed over.
+// An unknown field is an error.
 func TestUnknownFields(t *testing.T) {
 	for name, f := range map[string]fields{
 		"live":      {"live": "true"},
@@ -597,8 +597,8 @@ func TestUnknownFields(t *testing.T) {
 	}
 }
 
-// What is loaded stands there as it was written: a config that Caddy shows or
-// saves is the one it was given, placeholders and all.
+// Provision leaves the settings as they were written, with their placeholders, so
+// that Caddy shows and saves the config that it was given.
 func TestLoadingChangesNoSetting(t *testing.T) {
 	setTestEnv(t)
 	f := soundFields.with(fields{
@@ -663,7 +663,7 @@ func TestWarnings(t *testing.T) {
 	const (
 		noEffect = "user and data-user-email-query-selector have no effect while cookie and fingerprint tracking are off: the deflector then sends no identifiers"
 		finger   = "data-user-analytics-fingerprint-enabled is not false: withdrawing consent cannot undo a fingerprint, and no kapa_web_id is set"
-		fileName = "script: the file is not called kapa-support-form-deflector.bundle.js, nor as a version of it; the bundle may look for its own tag by that name"
+		fileName = "script: the file name is neither kapa-support-form-deflector.bundle.js nor a version of it; the bundle may look for its own tag by that name"
 		sri      = "script: integrity on Kapa's own URL, which names no version: browsers will block Kapa's next release"
 	)
 	setTestEnv(t)
@@ -899,7 +899,7 @@ func TestMatchConsentConfig(t *testing.T) {
 		{"no name in {env}", `{"rules": [{"kind": "cookie", "cookie": "{env.BAD_UNSET}"}]}`, "consent cookie has no name: write consent cookie <name> [<value>...]"},
 		{
 			"a bad value in {env}", `{"rules": [{"kind": "cookie", "cookie": "a", "values": ["{env.BAD_PAIR}"]}]}`,
-			`consent cookie a: no cookie has the value "a=b;c": a value holds no ; and no white space at its ends`,
+			`consent cookie a: the value "a=b;c" must not hold ; or begin or end with white space`,
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -984,14 +984,14 @@ func TestMatchConsentInCEL(t *testing.T) {
 		"consent('')":                             `consent kind "": must be one of`,
 		"consent('cookie')":                       "consent cookie has no name: write consent cookie <name> [<value>...]",
 		"consent('cookie', 'a b')":                `consent cookie name "a b"`,
-		"consent('cookie', 'a', '')":              "consent cookie a: an empty value is no answer and cannot mean yes",
+		"consent('cookie', 'a', '')":              "consent cookie a: an empty value cannot mean yes",
 		"consent('two_trust', 'C0002')":           `consent kind "two_trust": must be one of`,
 		"consent('onetrust', '')":                 `consent onetrust category ""`,
 		"consent('rule', 'a')":                    "consent rule a: there is no granted line",
 		"consent('termly')":                       "consent termly cannot be read here",
 		"consent('not_required')":                 "consent not_required would match every request: leave the matcher out",
 		"path('/a') || consent('not_required')":   "consent not_required would match every request: leave the matcher out",
-		"consent('not_required', 'cookie', 'a')":  "consent not_required stands alone, without further words",
+		"consent('not_required', 'cookie', 'a')":  "consent not_required takes no further words",
 		"consent('cookie', 'a', 'yes') == 'true'": "no matching overload",
 	} {
 		if _, err := matchExpression(t, expression); err == nil || !strings.Contains(err.Error(), want) {
@@ -1000,8 +1000,8 @@ func TestMatchConsentInCEL(t *testing.T) {
 	}
 }
 
-// Caddy's site shows the config's fields with their doc comments; and a
-// setting that is not given must not show up in a saved config.
+// Caddy's site shows the config's fields with their doc comments, so each field needs
+// one. A setting that is not given must not appear in a saved config.
 func TestEveryFieldIsDocumented(t *testing.T) {
 	comments := docComments(t)
 	sentences := regexp.MustCompile("(?s)^[A-Z`].*[.]\n$")

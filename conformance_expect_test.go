@@ -17,8 +17,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// same compares the answers of the sites without and with the directive for
-// somebody who is not to notice it.
+// same expects equal responses from the sites without and with the directive.
 func (x *trial) same(plain, got result) {
 	x.Helper()
 	if plain.err != nil || got.err != nil {
@@ -41,7 +40,7 @@ func (x *trial) same(plain, got result) {
 
 func untouched(x *trial, plain, got result) { x.Helper(); x.same(plain, got) }
 
-// sameFields compares two headers but for some fields.
+// sameFields compares two headers, without some fields.
 func (x *trial) sameFields(plain, got http.Header, but ...string) {
 	x.Helper()
 	names := map[string]bool{}
@@ -141,8 +140,6 @@ func compressed(x *trial, plain, got result) {
 	}
 }
 
-// compressedOnly expects a tagged page, and that encode compresses it or not,
-// without the directive and with it.
 // uncompressed is tagged for a page that encode compresses only without the tag.
 func uncompressed(x *trial, plain, got result) {
 	x.Helper()
@@ -176,8 +173,8 @@ func summed(x *trial, plain, got result) {
 	}
 }
 
-// heldTrailers expects the trailer at the end, and nowhere else, of a page none
-// of which can leave before the trailer is set.
+// heldTrailers expects the trailer at the end and nowhere else. The page is held back
+// as a whole until the trailer is set.
 func heldTrailers(x *trial, plain, got result) {
 	x.Helper()
 	wantTrailer(x, got)
@@ -193,7 +190,7 @@ func wantTrailer(x *trial, got result) {
 	}
 }
 
-// brokenOff expects an answer that no client takes for a whole one.
+// brokenOff expects a response that every client sees to be incomplete.
 func brokenOff(x *trial, plain, got result) {
 	x.Helper()
 	if got.err == nil {
@@ -201,7 +198,7 @@ func brokenOff(x *trial, plain, got result) {
 	}
 }
 
-// mislabelled expects the tag, and the label gone; plain is what nobody can decode.
+// mislabelled expects the tag and no Content-Encoding. plain cannot be decoded.
 func mislabelled(x *trial, plain, got result) {
 	x.Helper()
 	if plain.err == nil {
@@ -234,8 +231,8 @@ func badGateway502(x *trial, _, got result) {
 	}
 }
 
-// likeGET expects the header that GET gets, but for what only a body can tell,
-// and no id.
+// likeGET expects the header that GET gets, without what only a body can tell, and
+// without an id.
 func likeGET(x *trial, _, got result) {
 	x.Helper()
 	x.outcome, x.method = "injected", "GET"
@@ -281,11 +278,11 @@ func withdrawal(x *trial) {
 	x.sameFields(plain.header, got.header, "Set-Cookie", "Cache-Control", "Vary")
 }
 
-// saysNothing takes out of a request what says that it is for a page.
+// saysNothing removes from a request the fields that show it to be for a page.
 var saysNothing = []string{"Sec-Fetch-Dest: ", "Accept: "}
 
-// copies expects that a client that says nothing may ask about the origin's page
-// as about the one with the tag, and that neither is taken for the other.
+// copies expects that a client that says nothing can revalidate both the origin's
+// page and the page with the tag, and that neither validates the other.
 func copies(x *trial) {
 	x.fields = saysNothing
 	asking := func(cookie, etag string) result { return x.ask(true, cookie, "If-None-Match: "+etag) }
@@ -316,8 +313,8 @@ func copies(x *trial) {
 	}
 }
 
-// acceptEncoding expects that the origin is asked for a readable body where it
-// may be changed, and only there.
+// acceptEncoding expects that the origin is asked for an uncompressed body if the
+// body may be changed, and only then.
 func acceptEncoding(x *trial) {
 	x.origin = func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Header.Get("Accept-Encoding")) }
 	for _, c := range []struct {
@@ -358,7 +355,7 @@ func conditional(x *trial) {
 	}
 	x.same(x.ask(false, unknown, "If-None-Match: "+untagged), asking(unknown, untagged))
 
-	first := asking(granted, untagged) // the copy without the tag is no answer
+	first := asking(granted, untagged) // the copy without the tag must not be kept
 	x.tagged(plain, first)
 	tagged := first.header.Get("ETag")
 
@@ -379,7 +376,7 @@ func conditional(x *trial) {
 	x.tagged(plain, x.ask(true, granted, "If-Modified-Since: "+time.Now().UTC().Format(http.TimeFormat)))
 
 	for _, cookie := range []string{denied, unknown, ""} {
-		after := asking(cookie, tagged) // nor is the tagged one after withdrawal
+		after := asking(cookie, tagged) // nor the tagged one after withdrawal
 		if after.status != 200 {
 			x.Errorf("%s: %d", cookie, after.status)
 		}

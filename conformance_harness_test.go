@@ -90,7 +90,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// wraps is what is around the directive.
+// wraps are the handlers in front of the directive.
 var wraps = []string{"bare", "encode"}
 
 // siteOf is the Caddyfile text of a scenario.
@@ -201,8 +201,8 @@ func exchangeOf(r *http.Request) *sharedExchange {
 	return ex.(*sharedExchange)
 }
 
-// newRequest asks as a browser does that opens a page; fields of the same name
-// replace what it says, empty ones leave it out.
+// newRequest returns the request of a browser that opens a page. fields replace the
+// browser's fields of the same name; an empty one removes the field.
 func (x *trial) newRequest(kapa bool, method, path string, body io.Reader, fields ...string) (*http.Request, *sharedExchange) {
 	scheme := "https"
 	if x.protocol == "h1" {

@@ -122,7 +122,7 @@ func steps(fields ...string) http.HandlerFunc {
 	}
 }
 
-// lateEvents sends the header by a flush, and events when the client has it.
+// lateEvents flushes the header, and sends events once the client has it.
 func lateEvents(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", "text/event-stream")
 	flush(w)

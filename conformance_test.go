@@ -11,12 +11,12 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
 )
 
-// What a handler that changes bodies can do wrong, one named scenario each.
+// Each named scenario is one thing that a handler that changes bodies can do wrong.
 //
 // Every scenario runs against a Caddy with and without encode, over each
 // protocol, and each time on two sites that differ only in the directive.
-// Whoever has not consented must not be able to tell them apart, but for Vary.
-// What a visitor who has consented gets is what the table says.
+// A visitor who has not consented must get the same from both, except for Vary. For
+// a visitor who has consented, the table says what comes.
 
 // A scenario is one kind of response. Numbers after a name are RFC sections or
 // Caddy's issues.
@@ -559,7 +559,7 @@ var scenarios = []scenario{
 		}},
 	{name: "a page that a script fetches from an origin that compresses",
 		origin: encoded("gzip", zipped(longPage)), fields: []string{"Sec-Fetch-Dest: empty"}, outcome: "not_document",
-		want: func(x *trial, plain, got result) { // lest the browser shows that copy where the document belongs
+		want: func(x *trial, plain, got result) { // otherwise the browser could show that copy as the document
 			plain.header.Add("Vary", "Sec-Fetch-Dest")
 			untouched(x, plain, got)
 		}},
@@ -583,7 +583,7 @@ var scenarios = []scenario{
 			}
 		}},
 	{name: "a template in the head", origin: documentOf(strings.Replace(longPage, "<title>", "<template><head></head></template><title>", 1)),
-		want: func(x *trial, plain, got result) { // still in the head, and before what is not worth reading
+		want: func(x *trial, plain, got result) { // the anchor is in the head, before the part that the scanner does not read
 			if want := strings.Replace(plain.body, "<template>", staticTag+"<template>", 1); got.body != want {
 				x.Errorf("body %.800s", got.body)
 			}

@@ -12,49 +12,50 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/placeholder"
 )
 
-// ConsentRule says how a visitor's consent is recorded.
+// ConsentRule says where a visitor's consent is recorded, and how to read it.
 type ConsentRule struct {
-	// What records it: `cookie` for a cookie that says yes or no in one plain
-	// value; the name of a consent platform, such as `onetrust`, or of a format,
-	// `tcf` or `gpp`, of which
-	// https://github.com/kapadeflector/caddy-kapa-deflector/blob/main/docs/consent.md#platforms
-	// has the list; `rule` for a cookie that the fields below explain; or
-	// `not_required` where the site needs no consent, which stands alone and
-	// is for handlers only. Required.
+	// What records consent. It must be `cookie` for a cookie that says yes or no in
+	// one plain value; a consent platform, such as `onetrust`, or a format, `tcf` or
+	// `gpp` (the list is at
+	// https://github.com/kapadeflector/caddy-kapa-deflector/blob/main/docs/consent.md#platforms);
+	// `rule` for a cookie that `decode`, `answered` and `granted` explain; or
+	// `not_required` where the site needs no consent, which allows no other rule
+	// beside it and works in the handler only. Required.
 	Kind string `json:"kind,omitempty"`
 
-	// The cookie's name, compared exactly. For `cookie`, `rule`, and platforms
-	// on sites where it is not the usual one. Except for `cookie`, it may be
-	// several names between white space, a `*` in one stands for any number of
-	// letters and digits, and `{category}` for the category where a platform
-	// keeps each in a cookie of its own. Default: the platform's usual one.
+	// The cookie's name, compared exactly. Required for `cookie` and `rule`. Except
+	// for `cookie`, it may be several names separated by white space, `*` stands for
+	// any number of letters and digits, and `{category}` stands for the category
+	// where a platform has one cookie for each category. Default: the platform's
+	// usual cookie.
 	Cookie string `json:"cookie,omitempty"`
 
-	// The values that mean yes, compared raw and exactly; any other value that
-	// is not empty means no. Without values, the cookie's presence means yes,
-	// unless the value is a plain refusal (`0`, `false`, `no`, `denied`, ...)
-	// or more than one plain word. For `cookie`.
+	// The values that mean yes, compared exactly and without decoding. Any other
+	// value that is not empty means no. Without values, the cookie's presence means
+	// yes, unless its value is a plain refusal (`0`, `false`, `no`, `denied`, ...)
+	// or more than one plain word. For `cookie` only.
 	Values []string `json:"values,omitempty"`
 
-	// The categories, services or purposes that have to be consented to, all of
-	// them, in the platform's own terms. Default: the platform's category for
-	// analytics, where it has one. For platforms.
+	// The categories, services or purposes, in the platform's own terms. The visitor
+	// must have consented to all of them. Default: the platform's category for
+	// analytics, if it has one. For platforms only.
 	Categories []string `json:"categories,omitempty"`
 
-	// How the cookie's value is decoded: steps, each in its words, such as
-	// `["percent"]` and `["json"]`. For `rule`; its steps and tests are in
+	// The steps that decode the cookie's value. Each step is a list of words, such
+	// as `["percent"]` or `["json"]`; steps and tests are at
 	// https://github.com/kapadeflector/caddy-kapa-deflector/blob/main/docs/consent.md#consent-rule.
-	// Default: the value is one word.
+	// Default: none; the value is one word. For `rule` only.
 	Decode [][]string `json:"decode,omitempty"`
 
-	// The tests, each line in its words, that tell a choice from none, such as
-	// `["json", "status", "exists"]`; all must hold. Default: any value that is
-	// not empty is a choice. For `rule`.
+	// The tests that tell whether the visitor has made a choice: a value is a choice
+	// if it passes all of them. Each test is a list of words, such as
+	// `["json", "status", "exists"]`. Default: any value that is not empty is a
+	// choice. For `rule` only.
 	Answered [][]string `json:"answered,omitempty"`
 
-	// The tests, each line in its words, that tell a yes from a no, such as
-	// `["json", "status", "equals", "yes"]`; all must hold. For `rule`, which
-	// needs at least one.
+	// The tests that tell a yes from a no: a choice is a yes if its value passes all
+	// of them. Each test is a list of words, such as
+	// `["json", "status", "equals", "yes"]`. Required for `rule`. For `rule` only.
 	Granted [][]string `json:"granted,omitempty"`
 }
 
@@ -78,7 +79,7 @@ func parseConsentRule(words []string) (ConsentRule, error) {
 	switch rule.Kind {
 	case consentNotRequired:
 		if len(args) > 0 {
-			return rule, errors.New("consent not_required stands alone, without further words")
+			return rule, errors.New("consent not_required takes no further words")
 		}
 	case consentPacked:
 		if len(args) != 1 {
@@ -100,12 +101,12 @@ func parseConsentRule(words []string) (ConsentRule, error) {
 	return rule, nil
 }
 
-// requestPlaceholder tells a placeholder that is left from the braces of a
-// cookie's raw JSON.
+// requestPlaceholder matches a request placeholder, and not the braces of a cookie's
+// raw JSON.
 var requestPlaceholder = regexp.MustCompile(`\{(http|time|vars)\.[^{}]*\}`)
 
-// compile checks the rule and makes it ready to be asked. None comes back where
-// consent is not required.
+// compile checks the rule and returns it in the form that requests are judged by. It
+// returns no rule for not_required.
 func (c ConsentRule) compile() ([]consent.Rule, error) {
 	for _, word := range c.words() {
 		if requestPlaceholder.MatchString(*word) {
@@ -141,18 +142,18 @@ func (c ConsentRule) compile() ([]consent.Rule, error) {
 	return rules, nil
 }
 
-// mirrorCookie is what helps where the edge sees nothing.
+// mirrorCookie is the advice for platforms whose consent no server can read.
 const mirrorCookie = "let its callback write a plain cookie, document.cookie = 'kapa_consent=yes; Path=/; Max-Age=15552000; SameSite=Lax; Secure', " +
 	"and kapa_consent=no after a refusal or withdrawal, and write consent cookie kapa_consent yes (docs/consent.md)"
 
 func unknownKind(kind string) error {
 	if why, ok := consent.Unseen(kind); ok {
-		return fmt.Errorf("consent %s cannot be read here, since %s: %s", kind, why, mirrorCookie)
+		return fmt.Errorf("consent %s cannot be read here, because %s: %s", kind, why, mirrorCookie)
 	}
 	return fmt.Errorf("consent kind %q: must be one of %s", kind, consentKinds())
 }
 
-// checkFields finds fields that are of another kind.
+// checkFields finds fields that belong to another kind of rule.
 func (c ConsentRule) checkFields() error {
 	_, isPlatform := consent.LookUp(c.Kind)
 	for _, f := range []struct {
@@ -186,23 +187,23 @@ func (c ConsentRule) checkCookie() error {
 		return fmt.Errorf("consent cookie name %q: a cookie's name has no white space, = or ;", c.Cookie)
 	}
 	if platform, known := consent.PlatformOf(c.Cookie); known && len(c.Values) == 0 {
-		return fmt.Errorf("consent cookie %s: that cookie is there after a refusal, too; to read what it says, write consent %s", c.Cookie, platform.Usage())
+		return fmt.Errorf("consent cookie %s: that cookie also exists after a refusal; to read its value, write consent %s", c.Cookie, platform.Usage())
 	}
 	if name, why, unseen := consent.UnseenOf(c.Cookie); unseen && len(c.Values) == 0 {
-		return fmt.Errorf("consent cookie %s is of %s, whose answer cannot be read here, since %s: %s", c.Cookie, name, why, mirrorCookie)
+		return fmt.Errorf("consent cookie %s is of %s, whose consent cannot be read here, because %s: %s", c.Cookie, name, why, mirrorCookie)
 	}
 	for _, value := range c.Values {
 		switch {
 		case value == "":
-			return fmt.Errorf("consent cookie %s: an empty value is no answer and cannot mean yes", c.Cookie)
+			return fmt.Errorf("consent cookie %s: an empty value cannot mean yes", c.Cookie)
 		case strings.TrimSpace(value) != value || strings.ContainsAny(value, ";\r\n"):
-			return fmt.Errorf("consent cookie %s: no cookie has the value %q: a value holds no ; and no white space at its ends", c.Cookie, value)
+			return fmt.Errorf("consent cookie %s: the value %q must not hold ; or begin or end with white space", c.Cookie, value)
 		}
 	}
 	return nil
 }
 
-// words are all words of the rule but its kind.
+// words returns pointers to all words of the rule except its kind.
 func (c *ConsentRule) words() []*string {
 	words := []*string{&c.Cookie}
 	for _, list := range slices.Concat([][]string{c.Values, c.Categories}, c.Decode, c.Answered, c.Granted) {
@@ -225,7 +226,7 @@ func (c ConsentRule) clone() ConsentRule {
 	return c
 }
 
-// checkText is compile for what does not await load.
+// checkText checks the rule, unless a word of it awaits load.
 func (c ConsentRule) checkText() error {
 	for _, word := range c.words() {
 		if placeholder.AwaitsLoad(*word) {
@@ -236,7 +237,7 @@ func (c ConsentRule) checkText() error {
 	return err
 }
 
-// resolveConsent returns rules with the placeholders of load time filled in.
+// resolveConsent returns rules with {env.*}, {file.*} and {system.*} filled in.
 func resolveConsent(rules []ConsentRule) []ConsentRule {
 	resolved := make([]ConsentRule, len(rules))
 	for i, rule := range rules {
@@ -260,9 +261,9 @@ func checkConsent(rules []ConsentRule) error {
 		twice := slices.ContainsFunc(rules[:i], func(c ConsentRule) bool { return c.Kind == rule.Kind && c.Cookie == rule.Cookie })
 		switch {
 		case twice && rule.Kind == consentCookie:
-			return fmt.Errorf("consent cookie %s is given twice, and both lines would have to be satisfied: list all values that mean yes in one", rule.Cookie)
+			return fmt.Errorf("consent cookie %s is given twice, and both lines would have to be satisfied: list all values that mean yes in one line", rule.Cookie)
 		case twice && rule.Kind != consentPacked:
-			return fmt.Errorf("consent %s is given twice: name all that has to be consented to in one line", rule.Kind)
+			return fmt.Errorf("consent %s is given twice: list all that visitors must consent to in one line", rule.Kind)
 		}
 	}
 	return nil
@@ -278,8 +279,8 @@ type consentReader struct {
 	gpc   bool           // whether Sec-GPC is honoured
 }
 
-// newConsentReader checks rules, the only ones of a handler or a matcher.
-// honorGPC is nil for the default: yes, where there is consent to be asked for.
+// newConsentReader checks rules, which are all rules of a handler or a matcher, and
+// returns their reader. If honorGPC is nil, GPC counts unless consent is not required.
 func newConsentReader(rules []ConsentRule, honorGPC *bool) (reader consentReader, err error) {
 	if err := checkConsent(rules); err != nil {
 		return reader, err
@@ -298,9 +299,9 @@ func newConsentReader(rules []ConsentRule, honorGPC *bool) (reader consentReader
 	return reader, nil
 }
 
-// find says what r tells about its visitor's consent. Global Privacy Control
-// comes with every request of its browser, so that it takes no id away, but
-// nobody who sends it has said yes without doubt.
+// find returns what r says about its visitor's consent. Global Privacy Control makes
+// a yes doubtful, and so the verdict unknown. It is no refusal that would delete an
+// id, because its browser sends it with every request.
 func (c consentReader) find(r *http.Request) consent.Finding {
 	found := consent.Finding{Verdict: consent.Granted}
 	if len(c.rules) > 0 {
@@ -312,7 +313,7 @@ func (c consentReader) find(r *http.Request) consent.Finding {
 	return found
 }
 
-// vary names the request's fields that find goes by.
+// vary names the request fields that find reads, for Vary.
 func (c consentReader) vary() string {
 	if c.gpc {
 		return "Cookie, Sec-GPC"
@@ -323,6 +324,6 @@ func (c consentReader) vary() string {
 // isGPC reports whether r's browser sends a Global Privacy Control that counts.
 func (c consentReader) isGPC(r *http.Request) bool { return c.gpc && hasGPC(r.Header) }
 
-// hasGPC reports whether a line says exactly 1; any other value is nothing:
+// hasGPC reports whether a line is exactly 1. Any other value has no meaning:
 // https://w3c.github.io/gpc/#the-sec-gpc-header-field-for-http-requests
 func hasGPC(h http.Header) bool { return slices.Contains(h["Sec-Gpc"], "1") }

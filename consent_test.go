@@ -9,8 +9,8 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
 )
 
-// Global Privacy Control is no withdrawal: nothing is inserted and nothing is
-// set, and nothing is deleted either.
+// Global Privacy Control is no withdrawal: nothing is inserted, no id is set, and none
+// is deleted.
 func TestGlobalPrivacyControl(t *testing.T) {
 	const withID = "; kapa_web_id=" + idA
 	for _, tc := range []struct {
@@ -54,9 +54,8 @@ func TestGlobalPrivacyControl(t *testing.T) {
 	}
 }
 
-// Platforms, rules and formats reach the handler and the matcher by all three
-// ways of configuration alike. What each makes of its cookies is tested where
-// the table is.
+// Platforms, rules and formats work in the handler and the matcher, in Caddyfiles, JSON
+// and expressions. How each reads its cookies is tested in internal/consent.
 func TestConsentLines(t *testing.T) {
 	for _, tc := range []struct {
 		name   string

@@ -18,37 +18,37 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/placeholder"
 )
 
-// Cookie is how the visitor's id, the kapa_web_id cookie, is set.
+// Cookie says how the visitor's id, the `kapa_web_id` cookie, is set.
 //
-// It is always `Path=/`, `Secure` when the visitor's connection is HTTPS, and
-// never `HttpOnly`, since the deflector's script reads it.
+// The cookie always has `Path=/`, has `Secure` if the visitor's connection is HTTPS,
+// and never has `HttpOnly`, because the deflector's script reads it.
 type Cookie struct {
-	// Set no id. A denied visitor's id is still deleted. Default: false.
+	// Whether to set no id. A denied visitor's id is still deleted. Default: false.
 	Off bool `json:"off,omitempty"`
 
-	// The Domain attribute, which says where else the visitor has the same id:
-	// a domain that covers the site's hosts, or `host` for the request's host
-	// alone. Default: the registrable domain of the request's host, so that
-	// all subdomains share the id.
+	// The Domain attribute: a domain that covers the site's hosts, so that all
+	// hosts below it share the id, or `host` for the request's host alone. Default:
+	// the registrable domain of the request's host, so that all subdomains share
+	// the id.
 	Domain string `json:"domain,omitempty"`
 
-	// How long browsers keep the id: at least a second, and at most 400 days,
-	// which is where they cut it off. Default: 399 days, as Kapa's script does.
+	// How long browsers keep the id, from 1 second to 400 days, which is the longest
+	// time that browsers allow. Default: 399 days, as in Kapa's script.
 	MaxAge caddy.Duration `json:"max_age,omitempty"`
 
 	// The SameSite attribute: `lax`, `strict` or `none`. With `none`, visitors
-	// without HTTPS get no id, since browsers would not keep it. Default:
-	// `lax`, with which the id is seen when a visitor comes from another site.
+	// without HTTPS get no id, because browsers would refuse the cookie. Default:
+	// `lax`, so that the id also comes with a visit from a link on another site.
 	SameSite string `json:"same_site,omitempty"`
 
-	// Send an id that the visitor already has again with each page, so that it
-	// does not run out while it is used. Default: false.
+	// Whether each page sets the visitor's existing id again, so that it does not
+	// expire while it is in use. Default: false.
 	Renew bool `json:"renew,omitempty"`
 }
 
 const (
 	defaultMaxAge = 399 * 24 * time.Hour
-	// RFC 6265bis section 5.5 has browsers cap a cookie's life there.
+	// longestMaxAge is where browsers cap a cookie's lifetime (RFC 6265bis section 5.5).
 	longestMaxAge = 400 * 24 * time.Hour
 
 	hostOnly = "host"
@@ -63,7 +63,7 @@ var sameSites = map[string]http.SameSite{
 // check finds mistakes in the settings.
 func (c Cookie) check() error {
 	if c.Off && c != (Cookie{Off: true}) {
-		return errors.New("off stands alone: an id that is not set has no domain, max_age, same_site or renew")
+		return errors.New("off allows no domain, max_age, same_site or renew, because no id is set")
 	}
 	if age := time.Duration(c.MaxAge); age != 0 && (age < time.Second || age > longestMaxAge) {
 		return fmt.Errorf("max_age is %s: must be 1s to 400d (9600h), where browsers cut it off", age)
@@ -85,7 +85,7 @@ func (c Cookie) checkDomain() error {
 	case kind == authority.IP || kind == authority.Single:
 		return fmt.Errorf("domain %q: cookies of an address or a single name have no domain: write %q", c.Domain, hostOnly)
 	case strings.HasPrefix(c.Domain, "."):
-		return fmt.Errorf("domain %q: write it without the leading dot; subdomains are covered as it is", c.Domain)
+		return fmt.Errorf("domain %q: remove the leading dot; subdomains are covered without it", c.Domain)
 	case kind != authority.Name || host != c.Domain:
 		return fmt.Errorf("domain %q: must be a domain name in lower case, in its ASCII form (xn--...), or %q", c.Domain, hostOnly)
 	}
@@ -95,8 +95,7 @@ func (c Cookie) checkDomain() error {
 	return nil
 }
 
-// provision returns c as it is used: checked, with placeholders resolved and the
-// defaults filled in.
+// provision returns c checked, with placeholders resolved and defaults filled in.
 func (c Cookie) provision() (_ Cookie, err error) {
 	if c.Domain, err = placeholder.ResolveSetting("domain", c.Domain); err != nil {
 		return c, err
@@ -117,16 +116,16 @@ func (c Cookie) provision() (_ Cookie, err error) {
 // any are needed. covered is false if the configured domain does not cover
 // the host, so that no id can be set.
 //
-// Nothing is written where an id may exist that the request does not show:
-// Kapa's script writes it SameSite=Strict, which browsers hide when a link is
-// followed from another site. A page that is only fetched ahead sets none.
+// A visitor who follows a link from another site gets no id, because there may be one
+// that the request does not show: Kapa's script writes it with SameSite=Strict. Nor
+// does a prefetched page give one.
 func (c Cookie) idChange(r *http.Request) (lines []string, covered bool) {
 	if c.Off || r.Header.Get("Sec-Fetch-Site") == "cross-site" || isPrefetch(r.Header) {
 		return nil, true
 	}
 	ids := readIDs(r.Header["Cookie"])
 	if ids.first != "" && !ids.differ && !c.Renew {
-		return nil, true // adopted as it is
+		return nil, true // the visitor keeps this id
 	}
 	site := authority.Seen(r)
 	if site.Kind == authority.Invalid || c.SameSite == "none" && !site.HTTPS {
@@ -146,8 +145,8 @@ func (c Cookie) idChange(r *http.Request) (lines []string, covered bool) {
 		}
 		id = fresh.String()
 	case twin:
-		// two cookies of one name: the one without a Domain hides or is
-		// hidden by the shared one (RFC 6265bis section 5.7, step 23)
+		// two cookies with this name, one of them without a Domain: browsers
+		// keep both (RFC 6265bis section 5.7, step 23), so that one is deleted
 		lines = append(lines, c.line(site, "", "", -1))
 	case !c.Renew:
 		return nil, true
@@ -155,9 +154,9 @@ func (c Cookie) idChange(r *http.Request) (lines []string, covered bool) {
 	return append(lines, c.line(site, id, domain, int(time.Duration(c.MaxAge)/time.Second))), true
 }
 
-// idDeletion returns the Set-Cookie values that take the visitor's id away:
-// as a host-only cookie and for every domain that the edge or Kapa's script
-// (which takes the registrable domain) may have set it for.
+// idDeletion returns the Set-Cookie values that delete the visitor's id: as a
+// host-only cookie, for the configured domain, and for the registrable domain, which
+// Kapa's script uses.
 func (c Cookie) idDeletion(r *http.Request) []string {
 	site := authority.Seen(r)
 	domains := []string{""}
@@ -174,7 +173,7 @@ func (c Cookie) idDeletion(r *http.Request) []string {
 	return lines
 }
 
-// line is one Set-Cookie value; an age below zero deletes.
+// line returns one Set-Cookie value. An age below zero deletes the cookie.
 func (c Cookie) line(site authority.Site, id, domain string, age int) string {
 	cookie := http.Cookie{
 		Name:     kapa.IDCookie,
@@ -195,8 +194,8 @@ func (c Cookie) line(site authority.Site, id, domain string, age int) string {
 	return cookie.String()
 }
 
-// domainFor returns the Domain attribute for a visitor of v's host, "" for
-// none, and whether the configured domain covers that host.
+// domainFor returns the Domain attribute for a cookie of site, "" for none, and
+// whether the configured domain covers site.
 func (c Cookie) domainFor(site authority.Site) (domain string, covered bool) {
 	switch {
 	case c.Domain == hostOnly:
@@ -217,17 +216,17 @@ func (c Cookie) domainFor(site authority.Site) (domain string, covered bool) {
 	return registrable, true
 }
 
-// isPrefetch reports whether the page is fetched before anyone asked to see
-// it: https://wicg.github.io/nav-speculation/prefetch.html#sec-purpose-header
+// isPrefetch reports whether the browser fetches the page before the visitor opens it:
+// https://wicg.github.io/nav-speculation/prefetch.html#sec-purpose-header
 func isPrefetch(h http.Header) bool {
 	return strings.HasPrefix(h.Get("Sec-Purpose"), "prefetch") || h.Get("Purpose") == "prefetch"
 }
 
-// ids is what a request shows of the visitor's id.
+// ids is what a request's cookies say about the visitor's id.
 type ids struct {
-	first   string // the first valid one
-	differ  bool   // whether another value came with it
-	present bool   // whether the cookie came at all, whatever its value
+	first   string // the first valid id
+	differ  bool   // the cookie also came with another value
+	present bool   // the cookie came, whatever its value
 }
 
 func readIDs(lines []string) (found ids) {
@@ -240,7 +239,7 @@ func readIDs(lines []string) (found ids) {
 		switch {
 		case found.first == "" && isID(value):
 			found.first = value
-			found.differ = found.present // by one that is no id
+			found.differ = found.present // the value before it was no id
 		case found.first != "" && value != found.first:
 			found.differ = true
 		}
@@ -248,8 +247,8 @@ func readIDs(lines []string) (found ids) {
 	}
 }
 
-// isID reports whether s is a UUID in its 36 characters, other than the nil
-// UUID (RFC 9562 section 5.9). Whoever wrote it, in whatever case or version.
+// isID reports whether s is a UUID of 36 characters, in any case and of any version,
+// but not the nil UUID (RFC 9562 section 5.9).
 func isID(s string) bool {
 	if len(s) != 36 {
 		return false
@@ -258,7 +257,7 @@ func isID(s string) bool {
 	return err == nil && id != uuid.Nil
 }
 
-// setsID reports whether the answer with header h sets the id itself.
+// setsID reports whether h already sets the id.
 func setsID(h http.Header) bool {
 	return slices.ContainsFunc(h["Set-Cookie"], func(line string) bool {
 		name, _, _ := strings.Cut(line, "=")
@@ -266,11 +265,11 @@ func setsID(h http.Header) bool {
 	})
 }
 
-// hasID reports whether r carries the id's cookie, whatever its value.
+// hasID reports whether r has the id's cookie, whatever its value.
 func hasID(r *http.Request) bool { return readIDs(r.Header["Cookie"]).present }
 
-// deleteID adds to h the Set-Cookie lines that delete the id, and reports whether
-// any was missing: another block, or an early flush, may have added them.
+// deleteID adds to h the Set-Cookie lines that delete the id, and reports whether it
+// added any. Another block or an early flush may have added them before.
 func (c Cookie) deleteID(h http.Header, r *http.Request) (added bool) {
 	for _, line := range c.idDeletion(r) {
 		if !slices.Contains(h["Set-Cookie"], line) {

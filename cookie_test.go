@@ -17,8 +17,7 @@ const (
 	idB = "0b7f4c0a-7b1e-4a0c-8a3f-5f6a1f0c9d22"
 )
 
-// Every row of how the id is set, kept and taken away. "new" in what is wanted
-// stands for a fresh id.
+// When the id is set, kept and deleted. In an expectation, "new" is a fresh id.
 func TestIDCookie(t *testing.T) {
 	const attrs = "; SameSite=Lax"
 	set := func(id, domain string) string {
@@ -337,8 +336,8 @@ func TestIDsDiffer(t *testing.T) {
 	}
 }
 
-// Whatever comes in, no Set-Cookie value can be broken out of, no id is made
-// of what the visitor sent, and nothing panics.
+// For any request, Set-Cookie lines are well formed, a new id holds nothing that the
+// visitor sent, and nothing panics.
 func FuzzIDCookie(f *testing.F) {
 	f.Add("support.acme.com", granted+"; kapa_web_id="+idA, "help.brand.org")
 	f.Add("a;b.example.com", "kapa_web_id=;;=;"+granted, "[::1]:80")

@@ -12,24 +12,24 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/placeholder"
 )
 
-// CSP is what becomes of a page's Content-Security-Policy, which forbids scripts
-// of other hosts unless it names them. Where it still blocks the deflector's
-// script, the page is left as it is.
+// CSP says how a page's Content-Security-Policy is treated. Such a policy may block
+// scripts of hosts that it does not name. A page whose policy still blocks the
+// deflector's script is left as it is.
 type CSP struct {
-	// `reuse` gives the inserted scripts the nonce that the page's own scripts
-	// have, where they need one. `extend` does so too, and adds to the policies
-	// in the response's header what they lack. `off` neither reads nor edits
+	// `reuse` gives the inserted scripts the nonce of the page's own scripts, if
+	// they need one. `extend` does the same, and adds to the policies in the
+	// response's header what the deflector needs. `off` neither reads nor edits
 	// policies. Default: `reuse`.
 	Mode string `json:"mode,omitempty"`
 
-	// What the deflector loads and connects to, by directive: hosts and schemes
-	// under `connect-src`, `font-src`, `frame-src`, `img-src`, `media-src` and
-	// `style-src`, hosts under `script-src`. `extend`, which it is for, allows it
-	// where the policy restricts it. A directive that is named here replaces
-	// that directive's default list; an empty list allows nothing. Default: the
-	// hosts that Kapa documents. For `script-src` that is none, since the bundle's
-	// own URL is added anyway, or https://metrics.kapa.ai where the tag has
-	// `data-user-analytics-fingerprint-enabled`.
+	// What the deflector loads and connects to: for each directive, the sources that
+	// `extend` adds where the policy restricts them. They are hosts or schemes for
+	// `connect-src`, `font-src`, `frame-src`, `img-src`, `media-src` and `style-src`,
+	// and hosts for `script-src`. A list replaces the default list of its directive;
+	// an empty list adds nothing. Only with `extend`. Default: the hosts that Kapa
+	// documents. For `script-src` the default list is empty, because the URL of the
+	// script is added anyway; it is https://metrics.kapa.ai if the tag has
+	// `data-user-analytics-fingerprint-enabled` and it is not `false`.
 	Sources map[string][]string `json:"sources,omitempty"`
 }
 
@@ -39,11 +39,11 @@ const (
 	cspOff    = "off"
 )
 
-// cspDirectives are those that sources can be given for.
+// cspDirectives are the directives that may have sources.
 var cspDirectives = []string{"connect-src", "font-src", "frame-src", "img-src", "media-src", "script-src", "style-src"}
 
-// check finds mistakes in the settings, leaving out what awaits load if text
-// says that it is a Caddyfile's.
+// check finds mistakes in the settings. text says that they are a Caddyfile's text,
+// in which sources that await load are not checked.
 func (c CSP) check(text bool) error {
 	switch c.Mode {
 	case "", cspReuse, cspExtend, cspOff:
@@ -51,7 +51,7 @@ func (c CSP) check(text bool) error {
 		return fmt.Errorf("csp is %q: must be %s, %s or %s", c.Mode, cspReuse, cspExtend, cspOff)
 	}
 	if c.Sources != nil && c.Mode != cspExtend {
-		return fmt.Errorf("csp sources have no meaning without csp %s: nothing is added to a policy", cspExtend)
+		return fmt.Errorf("csp sources have no effect without csp %s: write csp extend, or remove the sources", cspExtend)
 	}
 	for _, directive := range slices.Sorted(maps.Keys(c.Sources)) {
 		if !slices.Contains(cspDirectives, directive) {
@@ -69,13 +69,13 @@ func (c CSP) check(text bool) error {
 	return nil
 }
 
-// checkSource refuses what would do more than let a host in.
+// checkSource refuses sources that would allow more than a host or a scheme.
 func checkSource(directive, source string) error {
 	switch {
 	case strings.HasPrefix(strings.ToLower(source), "'nonce-"), strings.HasPrefix(strings.ToLower(source), "'sha"):
 		return fmt.Errorf("csp %s %s: a nonce or a hash would switch 'unsafe-inline' off where the site's own scripts rely on it; must be a host or a scheme", directive, source)
 	case strings.HasPrefix(source, "'"):
-		return fmt.Errorf("csp %s %s: a keyword would stand for more than what the deflector needs; must be a host or a scheme", directive, source)
+		return fmt.Errorf("csp %s %s: a keyword would allow more than the deflector needs; must be a host or a scheme", directive, source)
 	case !csp.IsSource(source):
 		return fmt.Errorf("csp %s %q: must be a scheme, such as data:, or a host, such as https://proxy.example.com", directive, source)
 	case directive == "script-src" && !csp.NamesHost(source):
@@ -85,7 +85,7 @@ func checkSource(directive, source string) error {
 	}
 }
 
-// resolved returns c with the placeholders of load time filled in.
+// resolved returns c with {env.*}, {file.*} and {system.*} filled in.
 func (c CSP) resolved() CSP {
 	sources := c.Sources
 	c.Sources = nil
@@ -102,7 +102,7 @@ func (c CSP) resolved() CSP {
 }
 
 // provision returns the rules for pages that get the script. fingerprint says that
-// the tag of some request lets the deflector take a fingerprint.
+// the tag may let the deflector take fingerprints.
 func (c CSP) provision(script Script, fingerprint bool) (rules page.Policy, err error) {
 	c = c.resolved()
 	if err := c.check(false); err != nil {
@@ -129,7 +129,7 @@ func (c CSP) provision(script Script, fingerprint bool) (rules page.Policy, err 
 			rules.Sources = append(rules.Sources, csp.Sources{Directive: directive, Sources: list})
 		}
 		if directive == "connect-src" && len(list) > 0 {
-			rules.Questions, _ = csp.ParseURL(list[0]) // a wildcard or a scheme is none
+			rules.Questions, _ = csp.ParseURL(list[0]) // a wildcard or a scheme is no URL
 		}
 	}
 	if _, own := c.Sources["script-src"]; !own && fingerprint {

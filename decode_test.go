@@ -49,7 +49,7 @@ func sendZipped(body []byte, chunk int, fields ...string) caddyhttp.HandlerFunc 
 	}
 }
 
-// A page that comes compressed although the origin was asked not to.
+// A page that comes compressed although the origin was asked not to compress it.
 func TestCompressedPages(t *testing.T) {
 	h := newHandler(t, consentLine)
 	big := strings.Replace(samplePage, "b</body>", strings.Repeat("all work and no play ", 50_000)+"</body>", 1)
@@ -154,9 +154,8 @@ func TestCompressedPages(t *testing.T) {
 	})
 }
 
-// A compressed page that is broken ends as an error that an error route can show,
-// or, once something was sent, as an aborted response, never as a page that
-// looks whole.
+// A broken compressed page becomes an error that an error route can show, or an aborted
+// response if something was sent. It never becomes a page that looks whole.
 func TestBrokenCompression(t *testing.T) {
 	whole := zip(t, strings.Replace(samplePage, "b</body>", strings.Repeat("no two alike ", 9000)+"</body>", 1))
 	flipped := bytes.Clone(whole)
@@ -252,7 +251,7 @@ func TestDecompressionBomb(t *testing.T) {
 	}
 }
 
-// Any bytes under the coding: what comes out is the page, or an abort.
+// For any bytes labelled gzip, the client gets the whole page or an aborted response.
 func FuzzCompressedPage(f *testing.F) {
 	f.Add(zip(f, samplePage), 3)
 	f.Add(zip(f, samplePage)[:40], 5)
@@ -290,8 +289,8 @@ func FuzzCompressedPage(f *testing.F) {
 	})
 }
 
-// Whoever writes: a coroutine ends the process where one of two writes comes
-// from a locked thread, as FrankenPHP's do.
+// Writes may come from different threads. FrankenPHP's come from locked ones, with
+// which iter.Pull would panic.
 func TestDecoderThreads(t *testing.T) {
 	locked := func(write func()) {
 		runtime.LockOSThread()

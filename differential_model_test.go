@@ -15,8 +15,8 @@ import (
 	"golang.org/x/net/html"
 )
 
-// What the differential test expects: a second reading of DESIGN sections 5 to
-// 7, made of nothing that the plugin is made of, so that the two can disagree.
+// What the differential test expects. It is a second reading of DESIGN sections 5 to
+// 7 that uses none of the plugin's code, so that the two can disagree.
 
 // diffSuffix ends the entity tags of pages with the tag.
 var diffSuffix = fmt.Sprintf("-kapa-%x", sha256.Sum256([]byte(staticTag)))[:len("-kapa-")+16]
@@ -35,7 +35,8 @@ const (
 	diffSurely
 )
 
-// diffAsked judges a request. field is what tells it from one for a document.
+// diffAsked returns how much a request is for a document, and the field that tells it
+// from a request for one.
 func diffAsked(method string, h http.Header) (asked int, field string) {
 	if !slices.Contains([]string{"GET", "HEAD", "POST"}, method) {
 		return diffNever, ""
@@ -79,8 +80,8 @@ func (q diffRequest) mayChange() bool {
 	return q.visitor.says == granted && asked != diffNever
 }
 
-// wantsVariant reports whether only the page with the tag will do: what the
-// client may have of the origin's own counts for nothing.
+// wantsVariant reports whether the response must be the page with the tag, whatever
+// copy of the origin's own page the client has.
 func (q diffRequest) wantsVariant() bool {
 	asked, _ := diffAsked(q.method, q.header)
 	has := false
@@ -154,9 +155,8 @@ func (q diffRequest) tagsForOrigin(field string) string {
 	return strings.Join(kept, ", ")
 }
 
-// diffKind says what kind of answer the plugin has before it, seen by its
-// header alone: "page" if it may be changed, "gzip" if it has to be decoded
-// for that.
+// diffKind returns the kind of the origin's response by its header alone: "page" if it
+// may be changed, "gzip" if it must be decoded for that.
 func diffKind(a diffAnswer) string {
 	contentType := strings.ToLower(a.header.Get("Content-Type"))
 	mediaType, parameters, _ := strings.Cut(contentType, ";")
@@ -223,8 +223,8 @@ func (q diffRequest) unchanged(a diffAnswer) http.Header {
 	return h
 }
 
-// gated reports whether a document's request could have been answered otherwise
-// than this one, for what it says about a copy, a range or codings.
+// gated reports whether a request for the document could have got another response
+// than this request, because of what this one says about a copy, a range or codings.
 func (q diffRequest) gated() bool {
 	asked, _ := diffAsked(q.method, q.header)
 	return asked == diffAny && q.mayChange() && !q.wantsVariant()
@@ -236,7 +236,7 @@ func (q diffRequest) losesID() bool {
 	return q.visitor.says == denied && asked != diffNever && q.method != "HEAD" && q.visitor.hasID
 }
 
-// variant is the header of a page with the tag, and of what speaks for one.
+// variant is the header of a page with the tag, or of a 304 for one.
 func (q diffRequest) variant(a diffAnswer) http.Header {
 	h := a.header.Clone()
 	if a.status != 304 {
@@ -256,7 +256,7 @@ func (q diffRequest) variant(a diffAnswer) http.Header {
 	return h
 }
 
-// personal adds to the header of a page with the tag what is for its visitor.
+// personal adds the id to the header of a page with the tag, and makes it private.
 func (q diffRequest) personal(h http.Header) http.Header {
 	diffMakePrivate(h)
 	ofOrigin := slices.ContainsFunc(h["Set-Cookie"], func(s string) bool { return strings.HasPrefix(s, "kapa_web_id=") })
@@ -345,12 +345,12 @@ type diffExpectation struct {
 	length diffLength
 }
 
-// gathered is the size of a page of which all is held back if need be, with
-// some room below what is written in DESIGN section 6.
+// gathered is the size up to which a page may be held back as a whole. It is a little
+// less than the limit in DESIGN section 6.
 const diffGathered = 32_000
 
-// expect returns what may come of the origin's answer to the edited request,
-// of which got is a sample: if it holds the tag it has to be in its place.
+// expect returns the responses that are right for the origin's response to the edited
+// request. got is the response that came; a tag in it must be in its place.
 func (q diffRequest) expect(edited diffRequest, r *diffResource, origin diffAnswer, got string) ([]diffExpectation, error) {
 	kind := diffKind(origin)
 	unchanged := diffExpectation{string(q.verdict()) + ", " + kind, q.unchanged(origin), origin.body, lengthKept}
@@ -392,7 +392,7 @@ func (q diffRequest) expect(edited diffRequest, r *diffResource, origin diffAnsw
 		if kind == "gzip" {
 			want.name = "tagged, decoded"
 		} else if origin.header["Content-Length"] != nil && place < diffGathered && !q.now {
-			want.length = lengthRight // else the header may have left before the anchor was found
+			want.length = lengthRight // otherwise the header may have left before the anchor was found
 		}
 		return []diffExpectation{want}, nil
 	}
@@ -413,7 +413,7 @@ func (q diffRequest) expect(edited diffRequest, r *diffResource, origin diffAnsw
 	wants := []diffExpectation{unchanged}
 	if kind == "gzip" {
 		decoded := header.Clone()
-		decoded.Del("Etag") // of these bytes nobody has given one
+		decoded.Del("Etag") // the origin's is for the compressed bytes
 		if q.gated() {
 			diffAddVary(decoded, "Accept")
 		}

@@ -13,19 +13,20 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/page"
 )
 
-// An exchange is one request under a block, and its response. It answers for the
-// visitor when the writer asks. Its parts share one allocation.
+// An exchange is one request under a block, and its response. It is the writer's
+// page.Visitor. All its parts are in one struct, for one allocation.
 type exchange struct {
 	block    *block
 	request  *http.Request
 	finding  consent.Finding
 	plan     page.Plan
 	writer   page.Writer
-	siblings *siblings // of all blocks
-	own      siblings  // those, if this is the first block
+	siblings *siblings // shared with the request's other blocks
+	own      siblings  // what siblings points to if this is the first block
 }
 
-// newExchange begins an exchange, which joins its siblings.
+// newExchange begins an exchange. The first block that sees r announces siblings;
+// later ones find them.
 func newExchange(b *block, r *http.Request) *exchange {
 	x := &exchange{block: b, request: r, siblings: siblingsOf(r)}
 	if x.siblings == nil {
@@ -51,8 +52,8 @@ func (x *exchange) serve(w http.ResponseWriter, next caddyhttp.Handler) (err err
 
 // tunnel passes a CONNECT on, whose response is never a page.
 func (x *exchange) tunnel(w http.ResponseWriter, next caddyhttp.Handler) (err error) {
-	x.plan.Covered, x.siblings.claimed = true, true // other blocks have nothing to do with it
-	o := outcome.Aborted                            // unless next returns
+	x.plan.Covered, x.siblings.claimed = true, true // other blocks need not look at it
+	o := outcome.Aborted                            // if next panics
 	defer func() { x.end(o, err) }()
 	err = next.ServeHTTP(w, x.request)
 	if o = outcome.Upgrade; err != nil {
@@ -61,8 +62,9 @@ func (x *exchange) tunnel(w http.ResponseWriter, next caddyhttp.Handler) (err er
 	return err
 }
 
-// end makes the outcome known. An error leaves the response to an error route. A
-// block there logs what it makes of it, but does not count it: it is one response.
+// end logs and counts the outcome. After an error, an error route makes the response.
+// A block in that route logs its own outcome too, but does not count it, because
+// there is only one response.
 func (x *exchange) end(o outcome.Outcome, err error) {
 	s := x.siblings
 	reported := s.reported
@@ -73,7 +75,7 @@ func (x *exchange) end(o outcome.Outcome, err error) {
 		s.reported = true
 	}
 	if err != nil {
-		s.claimed = false // a block in the error route may claim it
+		s.claimed = false // so that a block in the error route can claim the request
 	}
 	record(x.block.logger, x.request, o, x.finding.Reason)
 	if !reported {
@@ -113,7 +115,7 @@ func (x *exchange) DeleteID(h http.Header) bool {
 		return false
 	}
 	if x.request.Method == http.MethodHead {
-		return true // its header is GET's, but it changes nothing
+		return true // the response is private as GET's is, but a HEAD does not delete
 	}
 	if x.block.cookie.deleteID(h, x.request) {
 		x.block.metrics.idCookies[idDeleted].Inc()

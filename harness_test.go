@@ -17,7 +17,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// requiredLines are the lines that every block needs but for its consent.
+// requiredLines are the lines that every block needs beside a consent line.
 const requiredLines = `
 	data-integration-id                abc
 	data-main-input-query-selector     "#description"

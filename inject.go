@@ -14,14 +14,14 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/variant"
 )
 
-// A block is one kapa_deflector block of the configuration, as Provision has made
-// it ready. It never changes while requests are served.
+// A block is one kapa_deflector block of the configuration, prepared by Provision.
+// Serving requests does not change it, except for what its notices have logged.
 type block struct {
 	logger  *zap.Logger
 	metrics metrics
 	notices notices
 
-	pages     caddyhttp.MatchPath // empty for every page
+	pages     caddyhttp.MatchPath // empty: every page
 	consent   consentReader
 	cookie    Cookie
 	policy    page.Policy
@@ -29,16 +29,16 @@ type block struct {
 	untracked *tag // nil with without_consent skip
 
 	live        bool            // live_consent
-	watcherOnly *page.Insertion // without consent; nil unless live_consent is on
+	watcherOnly *page.Insertion // what pages get without consent; nil unless live
 }
 
-// plan decides, before r goes on, what a page in answer to r gets. All that
-// happens to the response goes by it.
+// plan decides, before r goes on, what the response to r gets if it is a page. It
+// also returns what r says about consent.
 func (b *block) plan(r *http.Request) (p page.Plan, found consent.Finding, err error) {
 	found = b.consent.find(r)
 	destination, gate := document.DestinationOf(r)
 	if b.isQuestion(r) {
-		destination, gate = document.Document, "" // its answer is what the document would get
+		destination, gate = document.Document, "" // it is answered with what the document would get
 	}
 	p = page.Plan{
 		Destination: destination,
@@ -69,13 +69,13 @@ func (b *block) plan(r *http.Request) (p page.Plan, found consent.Finding, err e
 	if destination == document.Turbo && p.Insertion != nil {
 		p.Reload, p.Private = true, len(b.consent.rules) > 0
 		if p.ID == page.GiveID {
-			p.ID = page.KeepID // until the full page comes
+			p.ID = page.KeepID // the full page gives it
 		}
 	}
 	switch destination {
 	case document.Any:
 		if p.Insertion != nil && variant.Names(r.Header, p.Insertion.Suffix) {
-			p.Destination = document.Unknown // the client has the page with this insertion
+			p.Destination = document.Unknown // the client revalidates a page with this insertion
 		} else if p.Insertion != nil {
 			p.Gate = gate
 		}
@@ -87,11 +87,12 @@ func (b *block) plan(r *http.Request) (p page.Plan, found consent.Finding, err e
 	return p, found, nil
 }
 
-// insert puts t into p. A document that gets it has the outcome o.
+// insert has documents under p get t, with the outcome o. If a required attribute is
+// empty for r, they get nothing, with the outcome Incomplete.
 func (b *block) insert(p *page.Plan, t *tag, o outcome.Outcome, r *http.Request) {
 	p.Outcome = o
 	if p.Destination == document.Other {
-		return // no document
+		return
 	}
 	complete, err := t.complete(replacerOf(r))
 	if err != nil {
@@ -105,8 +106,8 @@ func (b *block) insert(p *page.Plan, t *tag, o outcome.Outcome, r *http.Request)
 	}
 }
 
-// changesDocuments reports whether a document that the visitor opens at r's
-// address is changed, or deletes an id.
+// changesDocuments reports whether this visitor would get a changed document at r's
+// address, or one that deletes the id.
 func (b *block) changesDocuments(p *page.Plan, verdict consent.Verdict, r *http.Request) bool {
 	switch verdict {
 	case consent.Granted:
@@ -118,8 +119,7 @@ func (b *block) changesDocuments(p *page.Plan, verdict consent.Verdict, r *http.
 	}
 }
 
-// covers reports whether r asked for one of the configured pages, by the path
-// before any rewrite.
+// covers reports whether r's path, before any rewrite, is one of the configured pages.
 func (b *block) covers(r *http.Request) (bool, error) {
 	if len(b.pages) == 0 {
 		return true, nil

@@ -19,7 +19,7 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/variant"
 )
 
-// Which answers are changed, and what becomes of those that are not.
+// Which responses are changed, and the outcomes of those that are not.
 func TestOutcomes(t *testing.T) {
 	ownTag := strings.Replace(staticTag, kapa.ScriptURL, "/assets/kapa-support-form-deflector.bundle.js", 1)
 	htmlWith := func(field, value string) caddyhttp.HandlerFunc {
@@ -261,11 +261,11 @@ func (w *tracker) FlushError() error {
 	return nil
 }
 
-// How a page's writes and flushes arrive below: header, head and tag in one
-// write while nothing was flushed or the length is known, nothing before the
-// first body byte or of less than the first write, and what follows the anchor
-// as the origin wrote it. A status that the origin did
-// not name is not named below either.
+// How a page's writes and flushes arrive below. Header, head and tag come in one write
+// if nothing was flushed before. Nothing arrives before the first body byte, and the
+// first write is at least as long as the origin's first one. What
+// follows the anchor arrives as the origin wrote it. A status that the origin did not
+// name is not named below either.
 func TestWritesAndFlushes(t *testing.T) {
 	before, after, _ := strings.Cut(samplePage, "</head>")
 	after = "</head>" + after
@@ -526,8 +526,8 @@ func TestHeadIsLikeGET(t *testing.T) {
 	}
 }
 
-// Where a document at the same address would have the tag, or take the id away,
-// caches must tell the fragment apart from it.
+// If a document at the same address would have the tag or delete the id, caches must
+// tell a fragment from it.
 func TestVaryOfFragments(t *testing.T) {
 	for field, want := range map[string]string{
 		"Sec-Fetch-Dest: empty":            "Cookie, Sec-GPC, Sec-Fetch-Dest",
@@ -563,9 +563,9 @@ func TestVaryOfFragments(t *testing.T) {
 	}
 }
 
-// A 304 to somebody who fetches a page says what a 200 would, or the browser
-// keeps the copy from before consent for the document. One that cannot be for
-// a page is left alone.
+// A 304 to a fetch() of a page has the Vary that a 200 would have. Otherwise the browser
+// could use its copy from before consent for the document. A 304 that cannot be for a
+// page is left alone.
 func TestVaryOf304(t *testing.T) {
 	for _, tc := range []struct {
 		name, cookies string
@@ -600,8 +600,8 @@ func TestVaryOf304(t *testing.T) {
 	}
 }
 
-// The origin is asked for the whole page in readable bytes, only where its
-// answer may be changed, and handlers that run later see the request as it was.
+// The origin is asked for the whole page without compression, only if its response may
+// be changed. Handlers that run later see the request as it was.
 func TestRequestToTheOrigin(t *testing.T) {
 	fields := []string{
 		"Accept-Encoding: gzip, br", `If-None-Match: "v1"`, "If-Modified-Since: Mon, 02 Nov 2026 10:00:00 GMT",
@@ -661,8 +661,8 @@ func equalHeader(a, b http.Header) bool {
 	return x.String() == y.String()
 }
 
-// The error path: nothing is written, the error comes out as it went in, and
-// an error route starts from a clean header.
+// After an error nothing is written, Serve returns the same error, and an error route
+// starts with a clean header.
 func TestErrors(t *testing.T) {
 	broken := errors.New("broken")
 	for _, tc := range []struct {
@@ -736,7 +736,7 @@ func TestErrors(t *testing.T) {
 	})
 }
 
-// A panic is how a broken origin is signalled: nothing that is held goes out.
+// A proxy panics if its origin breaks off: no held byte leaves.
 func TestAbort(t *testing.T) {
 	zipped := zip(t, samplePage)
 	for coding, part := range map[string]string{"": samplePage[:30], "gzip": string(zipped[:len(zipped)-12])} {
@@ -765,8 +765,8 @@ func TestAbort(t *testing.T) {
 	}
 }
 
-// A client that leaves is an aborted response, whether or not the handler behind
-// cares to say so. That there is to be no body is none.
+// If the client leaves, the response is aborted, even if the handler behind returns no
+// error. A body that the response must not have does not abort it.
 func TestClientThatLeaves(t *testing.T) {
 	files := func(w http.ResponseWriter, r *http.Request) error {
 		http.ServeContent(w, r, "page.html", time.Time{}, strings.NewReader(samplePage+filler)) // says nothing
@@ -832,7 +832,7 @@ func TestClientThatLeaves(t *testing.T) {
 	})
 }
 
-// What becomes of a tunnel is known when it has ended.
+// A tunnel's outcome is known when the tunnel has ended.
 func TestTunnels(t *testing.T) {
 	refused := errors.New("no tunnels here")
 	for want, next := range map[outcome.Outcome]caddyhttp.HandlerFunc{
@@ -859,8 +859,8 @@ type leaver struct {
 
 func (w *leaver) Write([]byte) (int, error) { return 0, w.err }
 
-// What a handler does that says nothing, or flushes before it has said
-// anything, stays as it is.
+// A handler that writes nothing, or flushes before it writes, gets the same response as
+// without the directive.
 func TestSilentHandlers(t *testing.T) {
 	h := newHandler(t, consentLine)
 	w := httptest.NewRecorder()
@@ -922,7 +922,7 @@ func TestSeveralBlocks(t *testing.T) {
 	})
 }
 
-// pages goes by what the visitor asked for, not by what a rewrite made of it.
+// pages matches the path that the visitor asked for, not the rewritten one.
 func TestPagesBeforeRewrites(t *testing.T) {
 	h := newHandler(t, consentLine+"pages /tickets/* /contact")
 	for path, want := range map[string]outcome.Outcome{
@@ -940,5 +940,24 @@ func TestPagesBeforeRewrites(t *testing.T) {
 				t.Errorf("the request's path is now %s", r.URL.Path)
 			}
 		}
+	}
+}
+
+// An early flush is judged by the header as it is then. A header that has changed
+// when the status comes is judged again.
+func TestFlushBeforeTheTypeIsTakenBack(t *testing.T) {
+	h := newHandler(t, consentLine)
+	resp := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", "text/html")
+		w.Header().Set("Content-Encoding", "gzip")
+		_ = http.NewResponseController(w).Flush()
+		w.Header().Del("Content-Type")
+		w.Header().Del("Content-Encoding")
+		w.WriteHeader(http.StatusOK)
+		_, err := w.Write(nil)
+		return err
+	})
+	if got := bodyOf(t, resp); got != "" {
+		t.Errorf("got %q", got)
 	}
 }

@@ -13,25 +13,25 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/variant"
 )
 
-// Consent that is given, or withdrawn, on a page takes effect on that page by a
-// watcher in it, a small script (live.js) that asks here when cookies change.
-// Who has consented is decided here, as for any page.
+// Under live_consent, consent that is given or withdrawn on a page takes effect on
+// that page. A small script in the page, the watcher (live.js), sends a question to
+// the page's own address when consent cookies change. The block answers it by the
+// same rules as it serves a page.
 
 //go:embed live.min.js
 var liveScript string
 
-// The field by which the watcher asks, and by which it knows the answer from
-// whatever else may answer it, such as a service worker. No page of another
-// origin can send it without being allowed to first (Fetch, "CORS-safelisted
-// request-header").
+// liveField marks the watcher's question, and our answer to it, so that the watcher
+// can tell the answer from other responses, such as a service worker's. Pages of
+// other origins cannot send the field without a CORS preflight (Fetch,
+// "CORS-safelisted request-header").
 const (
 	liveField    = "Kapa-Deflector"
 	liveQuestion = "consent"
 	liveAnswer   = "answer"
 )
 
-// newWatcher returns the watcher's element for a page that has the deflector's
-// script, or that has not.
+// newWatcher returns the watcher's element. tagged says that the page has the tag.
 func newWatcher(rules []consent.Rule, tagged bool) string {
 	var b strings.Builder
 	b.WriteString(page.InlineOpen + strings.TrimSuffix(liveScript, "\n") + "(")
@@ -45,14 +45,14 @@ func newWatcher(rules []consent.Rule, tagged bool) string {
 	return b.String()
 }
 
-// watcherAlone returns what a page gets whose visitor has not consented.
+// watcherAlone returns the insertion for visitors who have not consented.
 func watcherAlone(rules []consent.Rule) *page.Insertion {
 	html := []byte(newWatcher(rules, false))
 	return &page.Insertion{HTML: html, Suffix: variant.Suffix(html), Watcher: len(html)}
 }
 
-// cookiePattern is a regular expression, of JavaScript's, for the names of the
-// cookies that the rules read.
+// cookiePattern returns a JavaScript regular expression for the names of the cookies
+// that the rules read.
 func cookiePattern(rules []consent.Rule) string {
 	var names []string
 	for _, rule := range rules {
@@ -65,25 +65,24 @@ func cookiePattern(rules []consent.Rule) string {
 	return strings.Join(names, "|")
 }
 
-// isQuestion reports whether r is the watcher's question. Whether it may be
-// answered is for answer to say.
+// isQuestion reports whether r is the watcher's question; answer refuses one from
+// another site.
 func (b *block) isQuestion(r *http.Request) bool {
 	return b.live && r.Method == http.MethodGet && r.Header.Get(liveField) == liveQuestion
 }
 
-// isQuestion reports whether the request is a question about a page that the plan
-// covers.
+// isQuestion reports whether the request is the watcher's question about a covered
+// page.
 func (x *exchange) isQuestion() bool { return x.plan.Covered && x.block.isQuestion(x.request) }
 
 // answer answers the watcher's question: 200 with the tag for a visitor who has
-// consented, 204 for any other, and in each case the cookies that a page would
-// have come with.
+// consented, 204 for any other visitor. It sets or deletes the id as a page would.
 func (x *exchange) answer(w http.ResponseWriter) outcome.Outcome {
 	h := w.Header()
 	h["Cache-Control"] = []string{"no-store"}
-	variant.MakePrivate(h) // what was set early for CDNs outranks it
-	// Service workers that keep whatever they get must not keep this in place of
-	// the page: https://www.w3.org/TR/service-workers/#cache-put
+	variant.MakePrivate(h) // removes fields for CDNs that would outrank no-store
+	// A service worker that stores every response must not store this one in place
+	// of the page: https://www.w3.org/TR/service-workers/#cache-put
 	h["Vary"] = []string{"*"}
 	// https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header
 	if site := x.request.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {

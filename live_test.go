@@ -65,8 +65,8 @@ func TestWatcher(t *testing.T) {
 	}
 }
 
-// A page with the watcher alone is the same for everybody who gets it, and is
-// cached as the origin says; but it is not the origin's page.
+// A page with only the watcher is the same for everybody who gets it, and is cached as
+// the origin says. It is a variant of its own, with its own entity tag.
 func TestWatcherKeepsCaching(t *testing.T) {
 	h := newHandler(t, liveLines)
 	origin := func(w http.ResponseWriter, r *http.Request) error {
@@ -143,7 +143,7 @@ func TestLiveQuestion(t *testing.T) {
 			w := httptest.NewRecorder()
 			w.Header().Set("Surrogate-Control", "max-age=600") // as a header directive in front does
 			if r.Header.Get("X-Empty") != "" {
-				h.block.tracked = newTag(Script{}.withDefaults(), []Attribute{{"data-integration-id", "{http.request.header.X-Absent}"}}, nil, false, "")
+				h.block.tracked = newTag(Script{}.withDefaults(), []Attribute{{"data-integration-id", "{http.request.header.X-Absent}"}}, nil, "")
 			}
 			if err := h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error {
 				t.Error("the origin was asked")
@@ -193,8 +193,7 @@ func TestLiveQuestion(t *testing.T) {
 	}
 }
 
-// A visit of Turbo Drive becomes one of the browser's own where there is
-// something to put into the page.
+// If a page has an insertion, Turbo Drive is told to load it in full.
 func TestTurboVisits(t *testing.T) {
 	const reload = `<meta name="turbo-visit-control" content="reload">`
 	for _, tc := range []struct {

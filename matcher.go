@@ -19,17 +19,18 @@ func init() {
 }
 
 // MatchConsent matches requests of visitors who have consented, by the same
-// rules as the kapa_deflector handler: explicit refusals, missing, malformed
-// and contradictory answers do not match.
+// rules as the kapa_deflector handler. Refusals do not match, nor do consent
+// cookies that are missing, malformed or contradictory.
 //
-// What is served by it depends on the Cookie and Sec-GPC headers: give it
-// `Vary: Cookie, Sec-GPC` and a `Cache-Control` that keeps shared caches away.
+// A response that depends on the matcher depends on the request's Cookie and
+// Sec-GPC fields. Give it `Vary: Cookie, Sec-GPC` and a `Cache-Control` that keeps
+// it out of shared caches.
 type MatchConsent struct {
-	// The rules, all of which must be satisfied.
+	// The rules. At least one is required, and a visitor must satisfy all of them.
 	Rules []ConsentRule `json:"rules,omitempty"`
 
-	// Whether a browser that sends Global Privacy Control (`Sec-GPC: 1`) never
-	// matches. Default: true. Where it is, what is served needs `Vary: Sec-GPC`.
+	// Whether requests with Global Privacy Control (`Sec-GPC: 1`) never match. If
+	// true, responses that depend on the matcher need `Vary: Sec-GPC`. Default: true.
 	HonorGPC *bool `json:"honor_gpc,omitempty"`
 
 	consent consentReader
@@ -56,7 +57,7 @@ func (m *MatchConsent) compile(rules []ConsentRule) (err error) {
 	return err
 }
 
-// checkMatched finds what has no meaning in a matcher.
+// checkMatched finds rules that have no meaning in a matcher.
 func checkMatched(rules []ConsentRule) error {
 	if len(rules) == 0 {
 		return errors.New("the consent matcher has no rules: write consent <platform>, or consent cookie <name> [<value>...]")
@@ -93,7 +94,7 @@ func (m MatchConsent) MatchWithError(r *http.Request) (bool, error) {
 //	    honor_gpc on|off
 //	}
 //
-// Several of one named matcher must all be satisfied.
+// If a named matcher has several consent lines, a visitor must satisfy all of them.
 func (m *MatchConsent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	for d.Next() {
 		if d.CountRemainingArgs() == 0 {
@@ -116,8 +117,8 @@ func (m *MatchConsent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// CELLibrary gives expressions the matcher as a function of the words of one
-// line, such as:
+// CELLibrary makes the matcher a function of expressions. Its arguments are the words
+// of one consent line:
 //
 //	expression consent('onetrust', 'C0002')
 func (MatchConsent) CELLibrary(_ caddy.Context) (cel.Library, error) {
@@ -134,8 +135,8 @@ func (MatchConsent) CELLibrary(_ caddy.Context) (cel.Library, error) {
 			if err != nil {
 				return nil, err
 			}
-			// what was a placeholder, the expression has filled in; words
-			// that came from a request must not be resolved again
+			// the expression has filled in the placeholders; words that came
+			// from a request must not be resolved again
 			m := new(MatchConsent)
 			return m, m.compile([]ConsentRule{rule})
 		},

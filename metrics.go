@@ -16,8 +16,8 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/page"
 )
 
-// metrics are Prometheus counters, each looked up once, at load. Their labels
-// come from closed lists, and nothing that came from a visitor is among them.
+// metrics are Prometheus counters, each looked up once, at load. Their labels come
+// from closed lists and hold no data of visitors.
 type metrics struct {
 	responses [outcome.Count]prometheus.Counter
 	idCookies [idActionCount]prometheus.Counter
@@ -27,8 +27,8 @@ type metrics struct {
 type idAction uint8
 
 const (
-	idSet     idAction = iota // a new one
-	idRenewed                 // one that was there, sent again
+	idSet     idAction = iota // a new id
+	idRenewed                 // the visitor's id, sent again
 	idDeleted
 	idActionCount
 )
@@ -38,8 +38,8 @@ func (a idAction) String() string {
 	return [...]string{idSet: "set", idRenewed: "renewed", idDeleted: "deleted"}[a]
 }
 
-// newMetrics registers the counters. Caddy has a registry for each config that
-// it loads, and all handlers in one config count together.
+// newMetrics registers the counters. Caddy has one registry for each config that it
+// loads, so all handlers of a config share the counters.
 func newMetrics(registry prometheus.Registerer) (m metrics, err error) {
 	responses, err := register(registry, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy", Subsystem: "kapa_deflector", Name: "responses_total",
@@ -71,7 +71,8 @@ func (m *metrics) count(o outcome.Outcome) {
 	}
 }
 
-// register returns v, or the collector that another handler has registered.
+// register registers v. If another handler has registered the same counter, it
+// returns that one.
 func register(registry prometheus.Registerer, v *prometheus.CounterVec) (*prometheus.CounterVec, error) {
 	err := registry.Register(v)
 	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
@@ -85,15 +86,15 @@ func register(registry prometheus.Registerer, v *prometheus.CounterVec) (*promet
 	return v, nil
 }
 
-// The placeholders that hold a request's outcome and, where there is no
-// consent, the reason, for access logs.
+// The placeholders for access logs: a request's outcome and, if there is no consent,
+// the reason.
 const (
 	outcomePlaceholder = "http.kapa_deflector.outcome"
 	reasonPlaceholder  = "http.kapa_deflector.reason"
 )
 
-// record makes the outcome of r's response known to logs. The replacer takes the
-// names from String when somebody asks for them, so that nothing is allocated here.
+// record gives the outcome of r's response to logs. It hands the replacer Stringers
+// rather than strings, so that nothing is allocated unless a log uses them.
 func record(logger *zap.Logger, r *http.Request, o outcome.Outcome, reason consent.Reason) {
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set(outcomePlaceholder, o)
@@ -104,15 +105,15 @@ func record(logger *zap.Logger, r *http.Request, o outcome.Outcome, reason conse
 	}
 }
 
-// notices logs what the operator should know about the site.
+// notices are what a block has logged for the operator.
 type notices struct {
 	logged    [page.NoticeCount]atomic.Bool
 	uncovered atomic.Bool
 }
 
-// noticeTexts are the log lines. A block logs those at Debug with each response,
-// and so those that concern one response alone; the others once, since they would
-// be the same for each.
+// noticeTexts are the log lines. A block logs a line once, because it would be the
+// same for each response. It logs lines marked each with each response: those at
+// Debug, and those about one response alone.
 var noticeTexts = [page.NoticeCount]struct {
 	level zapcore.Level
 	each  bool
@@ -122,7 +123,7 @@ var noticeTexts = [page.NoticeCount]struct {
 	page.WatcherBlocked: {zap.DebugLevel, true, "the page's policy blocks live_consent"},
 	page.Undecodable:    {zap.ErrorLevel, true, "aborting the response: the origin's compressed page cannot be decoded"},
 	page.UserBlocked: {zap.WarnLevel, false,
-		"the page's Content-Security-Policy blocks the inline script that hands user over; the tag goes without it"},
+		"the page's Content-Security-Policy blocks the inline script that hands user over; the tag is inserted without it"},
 	page.QuestionsBlocked: {zap.WarnLevel, false,
 		"the page's Content-Security-Policy does not let the deflector ask its questions"},
 	page.FingerprintBlocked: {zap.WarnLevel, false,
@@ -134,14 +135,14 @@ var noticeTexts = [page.NoticeCount]struct {
 			"browsers block the script unless its server sends Cross-Origin-Resource-Policy: cross-origin, " +
 			"or sends Access-Control-Allow-Origin and script has crossorigin anonymous"},
 	page.PolicyOverridden: {zap.ErrorLevel, false,
-		"a header directive replaced the Content-Security-Policy of a page with the tag by one that blocks it, or a script beside it; " +
-			"put its deletions, which defer the whole block, into a header block of their own"},
+		"a header directive replaced the Content-Security-Policy of a page with the tag, and the new one blocks the tag or a script beside it; " +
+			"a deletion defers the whole header block: move deletions into a header block of their own"},
 	page.PrivacyOverridden: {zap.ErrorLevel, false,
 		"a header directive replaced Cache-Control on a page that is for one visitor alone; " +
-			"put its deletions, which defer the whole block, into a header block of their own"},
+			"a deletion defers the whole header block: move deletions into a header block of their own"},
 }
 
-// log logs notice, with what is particular to this response.
+// log logs a notice; d says more about this response.
 func (n *notices) log(logger *zap.Logger, notice page.Notice, d page.Detail) {
 	line := &noticeTexts[notice]
 	text := line.text
@@ -168,7 +169,7 @@ func (n *notices) log(logger *zap.Logger, notice page.Notice, d page.Detail) {
 	c.Write(fields...)
 }
 
-// warnUncovered warns that the configured cookie domain does not fit the site.
+// warnUncovered warns that the configured cookie domain does not cover a request's host.
 func (n *notices) warnUncovered(logger *zap.Logger) {
 	if n.uncovered.CompareAndSwap(false, true) {
 		logger.Warn("no id is set: cookie domain does not cover the request's host" + loggedOnce)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Two handlers in one config count together, a config that is loaded again
-// counts anew, and every response counts once.
+// Two handlers in one config share counters, a reloaded config starts from zero, and
+// every response counts once.
 func TestMetrics(t *testing.T) {
 	const site = `http://support.acme.com:HTTP {
 		handle /metrics {
@@ -68,9 +68,9 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// A page of an error route with a block of its own is still one response: it
-// counts as the error that led there. That block's outcome is in the
-// placeholders, and its id counts.
+// A page of an error route with a block of its own is one response. It counts as the
+// error that led there. That block's outcome is in the placeholders, and an id that it
+// sets counts.
 func TestMetricsOfErrorRoutes(t *testing.T) {
 	for name, tc := range map[string]struct {
 		pages, inErrors string

@@ -23,65 +23,67 @@ func init() {
 
 // Handler puts the script tag of Kapa's Support Form Deflector
 // (https://docs.kapa.ai/integrations/support-form-deflector) at the end of the
-// head of HTML pages on their way to visitors who have consented, and sets the
-// `kapa_web_id` cookie, by which Kapa recognises a visitor, for all subdomains.
+// head of HTML pages for visitors who have consented. It also sets the
+// `kapa_web_id` cookie for all subdomains, by which Kapa recognises a visitor.
 //
 // Visitors who have not consented get the origin's bytes, unless
-// `without_consent` or `live_consent` says otherwise. Compressed pages are
-// asked for uncompressed where they may be changed; put `encode` in front. A page
-// whose Content-Security-Policy blocks the script is left as it is, unless `csp`
-// says that the policy may be extended.
+// `without_consent` or `live_consent` says otherwise. The handler asks the origin
+// for uncompressed pages where it may change them; put `encode` in front of it. A
+// page whose Content-Security-Policy blocks the script is left as it is, unless
+// `csp` allows the handler to extend the policy.
 //
 // `{env.*}`, `{file.*}` and `{system.*}` placeholders are resolved when the
 // configuration is loaded. All others work in attributes and in `user`, and are
 // resolved for each request.
 type Handler struct {
 	// The attributes of the script tag, in the order in which they are
-	// written. Required are `data-integration-id`,
-	// `data-main-input-query-selector`, `data-submit-element-query-selector`,
-	// `data-submit-element-event-type` (`onSubmit` or `onClick`),
-	// `data-submit-button-query-selector` and
-	// `data-anchor-element-query-selector`. A request for which one of them is
-	// empty gets neither tag nor id.
+	// written. `data-integration-id`, `data-main-input-query-selector`,
+	// `data-submit-element-query-selector`, `data-submit-element-event-type`
+	// (`onSubmit` or `onClick`), `data-submit-button-query-selector` and
+	// `data-anchor-element-query-selector` are required. If one of these is empty
+	// for a request, the page gets no tag and the visitor no id.
 	Attributes []Attribute `json:"attributes,omitempty"`
 
-	// The deflector's bundle. Default: Kapa's, loaded async.
+	// The deflector's script. Default: Kapa's, loaded async.
 	Script *Script `json:"script,omitempty"`
 
 	// The paths of the pages that get the tag, in the syntax of the path
-	// matcher, each with `/` or `*` at its beginning. They are compared with the
-	// path that the visitor asked for, before any rewrite. Default: every page.
+	// matcher. Each must begin with `/` or `*`. They are compared with the path
+	// that the visitor asked for, before any rewrite. Default: every page.
 	Pages []string `json:"pages,omitempty"`
 
-	// How consent is recorded; at least one rule, and all must be satisfied.
+	// How consent is recorded. At least one rule is required, and a visitor
+	// must satisfy all of them.
 	Consent []ConsentRule `json:"consent,omitempty"`
 
-	// What visitors get who have not consented: `skip` for the origin's page,
-	// `untracked` for a tag with Kapa's identifiers switched off and no id. It
-	// still loads the script and its captcha. Not where consent is not required.
-	// Default: `skip`.
+	// What visitors who have not consented get: `skip` for the origin's page, or
+	// `untracked` for a tag with Kapa's identifiers switched off, and no id.
+	// `untracked` still loads the script and its captcha. An error where consent is
+	// not required. Default: `skip`.
 	WithoutConsent string `json:"without_consent,omitempty"`
 
-	// Whether a browser that sends Global Privacy Control (`Sec-GPC: 1`) counts
-	// as one whose visitor has not consented; an id that is there is left alone.
-	// Default: true, but false where consent is not required.
+	// Whether a visitor whose browser sends Global Privacy Control
+	// (`Sec-GPC: 1`) counts as one who has not consented. An id that the visitor
+	// already has is left alone. Default: true, or false where consent is not
+	// required.
 	HonorGPC *bool `json:"honor_gpc,omitempty"`
 
-	// Whether consent that is given, or withdrawn, on a page takes effect on it
-	// at once, by a small script in the pages that asks when consent cookies
-	// change. Not with `without_consent` `untracked`, nor where consent is not
-	// required. Default: false, and a choice counts from the next page on.
+	// Whether consent that is given or withdrawn on a page takes effect on that
+	// page at once. A small script in the page then asks the server whenever
+	// consent cookies change. An error with `without_consent` `untracked`, and
+	// where consent is not required. Default: false; a choice takes effect on the
+	// next page.
 	LiveConsent bool `json:"live_consent,omitempty"`
 
-	// How the visitor's id is set. Default: set for the registrable domain,
-	// for 399 days.
+	// How the visitor's id is set. Default: for the registrable domain, for
+	// 399 days.
 	Cookie *Cookie `json:"cookie,omitempty"`
 
-	// What the site knows about its visitor, for Kapa. Default: nothing.
+	// What the site knows about the visitor and tells Kapa. Default: nothing.
 	User *User `json:"user,omitempty"`
 
-	// What becomes of a page's Content-Security-Policy. Default: the nonce that
-	// the page has is used, and the policy stays as it is.
+	// How a page's Content-Security-Policy is treated. Default: the tag gets the
+	// nonce that the page's own scripts have, and the policy is not changed.
 	CSP *CSP `json:"csp,omitempty"`
 
 	block *block
@@ -100,8 +102,7 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision checks the settings and makes everything that can be made before
-// the first request.
+// Provision checks the settings and prepares what requests need.
 func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	b := &block{logger: ctx.Logger(), live: h.LiveConsent}
 	if b.metrics, err = newMetrics(ctx.GetMetricsRegistry()); err != nil {
@@ -175,20 +176,20 @@ func (h *Handler) checkWithoutConsent() error {
 		return fmt.Errorf("without_consent is %q: must be %s or %s", h.WithoutConsent, withoutConsentSkip, withoutConsentUntracked)
 	}
 	if h.WithoutConsent != "" && isNotRequired(h.Consent) {
-		return errors.New("without_consent has no meaning with consent not_required: no visitor is without consent")
+		return errors.New("without_consent has no effect with consent not_required, where no visitor is without consent: remove one of them")
 	}
 	return nil
 }
 
-// checkLive finds settings under which there is nothing to watch.
+// checkLive finds settings under which live_consent has nothing to do.
 func (h *Handler) checkLive() error {
 	switch {
 	case !h.LiveConsent:
 		return nil
 	case h.WithoutConsent == withoutConsentUntracked:
-		return errors.New("live_consent has no meaning with without_consent untracked: every visitor's page has the tag already")
+		return errors.New("live_consent has no effect with without_consent untracked, where every page has the tag already: remove one of them")
 	case isNotRequired(h.Consent):
-		return errors.New("live_consent has no meaning with consent not_required: there is no consent to wait for")
+		return errors.New("live_consent has no effect with consent not_required, where there is no consent to wait for: remove one of them")
 	default:
 		return nil
 	}
@@ -214,17 +215,17 @@ func (h *Handler) provisionTags(b *block, script Script) error {
 		watcher = newWatcher(b.consent.rules, true)
 		b.watcherOnly = watcherAlone(b.consent.rules)
 	}
-	b.tracked = newTag(script, h.Attributes, h.User, false, watcher)
+	b.tracked = newTag(script, h.Attributes, h.User, watcher)
 	if empty := b.tracked.emptyRequired(); empty != nil {
 		return fmt.Errorf("attributes: required, but empty: %s", strings.Join(empty, ", "))
 	}
 	if h.WithoutConsent == withoutConsentUntracked {
-		b.untracked = newTag(script, h.Attributes, nil, true, "")
+		b.untracked = newTag(script, withoutIdentifiers(h.Attributes), nil, "")
 	}
 	return nil
 }
 
-// warnings returns a text for each setting that is legal but seldom meant.
+// warnings returns a text for each setting that is allowed but rarely intended.
 func (h *Handler) warnings(script Script) []string {
 	w := script.warnings()
 	for _, a := range h.Attributes {
@@ -253,14 +254,14 @@ func (h *Handler) warnings(script Script) []string {
 	return w
 }
 
-// ServeHTTP passes the request on. If the response is a page that the visitor is
-// to get with the tag, it changes the page on its way back.
+// ServeHTTP makes the plan for the request, passes the request on, and carries the
+// plan out on the response.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if s := siblingsOf(r); s != nil && s.claimed { // by another block of the site
+	if s := siblingsOf(r); s != nil && s.claimed { // another block serves it
 		return next.ServeHTTP(w, r)
 	}
 	x := newExchange(h.block, r)
-	if r.Method == http.MethodConnect { // a tunnel; other upgrades show by their 101
+	if r.Method == http.MethodConnect { // a tunnel; the writer sees other upgrades by their 101
 		return x.tunnel(w, next)
 	}
 	if err := x.makePlan(); err != nil {

@@ -177,7 +177,7 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// What else in a page's header blocks a script, and its forms that only report.
+// Other fields of a page's header that block scripts, and their report-only forms.
 func TestOtherPolicyFields(t *testing.T) {
 	const sri = "script " + kapa.ScriptURL + " {\nintegrity sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n}"
 	for _, tc := range []struct {
@@ -213,8 +213,8 @@ func TestOtherPolicyFields(t *testing.T) {
 	}
 }
 
-// Fields that a client can write, through a proxy that passes them on, change no
-// page that a cache keeps for others.
+// Fields that a client can write, and a proxy passes on, must not change a page that a
+// cache keeps for others.
 func TestForwardedFieldsAndPolicies(t *testing.T) {
 	const (
 		free   = "cookie off\ndata-user-analytics-cookie-enabled \"false\"\nconsent not_required\n"
@@ -506,8 +506,8 @@ func pageHandlerWithTag(w http.ResponseWriter, r *http.Request) error {
 
 const userLines = "user {\nemail a@b.com\n}\n"
 
-// What is known of the visitor goes in an inline script, which policies judge by
-// itself.
+// What is known about the visitor is in an inline script of its own, which policies may
+// block while they allow the tag.
 func TestInlineScriptUnderPolicies(t *testing.T) {
 	plain := serve(t, newHandler(t, consentLine+userLines), newRequest(t, "GET", "/", "Cookie: "+granted), pageHandler)
 	inline := regexp.MustCompile(`<script>.*?</script>`).FindString(bodyOf(t, plain))
@@ -542,7 +542,7 @@ func TestInlineScriptUnderPolicies(t *testing.T) {
 					t.Errorf("policy %s\nwant   %s", got, tc.sent)
 				}
 			}
-			left := logs.FilterMessageSnippet("the tag goes without it").Len()
+			left := logs.FilterMessageSnippet("the tag is inserted without it").Len()
 			if want := map[bool]int{true: 1}[tc.name == "blocked"]; left != want {
 				t.Errorf("said %d times that it was left out", left)
 			}
@@ -550,8 +550,8 @@ func TestInlineScriptUnderPolicies(t *testing.T) {
 	}
 }
 
-// A page that has to go before its head is over goes by what is known then. A
-// policy that turns up later still counts.
+// A page whose header leaves before its head ends is judged by the policies seen by
+// then. A policy that comes later in the head still counts.
 func TestPoliciesOfReleasedPages(t *testing.T) {
 	type step func(w http.ResponseWriter)
 	write := func(s string) step { return func(w http.ResponseWriter) { _, _ = io.WriteString(w, s) } }
@@ -617,8 +617,7 @@ func TestPoliciesOfReleasedPages(t *testing.T) {
 	}
 }
 
-// A fresh nonce that has left with the header is the one in the tag, even if the
-// anchor comes later.
+// The tag has the nonce that left with the header, even if the anchor is found later.
 func TestFreshNonceOfReleasedPage(t *testing.T) {
 	h := newHandler(t, consentLine+"csp extend")
 	resp := serve(t, h, newRequest(t, "GET", "/", "Cookie: "+granted), func(w http.ResponseWriter, _ *http.Request) error {
@@ -635,8 +634,8 @@ func TestFreshNonceOfReleasedPage(t *testing.T) {
 	}
 }
 
-// What is said of policies, and to whom: the directive that blocks in the debug
-// log, for it is the site's own; the rest once.
+// What is logged about policies. A directive that blocks the script is in the debug log,
+// because the site wrote it. Other notices are logged once.
 func TestPolicyLog(t *testing.T) {
 	const directive = "script-src 'self'"
 	for _, tc := range []struct {
@@ -686,7 +685,7 @@ func TestPolicyLog(t *testing.T) {
 	}
 }
 
-// The watcher's hash widens a policy only where the watcher is put in then.
+// The watcher's hash is added to a policy only if the watcher is inserted then.
 func TestWatcherUnderExtendedPolicies(t *testing.T) {
 	hash := " '" + sha256Of(strings.TrimSuffix(strings.TrimPrefix(watcherElement, page.InlineOpen), page.InlineClose)) + "'"
 	beside := " '" + sha256Of(strings.TrimSuffix(strings.TrimPrefix(watcherBeside, page.InlineOpen), page.InlineClose)) + "'"
@@ -720,8 +719,8 @@ func TestWatcherUnderExtendedPolicies(t *testing.T) {
 	}
 }
 
-// A handler further out that replaces the policy when the header leaves has the
-// last word. It is told apart whether the tag still runs.
+// A handler in front may replace the policy when the header leaves. The outcome says
+// whether the tag still runs.
 func TestPolicyOverridden(t *testing.T) {
 	for _, tc := range []struct {
 		name, lines, origin, outer string

@@ -15,30 +15,29 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/placeholder"
 )
 
-// Script is the deflector's bundle and how the page loads it.
+// Script is the deflector's script and how the page loads it.
 type Script struct {
-	// The bundle's URL: https, a path on the site itself, or a loopback host
-	// for trying things out. Default:
+	// The script's URL: an https URL, a path on the site itself, or a URL of a
+	// loopback host for trials. Default:
 	// `https://widget.kapa.ai/kapa-support-form-deflector.bundle.js`.
 	URL string `json:"url,omitempty"`
 
 	// Subresource Integrity hashes (https://www.w3.org/TR/SRI/), such as
-	// `sha384-...`, with spaces between them. For a bundle of your own version
-	// only: Kapa's URL names no version, and its next release would be blocked.
-	// Default: none.
+	// `sha384-...`, separated by spaces. Use them only with a URL whose script never
+	// changes: Kapa's own URL names no version, and browsers would block its next
+	// release. Default: none.
 	Integrity string `json:"integrity,omitempty"`
 
-	// The crossorigin attribute: `anonymous` or `use-credentials`. Default:
-	// none, or `anonymous` where integrity is set and the URL is not a path,
-	// since browsers check no hash without it.
+	// The crossorigin attribute: `anonymous` or `use-credentials`. Default: none;
+	// but `anonymous` if integrity is set and the URL is not a path, because
+	// browsers check the hash of another origin's script only with it.
 	CrossOrigin string `json:"crossorigin,omitempty"`
 
-	// `async` or `defer`. Default: `async`, as Kapa documents.
+	// When the script runs: `async` or `defer`. Default: `async`, as Kapa documents.
 	Loading string `json:"loading,omitempty"`
 }
 
-// provision returns s as it is used: checked, with placeholders resolved and the
-// defaults filled in.
+// provision returns s checked, with placeholders resolved and defaults filled in.
 func (s Script) provision() (_ Script, err error) {
 	for name, field := range s.fields() {
 		if *field, err = placeholder.ResolveSetting(name, *field); err != nil {
@@ -49,7 +48,7 @@ func (s Script) provision() (_ Script, err error) {
 	return s, s.check()
 }
 
-// fields are the settings by their names.
+// fields returns pointers to the settings by their names.
 func (s *Script) fields() map[string]*string {
 	return map[string]*string{"url": &s.URL, "integrity": &s.Integrity, "crossorigin": &s.CrossOrigin, "loading": &s.Loading}
 }
@@ -68,7 +67,7 @@ func (s Script) withDefaults() Script {
 	return s
 }
 
-// check finds mistakes in the script's own text.
+// check finds mistakes in the settings.
 func (s Script) check() error {
 	if err := checkScriptURL(s.URL); err != nil {
 		return err
@@ -122,18 +121,18 @@ func checkScriptURL(s string) error {
 	case u.Scheme == "http" && authority.IsLoopback(u.Hostname()):
 		return nil
 	default:
-		return bad("it is none of those")
+		return bad("this kind of URL is not allowed")
 	}
 }
 
-// warnings says what is allowed but seldom meant.
+// warnings returns a text for each setting that is allowed but rarely intended.
 func (s Script) warnings() (w []string) {
 	if s.Integrity != "" && s.URL == kapa.ScriptURL {
 		w = append(w, "script: integrity on Kapa's own URL, which names no version: browsers will block Kapa's next release")
 	}
 	u, err := url.Parse(s.URL)
 	if err == nil && !head.IsVersion(path.Base(u.Path), kapa.ScriptFile) {
-		w = append(w, "script: the file is not called "+kapa.ScriptFile+", nor as a version of it; the bundle may look for its own tag by that name")
+		w = append(w, "script: the file name is neither "+kapa.ScriptFile+" nor a version of it; the bundle may look for its own tag by that name")
 	}
 	return w
 }

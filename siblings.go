@@ -6,16 +6,15 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// siblings is what the blocks of a site have made of one request so far. It is
-// the one thing about a request that changes while the request is under way. The
-// first block that fits a request claims it; the last one reports a request that
-// no block fits.
+// siblings is what the blocks of a site share about one request. Nothing else about
+// a request changes while the request is under way. The first block that covers the
+// request claims it. If none does, the last block reports it.
 //
-// The first block puts it into the request's variables before the request goes
-// on. The variables are not written afterwards: a transport that dials for a
-// request may still read them when the request has ended, and a map that is read
-// and written at once ends the process. (A block that stands only in an error
-// route comes later, as Caddy's own directives there do.)
+// The first block puts siblings into the request's variables before the request
+// goes on, and no block writes the variables after that. A transport that dials for
+// the request may still read them when the request has ended, and a map that is read
+// and written at the same time ends the process. (A block that stands only in an
+// error route writes them later, as Caddy's own directives there do.)
 type siblings struct{ claimed, reported bool }
 
 const siblingsVar = "kapa_deflector.siblings"

@@ -35,8 +35,8 @@ Whoever is in a hurry finds the answers to the questions that most customers hav
 </html>
 `
 
-// A faultySite is one at which something has gone wrong, and what kapa-check
-// has to say about it: the codes of its findings, and of its notes.
+// A faultySite is a site with one fault, and the codes of the findings and notes that
+// kapa-check must have for it.
 type faultySite struct {
 	fault    string
 	findings string
@@ -272,8 +272,8 @@ func claimingHTTPS(caddy http.RoundTripper) http.Handler {
 	return p
 }
 
-// keeping is a cache in which the page of a visitor with these cookies is, but
-// for some of its fields, and which gives it to everybody.
+// keeping is a cache that gives everybody the page of a visitor with these cookies,
+// without some of its fields.
 func keeping(cookies string, dropped ...string) func(http.RoundTripper) http.Handler {
 	return func(caddy http.RoundTripper) http.Handler {
 		next := changing(func(*http.Response) {})(caddy)
@@ -294,8 +294,8 @@ func keeping(cookies string, dropped ...string) func(http.RoundTripper) http.Han
 	}
 }
 
-// keepingEach is a cache that tells visitors apart by their cookies, and keeps
-// what it must not.
+// keepingEach is a cache that tells visitors apart by their cookies, but keeps pages
+// that it must not keep.
 func keepingEach(caddy http.RoundTripper) http.Handler {
 	next := changing(func(*http.Response) {})(caddy)
 	var mu sync.Mutex
@@ -459,8 +459,8 @@ func codesOf(r *check.Report, findings []check.Finding) string {
 	return strings.Join(codes, " ")
 }
 
-// dialing is a transport that finds every host at that address, from the one
-// that a request names.
+// dialing is a transport that connects to address for every host. A request with
+// X-Test-From comes from 127.0.0.2, which Caddy trusts.
 func dialing(t *testing.T, address string) http.RoundTripper {
 	base := func(from string) *http.Transport {
 		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}

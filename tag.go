@@ -19,27 +19,28 @@ import (
 
 // Attribute is one attribute of the deflector's script tag.
 type Attribute struct {
-	// The name as Kapa documents it, `data-` and lower-case letters, digits
-	// and hyphens. Names that this plugin does not know are passed on.
+	// The name as Kapa documents it: `data-` followed by lower-case letters, digits
+	// and hyphens. Names that this plugin does not know are passed on. Required.
 	Name string `json:"name,omitempty"`
 
 	// The value. `{env.*}`, `{file.*}` and `{system.*}` placeholders are
-	// resolved when the configuration is loaded, all others for each request;
-	// what they hold is escaped and never expanded again.
+	// resolved when the configuration is loaded, all others for each request.
+	// Their values are escaped, and braces in them are text.
 	Value string `json:"value,omitempty"`
 }
 
-// User is what the site knows about its visitor; the deflector sends it to
-// Kapa with each question. A value that is empty for a request leaves its key
-// out. Placeholders work as in attributes.
+// User is what the site knows about its visitor. The deflector sends it to Kapa with
+// each question. A value that is empty for a request is left out. Placeholders work
+// as in attributes. At least one value is required.
 type User struct {
-	// The site's own id of the visitor, `uniqueClientId` in Kapa's terms.
+	// The site's own id for the visitor; Kapa calls it `uniqueClientId`. Default:
+	// none.
 	UniqueClientID string `json:"unique_client_id,omitempty"`
 
-	// The visitor's e-mail address.
+	// The visitor's e-mail address. Default: none.
 	Email string `json:"email,omitempty"`
 
-	// Further values by their names in Kapa's terms, such as `company_name`.
+	// Further values by Kapa's names for them, such as `company_name`. Default: none.
 	Metadata map[string]string `json:"metadata,omitempty"`
 }
 
@@ -54,9 +55,9 @@ func (u User) check() error {
 	return nil
 }
 
-// The size that the inserted bytes may have for one request. Request
-// placeholders hold what a visitor sent, which only the server's header limit
-// bounds (1 MiB by default), and escaping can make that several times longer.
+// maxInsertion is the longest insertion, in bytes. Request placeholders hold what a
+// visitor sent, up to the server's header limit (1 MiB by default), and escaping can
+// make that several times longer.
 const maxInsertion = 256 << 10
 
 var attributeName = regexp.MustCompile(`^data-[a-z0-9-]+$`)
@@ -83,8 +84,8 @@ func (a Attribute) checkValue() error {
 	}
 }
 
-// checkAttributes finds what is wrong with the list as a whole, all missing
-// names at once.
+// checkAttributes finds mistakes in the list as a whole. Its error names all missing
+// attributes.
 func checkAttributes(attrs []Attribute) error {
 	for i, a := range attrs {
 		if hasAttribute(attrs[:i], a.Name) {
@@ -108,8 +109,8 @@ func hasAttribute(attrs []Attribute, name string) bool {
 	return slices.ContainsFunc(attrs, func(a Attribute) bool { return strings.EqualFold(a.Name, name) })
 }
 
-// mayTakeFingerprints reports whether the tag with these attributes lets the
-// deflector take a fingerprint for some request.
+// mayTakeFingerprints reports whether a tag with these attributes may let the
+// deflector take fingerprints.
 func mayTakeFingerprints(attrs []Attribute) bool {
 	return slices.ContainsFunc(attrs, func(a Attribute) bool {
 		s, static := placeholder.Parse(a.Value).Static()
@@ -117,8 +118,8 @@ func mayTakeFingerprints(attrs []Attribute) bool {
 	})
 }
 
-// neverTracksByCookie reports whether the tag with these attributes keeps the
-// deflector from using the id, whatever the request.
+// neverTracksByCookie reports whether a tag with these attributes always keeps the
+// deflector from using the id.
 func neverTracksByCookie(attrs []Attribute) bool {
 	return slices.ContainsFunc(attrs, func(a Attribute) bool {
 		s, static := placeholder.Parse(a.Value).Static()
@@ -126,17 +127,16 @@ func neverTracksByCookie(attrs []Attribute) bool {
 	})
 }
 
-// tag is what is put into a page, built once at load and completed for each
-// request: an inline script with what is known about the visitor, where
-// anything is, the deflector's script element, and under live_consent the
-// watcher.
+// tag makes insertions with the deflector's element. It is built at load and
+// completed for each request. The insertion begins with an inline script if something
+// is known about the visitor, and ends with the watcher under live_consent.
 type tag struct {
 	loading string         // async or defer
-	attrs   []tagAttribute // the configured ones, in their order
-	script  []Attribute    // of the script itself; src is the last
+	attrs   []tagAttribute // the configured attributes, in their order
+	script  []Attribute    // the attributes from the script setting; src is the last
 	user    []userValue    // in the order in which they are written
-	live    string         // the watcher's element, "" for none
-	fixed   *completeTag   // the whole, where no request can change it
+	watcher string         // the watcher's element, "" for none
+	fixed   *completeTag   // the insertion, if it is the same for all requests
 }
 
 type tagAttribute struct {
@@ -145,27 +145,22 @@ type tagAttribute struct {
 	required bool
 }
 
-// userValue is one value of window.kapaSettings.user; group is "" for its own
-// keys and "metadata" for those of the object within.
+// userValue is one value of window.kapaSettings.user. group is "metadata" for the
+// values of the object with that name, "" for others.
 type userValue struct {
 	group, key string
 	value      placeholder.Text
 }
 
-// newTag builds the tag. untracked is the one for visitors without consent: it
-// switches Kapa's identifiers off and says nothing about the visitor. live is
-// the watcher's element, "" for none.
-func newTag(script Script, attrs []Attribute, user *User, untracked bool, live string) *tag {
-	t := &tag{live: live, loading: script.Loading}
+// newTag builds the tag. user is nil if nothing is known about visitors. watcher is the
+// watcher's element, "" for none.
+func newTag(script Script, attrs []Attribute, user *User, watcher string) *tag {
+	t := &tag{watcher: watcher, loading: script.Loading}
 	// Cloudflare's Rocket Loader heeds data-cfasync only before src
 	for _, a := range []Attribute{{"integrity", script.Integrity}, {"crossorigin", script.CrossOrigin}, {"src", script.URL}} {
 		if a.Value != "" {
 			t.script = append(t.script, a)
 		}
-	}
-	if untracked {
-		attrs = withoutIdentifiers(attrs)
-		user = nil
 	}
 	for _, a := range attrs {
 		t.attrs = append(t.attrs, tagAttribute{a.Name, placeholder.Parse(a.Value), slices.Contains(kapa.RequiredAttributes, a.Name)})
@@ -185,8 +180,8 @@ func newTag(script Script, attrs []Attribute, user *User, untracked bool, live s
 	return t
 }
 
-// withoutIdentifiers is attrs with everything off by which Kapa could tell one
-// visitor from another.
+// withoutIdentifiers returns attrs with everything switched off by which Kapa could
+// recognise a visitor.
 func withoutIdentifiers(attrs []Attribute) []Attribute {
 	var out []Attribute
 	for _, a := range attrs {
@@ -220,8 +215,8 @@ func (t *tag) isStatic() bool {
 	return true
 }
 
-// emptyRequired returns the names of required attributes that no request can
-// fill, because their values came out empty at load.
+// emptyRequired returns the names of required attributes that are empty for every
+// request.
 func (t *tag) emptyRequired() (names []string) {
 	for _, a := range t.attrs {
 		if s, static := a.value.Static(); a.required && static && isBlank(s) {
@@ -243,21 +238,21 @@ type filledTag struct {
 	attrs          []Attribute // of the script element
 	user, metadata []Attribute // of window.kapaSettings.user, without empty ones
 
-	cookies, fingerprint bool // whether the deflector may use the id, and a fingerprint
+	cookies, fingerprint bool // the deflector may use the id, and take a fingerprint
 }
 
-// A completeTag is what one request's document gets.
+// A completeTag is the insertion for one request.
 type completeTag struct {
 	page.Insertion
 	cookies bool // as in filledTag
 	varies  bool // the bytes depend on the request
 }
 
-// fill reads the values of the request that repl belongs to, or says why it can
-// get nothing.
+// fill reads the values of the request that repl belongs to. It returns an error if
+// the request can get no tag.
 func (t *tag) fill(repl *caddy.Replacer) (f filledTag, err error) {
-	// the vendor's defaults: cookie on, fingerprint off; a word that is
-	// neither "true" nor "false" counts for the careful side
+	// Kapa's defaults: cookie on, fingerprint off. A value that is neither "true"
+	// nor "false" means that no id is set: cookie off, fingerprint on.
 	f.cookies = true
 	f.attrs = append(f.attrs, Attribute{t.loading, ""})
 	for _, a := range t.attrs {
@@ -291,8 +286,8 @@ func (t *tag) fill(repl *caddy.Replacer) (f filledTag, err error) {
 	return f, nil
 }
 
-// complete returns what the document gets of the request that repl belongs to,
-// or an error that says why it can get nothing.
+// complete returns the insertion for the request that repl belongs to, or an error if
+// the request can get no tag.
 func (t *tag) complete(repl *caddy.Replacer) (*completeTag, error) {
 	if t.fixed != nil {
 		return t.fixed, nil
@@ -301,7 +296,7 @@ func (t *tag) complete(repl *caddy.Replacer) (*completeTag, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := page.Insertion{Fingerprint: f.fingerprint, Watcher: len(t.live)}
+	in := page.Insertion{Fingerprint: f.fingerprint, Watcher: len(t.watcher)}
 	var b strings.Builder
 	f.writeUser(&b)
 	in.User = b.Len()
@@ -319,7 +314,7 @@ func (t *tag) complete(repl *caddy.Replacer) (*completeTag, error) {
 		}
 	}
 	b.WriteString("></script>")
-	b.WriteString(t.live)
+	b.WriteString(t.watcher)
 	if b.Len() > maxInsertion {
 		return nil, errTooLong
 	}
@@ -329,7 +324,7 @@ func (t *tag) complete(repl *caddy.Replacer) (*completeTag, error) {
 }
 
 // writeUser writes the inline script that hands the visitor's values over, or
-// nothing if all are empty. They go into what the page itself has set before:
+// nothing if all are empty. The script adds them to values that the page has set:
 // https://docs.kapa.ai/integrations/support-form-deflector/user-tracking
 func (f *filledTag) writeUser(b *strings.Builder) {
 	if f.user == nil && f.metadata == nil {

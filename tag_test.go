@@ -130,7 +130,7 @@ func TestEveryDocumentedAttribute(t *testing.T) {
 		attrs = append(attrs, Attribute{name, value})
 	}
 	h := newHandler(t, consentLine)
-	h.block.tracked = newTag(Script{}.withDefaults(), attrs, nil, false, "")
+	h.block.tracked = newTag(Script{}.withDefaults(), attrs, nil, "")
 	r := newRequest(t, "GET", "/", "Cookie: "+granted)
 	scripts := parseInsertion(t, insertionOf(t, serve(t, h, r, pageHandler)))
 	got := scripts[0].Attr
@@ -180,7 +180,7 @@ func TestUntracked(t *testing.T) {
 
 func TestIncomplete(t *testing.T) {
 	h := newHandler(t, consentLine)
-	h.block.tracked = newTag(Script{URL: kapa.ScriptURL, Loading: "async"}, []Attribute{{"data-integration-id", "{http.request.header.X-Integration}"}}, nil, false, "")
+	h.block.tracked = newTag(Script{URL: kapa.ScriptURL, Loading: "async"}, []Attribute{{"data-integration-id", "{http.request.header.X-Integration}"}}, nil, "")
 	for _, tc := range []struct {
 		value string
 		want  outcome.Outcome
@@ -213,8 +213,8 @@ var hostile = []string{
 	strings.Repeat("ä<", 5<<10), // 15 KB, and many times that when escaped
 }
 
-// asHTML is what a browser makes of a value in an attribute: the same, but
-// that bytes and controls that HTML cannot express are U+FFFD.
+// asHTML is the value that a browser reads from an attribute: the same value, with
+// U+FFFD for bytes and controls that HTML cannot express.
 func asHTML(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == 0 || 0x7f < r && r < 0xa0 {

@@ -1,6 +1,6 @@
-// Command caddy is Caddy with the kapa_deflector directive and the consent
-// matcher in it. It is what the README starts with "go run"; for a build of
-// your own, with other plugins, use xcaddy.
+// Command caddy is Caddy with the kapa_deflector directive and the consent matcher.
+// The README starts it with "go run". To build Caddy with other plugins too, use
+// xcaddy.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Package authority reads the host and port at which a visitor's browser asked (RFC
-// 9110 section 7.2).
+// Package authority reads the host and port that a visitor's browser sent its request
+// to (RFC 9110 section 7.2).
 package authority
 
 import (
@@ -13,18 +13,18 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/csp"
 )
 
-// A Site is where a browser asked.
+// A Site is the host and port that a browser sent its request to.
 type Site struct {
-	Host  string // lower case, without port and trailing dot
+	Host  string // in lower case, without the port and a trailing dot
 	Kind  Kind
 	Port  int // 0 for the scheme's default
 	HTTPS bool
 }
 
-// Seen returns where r's browser asked. It goes by X-Forwarded-* from a trusted
-// proxy only. Where proxies made a list of it, the first member is what the browser
-// asked for; a lie in it harms only the liar, whose browser keeps no cookie for
-// another's domain.
+// Seen returns the site that r's browser sees. It reads X-Forwarded-* only from a
+// trusted proxy, and of a list only the first member, which is what the browser sent.
+// A visitor who forges it harms nobody else: browsers refuse cookies for a foreign
+// domain.
 func Seen(r *http.Request) Site {
 	host, https := r.Host, r.TLS != nil
 	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted {
@@ -38,7 +38,7 @@ func Seen(r *http.Request) Site {
 	return newSite(host, https)
 }
 
-// Named returns where r itself says that it was asked, whatever a proxy says.
+// Named returns the site that r itself names. It ignores X-Forwarded-*.
 func Named(r *http.Request) Site { return newSite(r.Host, r.TLS != nil) }
 
 func newSite(host string, https bool) Site {
@@ -47,8 +47,8 @@ func newSite(host string, https bool) Site {
 	return s
 }
 
-// PageURL returns the address of a page on the site, as far as policies go by it:
-// without its path. It is the zero URL if the host is no legal one.
+// PageURL returns the address of a page on the site, without the page's own path,
+// which policies do not look at. It is the zero URL if the host is invalid.
 func (s Site) PageURL() csp.URL {
 	if s.Kind == Invalid {
 		return csp.URL{}
@@ -60,7 +60,7 @@ func (s Site) PageURL() csp.URL {
 	return csp.URL{Scheme: scheme, Host: s.Host, Port: s.Port, Path: "/"}
 }
 
-// parsePort returns the port of a host, 0 if it has none but the default one.
+// parsePort returns the port in a Host field, 0 for the scheme's default port.
 func parsePort(s string, https bool) int {
 	colon := strings.LastIndexByte(s, ':')
 	if colon < 0 {
@@ -78,7 +78,7 @@ func firstMember(h http.Header, field string) string {
 	return strings.TrimSpace(first)
 }
 
-// A Kind is what a host is to cookies.
+// A Kind is the kind of a host, by which cookies differ.
 type Kind uint8
 
 // The kinds.
@@ -86,12 +86,12 @@ const (
 	Invalid Kind = iota
 	IP           // an address
 	Single       // one label, such as localhost
-	Rooted       // a domain name with the root's dot: browsers refuse a Domain there
+	Rooted       // a domain name with a trailing dot, for which browsers refuse a Domain
 	Name         // a domain name
 )
 
-// Parse returns a host in lower case, without its port and the root's dot, and its
-// kind. A host that is no legal one comes back as "".
+// Parse returns the host of a Host field, in lower case and without the port and a
+// trailing dot, and its kind. It returns "" if the host is invalid.
 func Parse(s string) (host string, kind Kind) {
 	if mayBeAddress(s) {
 		if addr, err := netip.ParseAddrPort(s); err == nil {
@@ -103,7 +103,7 @@ func Parse(s string) (host string, kind Kind) {
 	}
 	host, _, _ = strings.Cut(s, ":")
 	host, rooted := strings.CutSuffix(strings.ToLower(host), ".")
-	if len(host) > 253 { // RFC 1035 section 2.3.4, without the root's dot
+	if len(host) > 253 { // RFC 1035 section 2.3.4, without the trailing dot
 		return "", Invalid
 	}
 	labels := 0
@@ -116,7 +116,7 @@ func Parse(s string) (host string, kind Kind) {
 	}
 	switch {
 	case strings.Trim(last, "0123456789") == "":
-		return host, IP // 127.1: browsers read a number at the end as an address
+		return host, IP // browsers take a name that ends with a number, as 127.1, for an address
 	case labels == 1:
 		return host, Single
 	case rooted:
@@ -126,8 +126,8 @@ func Parse(s string) (host string, kind Kind) {
 	}
 }
 
-// mayBeAddress spares the names of most sites two attempts to parse them as an
-// address, whose errors allocate.
+// mayBeAddress reports whether s may be an IP address. Parsing a domain name as one
+// would fail, and the errors allocate.
 func mayBeAddress(s string) bool {
 	return s != "" && ('0' <= s[0] && s[0] <= '9' || s[0] == '[') || strings.Count(s, ":") > 1
 }

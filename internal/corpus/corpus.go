@@ -1,9 +1,9 @@
 // Package corpus gives tests the documents that others have written: the
 // parser tests of html5lib, pages of the Web, pages in various encodings.
 //
-// They are read from the module cache, where the go command puts them on first
-// use and checks them against the sums below. Offline a test that asks for them
-// is skipped; where CI is set in the environment it fails.
+// It reads them from the module cache, where the go command puts them on first
+// use. It checks them against the sums below. Offline, a test that needs them is
+// skipped, or fails if CI is set in the environment.
 package corpus
 
 import (
@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// The modules' versions are chosen for the documents that they carry, and have
-// nothing to do with those of go.mod.
+// The modules' versions are chosen for their documents, and are independent of those
+// in go.mod.
 var (
 	xnet = module{
 		path: "golang.org/x/net@v0.62.0",
@@ -59,7 +59,7 @@ func LongPage(t testing.TB) Document {
 	return xnet.documents(t, "html/testdata/go1.html")[0]
 }
 
-// A module is one whose zip has documents in it.
+// A module is a Go module whose files include documents.
 type module struct {
 	path, sum string
 
@@ -68,7 +68,7 @@ type module struct {
 	err  error
 }
 
-// documents returns the files of the module that match the pattern, in order.
+// documents returns the module's files that match the pattern, in order.
 func (m *module) documents(t testing.TB, pattern string) []Document {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(m.folder(t), filepath.FromSlash(pattern)))
@@ -89,8 +89,8 @@ func (m *module) documents(t testing.TB, pattern string) []Document {
 	return documents
 }
 
-// shortName is what tells a file from the others of its corpus: its own name,
-// or that of its folder where all files have the same.
+// shortName returns the name that tells a file from the others of its corpus: its own
+// name, or its folder's where all files have the same name.
 func shortName(file string) string {
 	switch name := filepath.Base(file); name {
 	case "source.html", "expected.html":
@@ -100,8 +100,8 @@ func shortName(file string) string {
 	}
 }
 
-// folder returns where the module's files are. If they cannot be had it ends
-// the test.
+// folder returns the folder of the module's files. It ends the test if there is no
+// way to get them.
 func (m *module) folder(t testing.TB) string {
 	t.Helper()
 	m.once.Do(func() { m.dir, m.err = m.download() })
@@ -119,7 +119,7 @@ func (m *module) download() (dir string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 
-	// Out of reach of any go.mod, so that none is changed.
+	// In a folder without go.mod, so that none is changed.
 	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", m.path)
 	cmd.Dir = os.TempDir()
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")

@@ -16,8 +16,8 @@ type TreeTest struct {
 	Tree string
 }
 
-// HTML5Lib returns the tree construction tests of html5lib: all that are about
-// whole documents in browsers with scripting.
+// HTML5Lib returns html5lib's tree construction tests for whole documents in browsers
+// that run scripts.
 func HTML5Lib(t testing.TB) []TreeTest {
 	t.Helper()
 	folder := filepath.Join(xnet.folder(t), "html", "testdata", "html5lib-tests", "tree-construction")
@@ -31,7 +31,7 @@ func HTML5Lib(t testing.TB) []TreeTest {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Tests are divided by an empty line, but also have empty lines inside.
+		// An empty line separates tests, but tests also have empty lines inside.
 		for i, text := range strings.Split("\n\n"+string(data), "\n\n#data\n")[1:] {
 			html, rest, ok1 := strings.Cut("\n"+text, "\n#errors\n")
 			notes, tree, ok2 := strings.Cut("\n"+rest, "\n#document\n")

@@ -9,10 +9,10 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/list"
 )
 
-// ContentType returns the media type that browsers go by: of several lines,
-// the last one that is a type, with the charset of one before if it is the same
-// type (https://fetch.spec.whatwg.org/#concept-header-extract-mime-type). Several
-// types on one line are none: browsers disagree about them.
+// ContentType returns the Content-Type line that browsers use: the last of lines
+// that is a media type, or an earlier line of the same type if only that one names a
+// charset (https://fetch.spec.whatwg.org/#concept-header-extract-mime-type). It
+// returns "" if a line names several types, because browsers disagree about those.
 func ContentType(lines []string) (contentType string) {
 	for _, line := range lines {
 		if strings.Contains(line, ",") {
@@ -27,9 +27,9 @@ func ContentType(lines []string) (contentType string) {
 		kind, subtype, _ := strings.Cut(essence, "/")
 		switch {
 		case !httpguts.ValidHeaderFieldName(kind), !httpguts.ValidHeaderFieldName(subtype), essence == "*/*":
-			// no type
+			// not a media type
 		case strings.EqualFold(essence, essenceOf(contentType)) && parameter(line, "charset") == "":
-			// the charset before it still holds
+			// the charset of the line before still counts
 		default:
 			contentType = line
 		}
@@ -40,8 +40,8 @@ func ContentType(lines []string) (contentType string) {
 // IsHTML reports whether a Content-Type is text/html.
 func IsHTML(contentType string) bool { return isMediaType(contentType, "text/html") }
 
-// isMediaType compares a Content-Type, or a member of Accept, with want,
-// without its parameters and in any case (RFC 9110 section 8.3.1).
+// isMediaType reports whether s, a Content-Type or a member of Accept, names the
+// media type want, with whatever parameters and in any case (RFC 9110 section 8.3.1).
 func isMediaType(s, want string) bool { return strings.EqualFold(essenceOf(s), want) }
 
 // essenceOf returns a media type without its parameters.
@@ -50,11 +50,11 @@ func essenceOf(s string) string {
 	return strings.Trim(s, httpSpace)
 }
 
-// httpSpace is https://fetch.spec.whatwg.org/#http-whitespace.
+// httpSpace is white space in header fields (https://fetch.spec.whatwg.org/#http-whitespace).
 const httpSpace = " \t\r\n"
 
-// parameter returns the first parameter of this name of a media type, "" if
-// there is none (https://mimesniff.spec.whatwg.org/#parsing-a-mime-type).
+// parameter returns the value of a media type's first parameter with this name, ""
+// if there is none (https://mimesniff.spec.whatwg.org/#parsing-a-mime-type).
 func parameter(mediaType, name string) string {
 	_, rest, _ := strings.Cut(mediaType, ";")
 	for rest != "" {
@@ -75,8 +75,8 @@ func parameter(mediaType, name string) string {
 	return ""
 }
 
-// cutValue cuts the value of a parameter, and what is behind it up to the next
-// parameter, off s.
+// cutValue splits s into the parameter value that it begins with, and the parameters
+// behind it.
 func cutValue(s string) (value, rest string) {
 	if !strings.HasPrefix(s, `"`) {
 		value, rest, _ = strings.Cut(s, ";")
@@ -103,26 +103,27 @@ func cutValue(s string) (value, rest string) {
 	return value, rest
 }
 
-// Charset returns the label of an encoding that a Content-Type names, "" if
-// there is none. What browsers may or may not take for a part of it is cut off.
+// Charset returns the label of the encoding that a Content-Type names, "" if there
+// is none. It cuts off quotes and spaces that only some browsers take for a part of
+// the label.
 func Charset(contentType string) string {
 	return strings.Trim(parameter(contentType, "charset"), httpSpace+"\f\"'")
 }
 
 // NamesEncoding reports whether a Content-Type names an encoding that browsers know
-// (https://encoding.spec.whatwg.org/#names-and-labels). They pass over any other.
+// (https://encoding.spec.whatwg.org/#names-and-labels). They ignore any other.
 func NamesEncoding(contentType string) bool {
 	label := Charset(contentType)
 	if strings.EqualFold(label, "utf-8") {
-		return true // as nearly all are
+		return true // the usual case
 	}
 	_, err := htmlindex.Get(label)
 	return err == nil
 }
 
-// asciiCompatible reports whether ASCII bytes mean ASCII in the encoding that
-// has this label (https://encoding.spec.whatwg.org/#names-and-labels). Only
-// UTF-16, ISO-2022-JP and "replacement" are not.
+// asciiCompatible reports whether ASCII bytes mean ASCII in the encoding with this
+// label (https://encoding.spec.whatwg.org/#names-and-labels). That is so for all
+// encodings but UTF-16, ISO-2022-JP and "replacement".
 func asciiCompatible(label string) bool {
 	if label == "" || strings.EqualFold(label, "utf-8") {
 		return true

@@ -7,40 +7,40 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/list"
 )
 
-// A Destination is what a request's own fields say that its response is for, in
-// the word of the Fetch Standard.
+// A Destination is what a response is for, by the request's own fields. The word is
+// the Fetch Standard's.
 type Destination uint8
 
 // The destinations.
 const (
-	// Other: a fragment, a resource, data; never changed.
+	// Other is a fragment, a resource or data. The response is never changed.
 	Other Destination = iota
-	// Any: the request says nothing about what it is for, as those of curl,
-	// players and feed readers. A page gets the tag; but a download must resume
-	// and a feed must get its 304, so that the conditions, the range and the
-	// codings of such a request stay the client's own.
+	// Any means that the request accepts HTML and everything else, as requests of
+	// curl, players and feed readers do. A page gets the tag. The conditions, Range
+	// and Accept-Encoding of the request are left alone, so that a download can
+	// resume and a feed reader gets its 304.
 	Any
-	// Unknown: the request names HTML, and the response itself has to show that
-	// it is a document.
+	// Unknown means that the request names HTML. The page itself must show that it is
+	// a document.
 	Unknown
-	// Turbo: Turbo Drive fetches a page, to show it in place of the one that
-	// is there (https://turbo.hotwired.dev/handbook/drive). Scripts in it that
-	// the page before had already do not run again.
+	// Turbo means that Turbo Drive fetches a page to show it in place of the open one
+	// (https://turbo.hotwired.dev/handbook/drive). Scripts that the open page already
+	// had do not run again.
 	Turbo
-	// Document: the browser says that it is opening a page.
+	// Document means that the browser opens a page.
 	Document
 )
 
-// fragmentFields are sent by what fetches a part of a page, or a whole one to take
-// parts out of it: the last by httpInclude of Caddy's templates, whose requests
-// have the visitor's own fields beside it.
+// fragmentFields come with requests for a part of a page, or for a page to take a
+// part out of. The last one is from httpInclude of Caddy's templates, whose requests
+// also have all fields of the visitor's.
 var fragmentFields = []string{"Hx-Request", "Turbo-Frame", "X-Pjax", "Caddy-Templates-Include"}
 
 // turboField comes with everything that Turbo fetches, frames and streams included.
 const turboField = "X-Turbo-Request-Id"
 
-// DestinationOf returns what the response to r is for. Where a field of r speaks
-// against a document, gate is its name: caches must tell such requests by it.
+// DestinationOf returns what the response to r is for. gate is the field that shows
+// r to be for no document, "" if there is none. Responses must name it in Vary.
 func DestinationOf(r *http.Request) (d Destination, gate string) {
 	if r.Method != http.MethodGet && r.Method != http.MethodPost && r.Method != http.MethodHead {
 		return Other, ""
@@ -57,7 +57,7 @@ func DestinationOf(r *http.Request) (d Destination, gate string) {
 		if r.Method != http.MethodPost && acceptsHTML(r.Header["Accept"]) {
 			return Turbo, turboField
 		}
-		return Other, turboField // the response to a form stays on the page
+		return Other, turboField // Turbo shows the response to a form in the open page
 	}
 	// https://www.w3.org/TR/fetch-metadata/#sec-fetch-dest-header
 	dest, mode := r.Header.Get("Sec-Fetch-Dest"), r.Header.Get("Sec-Fetch-Mode")
@@ -66,15 +66,15 @@ func DestinationOf(r *http.Request) (d Destination, gate string) {
 	case dest == "document", dest == "iframe", dest == "frame":
 		return Document, ""
 	case fetched && mode == "navigate":
-		// From a service worker that passes a navigation on: no script can make
-		// a request of this mode (https://fetch.spec.whatwg.org/#dom-request).
-		// Or from <a download>, which names no HTML.
+		// A service worker passes a navigation on: no script can make a request of
+		// this mode (https://fetch.spec.whatwg.org/#dom-request). An <a download>
+		// sends the same, but does not name HTML.
 		if namesHTML(r.Header["Accept"]) {
 			return Document, ""
 		}
 		return Other, "Accept"
 	case fetched && mode != "":
-		return Other, "Sec-Fetch-Mode" // in which the service worker's differs too
+		return Other, "Sec-Fetch-Mode" // this also differs from the service worker's navigation
 	case dest != "":
 		return Other, "Sec-Fetch-Dest"
 	}
@@ -88,21 +88,21 @@ func DestinationOf(r *http.Request) (d Destination, gate string) {
 	}
 }
 
-// MayFetchPage reports whether a request that is not for a document may be for
-// the bytes of one: as by fetch(), prefetching, or htmx.
+// MayFetchPage reports whether a request that is not for a document may still get
+// the bytes of one, as by fetch(), prefetching or htmx.
 func MayFetchPage(h http.Header) bool {
 	dest := h.Get("Sec-Fetch-Dest")
 	return (dest == "" || dest == "empty") && acceptsHTML(h["Accept"])
 }
 
-// acceptsHTML reports whether an Accept header leaves room for a page: it is
-// absent, "*/*" alone, or names text/html, as browsers do.
+// acceptsHTML reports whether an Accept header allows a page: it is absent, "*/*"
+// alone, or names text/html.
 func acceptsHTML(lines []string) bool {
 	return len(lines) == 0 || len(lines) == 1 && strings.TrimSpace(lines[0]) == "*/*" || namesHTML(lines)
 }
 
-// namesHTML reports whether an Accept header names text/html, and not to say
-// that it is unwelcome (RFC 9110 section 12.4.2).
+// namesHTML reports whether an Accept header names text/html with a q other than 0
+// (RFC 9110 section 12.4.2).
 func namesHTML(lines []string) bool {
 	for _, rest := range lines {
 		for rest != "" {
@@ -117,8 +117,7 @@ func namesHTML(lines []string) bool {
 	return false
 }
 
-// IsUnsafe reports whether a method may change what it is applied to (RFC 9110
-// section 9.2.1).
+// IsUnsafe reports whether a method may change the resource (RFC 9110 section 9.2.1).
 func IsUnsafe(method string) bool {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:

@@ -1,5 +1,5 @@
-// Package document tells pages that may be changed from everything else, by what
-// a request and its response say of themselves.
+// Package document tells pages that may be changed from all other responses, by the
+// header fields of the request and of the response.
 package document
 
 import (
@@ -13,8 +13,8 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
 )
 
-// Kind returns the outcome of a response with this status, header and media type
-// if it is no HTML page with a body, and outcome.Undecided if it may be one.
+// Kind returns outcome.Undecided for a response that may be an HTML page with a
+// body, by its status, header and media type. For any other it returns the outcome.
 func Kind(status int, h http.Header, contentType string) outcome.Outcome {
 	switch {
 	case status == http.StatusSwitchingProtocols:
@@ -34,8 +34,8 @@ func Kind(status int, h http.Header, contentType string) outcome.Outcome {
 	}
 }
 
-// Refusal returns the outcome of an HTML page whose header h forbids a change, and
-// outcome.Undecided if it allows one.
+// Refusal returns outcome.Undecided for an HTML page whose header h allows a change.
+// For any other page it returns the outcome.
 func Refusal(h http.Header, contentType string) outcome.Outcome {
 	switch {
 	case slices.ContainsFunc(h["Content-Disposition"], isAttachment):
@@ -43,9 +43,9 @@ func Refusal(h http.Header, contentType string) outcome.Outcome {
 	case !asciiCompatible(Charset(contentType)):
 		return outcome.Charset
 	case list.Has(h["Cache-Control"], "no-transform"),
-		h["Signature-Input"] != nil: // RFC 9421: what it signs would no longer hold
+		h["Signature-Input"] != nil: // RFC 9421: a change would break the signature
 		return outcome.NoTransform
-	case h["Incremental"] != nil && caddyhttp.IsIncremental(h): // RFC 10036: nothing may be held back
+	case h["Incremental"] != nil && caddyhttp.IsIncremental(h): // RFC 10036: no byte may be held back
 		return outcome.NotDocument
 	case isEncoded(h["Content-Encoding"]):
 		return outcome.Encoded
@@ -54,17 +54,16 @@ func Refusal(h http.Header, contentType string) outcome.Outcome {
 	}
 }
 
-// isAttachment reports whether a Content-Disposition has browsers save the
-// response. A type that is not known means attachment (RFC 6266 section 4.2); one
-// that is left out does not.
+// isAttachment reports whether a Content-Disposition makes browsers save the
+// response. An unknown type means attachment (RFC 6266 section 4.2), a missing one
+// does not.
 func isAttachment(s string) bool {
 	kind, _, _ := strings.Cut(s, ";")
 	kind = strings.TrimSpace(kind)
 	return kind != "" && !strings.EqualFold(kind, "inline") && !strings.Contains(kind, "=")
 }
 
-// isEncoded reports whether a Content-Encoding says that the body is not to be
-// read as it is.
+// isEncoded reports whether a Content-Encoding names any coding but identity.
 func isEncoded(lines []string) bool {
 	for _, line := range lines {
 		for coding := range strings.SplitSeq(line, ",") {
@@ -76,8 +75,8 @@ func isEncoded(lines []string) bool {
 	return false
 }
 
-// GzipMagic is the first byte of gzip (RFC 1952 section 2.3.1). No page begins
-// with it.
+// GzipMagic is the first byte of gzip (RFC 1952 section 2.3.1). No page begins with
+// this byte.
 const GzipMagic = 0x1f
 
 // IsGzipMagic reports whether a body that begins with p is gzip.

@@ -1,4 +1,5 @@
-// Package escape writes text for the place where it lands, in pure ASCII.
+// Package escape writes text into HTML attributes and into JSON within a script, in
+// pure ASCII.
 package escape
 
 import (
@@ -7,11 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// Attribute writes s for a double-quoted HTML attribute value in pure
-// ASCII, so that it means the same in every charset whose ASCII bytes are
-// ASCII. A numeric reference to U+0080..U+009F would mean another character
-// (HTML, "numeric character reference end state"); those controls, NUL and
-// what is not UTF-8 become U+FFFD.
+// Attribute writes s as a double-quoted HTML attribute value. It is pure ASCII, so
+// that it means the same in every encoding that keeps ASCII. The controls U+0080 to
+// U+009F become U+FFFD, because numeric references to them mean other characters
+// (HTML, "numeric character reference end state"). So do NUL and invalid UTF-8.
 func Attribute(b *strings.Builder, s string) {
 	for _, r := range s {
 		switch {
@@ -35,9 +35,9 @@ func Attribute(b *strings.Builder, s string) {
 	}
 }
 
-// JSON writes s as a JSON string in pure ASCII that cannot end, or open
-// a comment in, the script element around it (HTML, "restrictions for contents
-// of script elements").
+// JSON writes s as a JSON string in pure ASCII. The string can neither end the script
+// element around it nor open a comment in it (HTML, "restrictions for contents of
+// script elements").
 func JSON(b *strings.Builder, s string) {
 	b.WriteByte('"')
 	for _, r := range s {

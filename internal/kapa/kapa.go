@@ -7,8 +7,6 @@ import (
 	"strings"
 )
 
-// What Kapa documents about the deflector, under
-// https://docs.kapa.ai/integrations/support-form-deflector.
 const (
 	ScriptURL  = "https://widget.kapa.ai/kapa-support-form-deflector.bundle.js"
 	ScriptFile = "kapa-support-form-deflector.bundle.js"
@@ -26,7 +24,7 @@ const (
 	FingerprintTracking = "data-user-analytics-fingerprint-enabled"
 )
 
-// RequiredAttributes are those that the deflector does not start without.
+// RequiredAttributes are the attributes without which the deflector does not start.
 var RequiredAttributes = []string{
 	"data-integration-id",
 	"data-main-input-query-selector",
@@ -36,7 +34,7 @@ var RequiredAttributes = []string{
 	"data-anchor-element-query-selector",
 }
 
-// AttributeValues are the attributes that take one of a few words.
+// AttributeValues lists, for attributes that take one of a few words, those words.
 var AttributeValues = map[string][]string{
 	EventType:              {"onClick", "onSubmit"},
 	CookieTracking:         {"true", "false"},
@@ -45,8 +43,8 @@ var AttributeValues = map[string][]string{
 	"data-handoff-enabled": {"true", "false"},
 }
 
-// DocumentedAttributes are all names that Kapa's pages spell out. Others are
-// passed on as they are, so that a new one needs no release of this plugin.
+// DocumentedAttributes are all names in Kapa's documentation. Other names are passed
+// on as they are, so that a new one needs no release of this plugin.
 var DocumentedAttributes = append(slices.Clone(RequiredAttributes),
 	"data-render-on-load",
 	"data-query-cache-timeout",
@@ -73,7 +71,7 @@ var DocumentedAttributes = append(slices.Clone(RequiredAttributes),
 )
 
 // widgetAttributes belong to Kapa's website widget, which is another product.
-// A trailing "-" stands for every name that begins so.
+// A name that ends with "-" stands for all names with this prefix.
 var widgetAttributes = []string{"data-website-id", "data-project-name", "data-project-logo", "data-consent-"}
 
 // IsWidgetAttribute reports whether name is one of widgetAttributes.
@@ -83,8 +81,8 @@ func IsWidgetAttribute(name string) bool {
 	})
 }
 
-// LikelyMeant returns the documented attribute that name is one typo away
-// from, if it is none itself.
+// LikelyMeant returns the documented attribute from which name differs by one typo.
+// It returns false if there is none, or if name is documented itself.
 func LikelyMeant(name string) (string, bool) {
 	if slices.Contains(DocumentedAttributes, name) {
 		return "", false
@@ -97,8 +95,8 @@ func LikelyMeant(name string) (string, bool) {
 	return "", false
 }
 
-// oneTypo reports whether a becomes b by one inserted, dropped or changed
-// character, or by two neighbours changing places.
+// oneTypo reports whether a and b differ by one inserted, dropped or changed
+// character, or by two neighbouring characters that changed places.
 func oneTypo(a, b string) bool {
 	for a != "" && b != "" && a[0] == b[0] {
 		a, b = a[1:], b[1:]
@@ -110,11 +108,11 @@ func oneTypo(a, b string) bool {
 		len(a) == 2 && len(b) == 2 && a[0] == b[1] && a[1] == b[0]
 }
 
-// Sources are the hosts that the deflector needs besides its bundle's:
+// Sources are the hosts that the deflector needs, beside its bundle's:
 // https://docs.kapa.ai/integrations/understanding-csp-cors. That page names no
-// directives; these are what the hosts' own documentation asks for. The
-// captchas' scripts are left out: to allow all of www.google.com/recaptcha/ is to
-// allow what can run a page's own markup as code.
+// directives, so these come from the hosts' own documentation. The captchas' scripts
+// are left out, because some scripts under www.google.com/recaptcha/ run markup of
+// the page as code.
 var Sources = map[string][]string{
 	"connect-src": {
 		"https://proxy.kapa.ai", "https://kapa-widget-proxy-la7dkmplpq-uc.a.run.app", "https://metrics.kapa.ai",

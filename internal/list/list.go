@@ -4,8 +4,8 @@ package list
 
 import "strings"
 
-// Cut cuts the first member off a list; it may be empty. A comma within a quoted
-// string separates nothing (RFC 9110 section 5.6.4).
+// Cut splits a list into its first member, which may be empty, and the rest. A comma
+// within a quoted string does not separate members (RFC 9110 section 5.6.4).
 func Cut(s string) (member, rest string) {
 	quoted := false
 	for i := 0; i < len(s); i++ {
@@ -21,8 +21,8 @@ func Cut(s string) (member, rest string) {
 	return trim(s), ""
 }
 
-// Has reports whether a list, which may stand on several lines, has this member,
-// in any case. One with an argument is another member.
+// Has reports whether a list, which may span several lines, has this member, in any
+// case. A member with an argument is another member.
 func Has(lines []string, member string) bool {
 	for _, rest := range lines {
 		for rest != "" {

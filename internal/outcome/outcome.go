@@ -1,9 +1,8 @@
 // Package outcome names what can become of a response under the directive.
 package outcome
 
-// An Outcome is what became of one response. The list is closed, and no outcome
-// holds anything that came from a visitor, so that each may be logged and
-// counted.
+// An Outcome is what became of one response. The list is closed. Outcomes hold no
+// data of visitors, so they may be logged and counted.
 type Outcome uint8
 
 // The outcomes, in the order in which they are decided: what kind of response
@@ -11,10 +10,10 @@ type Outcome uint8
 // whether the page allows the insertion. The first that applies counts.
 // HeaderOverridden, Error and Aborted replace any other.
 const (
-	Undecided Outcome = iota // no reason yet against an insertion
+	Undecided Outcome = iota // nothing so far forbids the insertion
 
 	Upgrade     // a tunnel or another protocol
-	Answered    // a question of ours, or a page that Turbo is to load in full
+	Answered    // our answer to live_consent's question, or a page that Turbo is told to load in full
 	OtherPage   // not one of the configured pages
 	NoBody      // HEAD of a page, 204, 205, or nothing was written
 	Redirect    // 3xx
@@ -25,25 +24,26 @@ const (
 	Attachment  // the browser saves it instead of showing it
 	Charset     // its encoding does not keep ASCII
 	NoTransform // RFC 9111 section 5.2.2.6 forbids a change
-	NotDocument // a fragment, or fetched by a script
+	NotDocument // a fragment, or a page that a script fetched
 
 	NoConsent  // the visitor has not said yes
 	Denied     // the visitor has said no
 	Incomplete // a required attribute was empty
-	Encoded    // in a coding that this plugin does not read
+	Encoded    // compressed in a coding other than gzip
 
 	AMP            // AMP pages allow no such script
-	AlreadyPresent // the page loads the deflector itself
-	NoAnchor       // the page ended before its head did
+	AlreadyPresent // the page itself loads the deflector
+	NoAnchor       // the page ended within its head
 	CSPBlocked     // a policy of the page blocks the script
-	Injected
-	Untracked        // injected, with Kapa's identifiers switched off
-	HeaderOverridden // a header directive undid what the tag needs
+	Injected       // the page has the tag
+	Untracked      // the page has the tag, with Kapa's identifiers switched off
+
+	HeaderOverridden // a header directive replaced fields that the page with the tag needs
 
 	Error   // a handler behind returned an error
-	Aborted // the response was broken off
+	Aborted // the response ended before it was complete
 
-	Count // the number of outcomes, Undecided included
+	Count // the number of outcomes, with Undecided
 )
 
 var names = [Count]string{

@@ -6,32 +6,32 @@ import (
 )
 
 const (
-	// gatherLimit is how much of a page is held back so that header, head and
-	// insertion leave in one write; three of four real heads end within.
+	// gatherLimit is how many bytes of a page are held back at most, so that header,
+	// head and insertion leave in one write. Three of four real heads are shorter.
 	gatherLimit = 32 << 10
-	// bufferSize leaves room for one more write of a proxy and the insertion.
+	// bufferSize leaves room for the insertion and one more write of a proxy.
 	bufferSize = 2*gatherLimit + 4<<10
 )
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-// A buffer holds back the beginning of a page. It takes its memory from a pool
-// with the first byte, and gives it back when it is dropped.
+// A buffer holds back the beginning of a page. It takes its memory from a pool when
+// the first byte comes, and drop gives it back.
 type buffer struct {
 	held   []byte
 	pooled *[bufferSize]byte
 }
 
-// begun reports whether the page has had a byte.
+// begun reports whether the buffer has memory: a byte of the page has come.
 func (b *buffer) begun() bool { return b.pooled != nil }
 
-// begin takes memory.
+// begin takes memory from the pool.
 func (b *buffer) begin() {
 	b.pooled = buffers.Get().(*[bufferSize]byte)
 	b.held = b.pooled[:0]
 }
 
-// drop gives the memory back, whatever is held.
+// drop discards the held bytes and gives the memory back.
 func (b *buffer) drop() {
 	if b.pooled != nil {
 		buffers.Put(b.pooled)
@@ -42,15 +42,16 @@ func (b *buffer) drop() {
 // hold keeps p, which must fit.
 func (b *buffer) hold(p []byte) { b.held = append(b.held, p...) }
 
-// cut takes the bytes from at on out of the buffer, and appends them to to.
+// cut removes the bytes behind at from the buffer, and appends them to to.
 func (b *buffer) cut(at int, to []byte) []byte {
 	to = append(to, b.held[at:]...)
 	b.held = b.held[:at]
 	return to
 }
 
-// write writes p to w behind what is held. The buffer is filled first, so that no
-// small write comes before a large one; what does not fit passes uncopied.
+// write holds p, or writes the held bytes and p to w if both do not fit. It fills
+// the buffer first, so that no small write comes before a large one. A rest that is
+// larger than the buffer is written uncopied.
 func (b *buffer) write(w io.Writer, p []byte) error {
 	if room := cap(b.held) - len(b.held); len(p) > room {
 		b.hold(p[:room])
@@ -67,7 +68,7 @@ func (b *buffer) write(w io.Writer, p []byte) error {
 	return nil
 }
 
-// flush writes what is held to w.
+// flush writes the held bytes to w.
 func (b *buffer) flush(w io.Writer) error {
 	if len(b.held) == 0 {
 		return nil

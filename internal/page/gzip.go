@@ -12,43 +12,44 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/document"
 )
 
-// A body tells by its first bytes whether it is gzip, and is decompressed if it is.
-// The label does not tell: some origins leave it out, and some send it with
-// whatever they send.
+// A body is what the origin sends. It is decompressed if its first bytes are gzip's.
+// Content-Encoding does not decide that: some origins compress without it, and some
+// send it with plain text.
 type body struct {
 	coding  coding
-	decoder *decoder // of gzip
+	decoder *decoder // set if coding is zipped
 }
 
-// coding is what is known of a body's coding.
+// coding is what the bytes so far tell about a body's coding.
 type coding uint8
 
 const (
-	unseen coding = iota // it has not begun
-	half                 // it began with the first byte of gzip, alone
+	unseen    coding = iota // no byte has come
+	halfMagic               // one byte has come, the first of gzip's two
 	plain
 	zipped
 )
 
-// isText reports whether the text of the body has begun to be written.
+// isText reports whether write has begun to write the body's text.
 func (b *body) isText() bool { return b.coding == plain || b.coding == zipped }
 
 // isBroken reports whether the body is gzip that cannot be decompressed.
 func (b *body) isBroken() bool { return b.decoder != nil && b.decoder.err != nil }
 
 // write takes the next bytes of the body, and writes its text to to. labelled says
-// that the header calls it gzip. A body in another coding comes back as unread.
+// that Content-Encoding is gzip. If the body is in another coding, write returns the
+// bytes as unread.
 func (b *body) write(p []byte, labelled bool, to io.Writer) (unread []byte, err error) {
 	switch {
 	case len(p) == 0:
 		return nil, nil
-	case b.coding == half:
+	case b.coding == halfMagic:
 		p = append([]byte{document.GzipMagic}, p...)
 	}
 	switch {
 	case b.isText():
 	case len(p) == 1 && p[0] == document.GzipMagic:
-		b.coding = half
+		b.coding = halfMagic
 		return nil, nil
 	case document.IsGzipMagic(p):
 		b.coding, b.decoder = zipped, newDecoder(to)
@@ -64,13 +65,13 @@ func (b *body) write(p []byte, labelled bool, to io.Writer) (unread []byte, err 
 	return nil, err
 }
 
-// finish ends the body, and returns an error if it was not whole. What was too
-// short to tell comes back as unread.
+// finish ends the body, and returns an error if it was not whole. It returns a body
+// that was too short to tell its coding as unread.
 func (b *body) finish(labelled bool) (unread []byte, err error) {
 	switch {
-	case b.coding == half && labelled:
+	case b.coding == halfMagic && labelled:
 		return nil, errTruncated
-	case b.coding == half:
+	case b.coding == halfMagic:
 		return []byte{document.GzipMagic}, nil
 	case b.decoder == nil:
 		return nil, nil
@@ -82,32 +83,32 @@ func (b *body) finish(labelled bool) (unread []byte, err error) {
 	return nil, err
 }
 
-// drop ends the decompression, whatever is left of it.
+// drop ends the decoder; the rest of the body is lost.
 func (b *body) drop() {
 	if b.decoder != nil {
 		b.decoder.abandon()
 	}
 }
 
-// decoder decompresses a gzip body that is pushed at it, write by write.
+// decoder decompresses a gzip body that the origin writes piece by piece.
 //
-// Go's gzip pulls, so it runs in a goroutine of its own. That one and the writer
-// take strict turns: only one of them ever runs, the response below needs no
-// lock, and everything is written to it by the goroutine that called Write. (A
-// coroutine as of iter.Pull would end the process where a handler writes from
-// threads that are locked and from others that are not.)
+// Go's gzip reads, so it runs in a goroutine of its own. The goroutine and the
+// caller of Write take strict turns. Only one of them runs at any time, so the
+// response below needs no lock, and only the caller of Write writes to it.
+// (iter.Pull would do the same, but it panics if a handler writes from goroutines
+// that are locked to a thread and from others that are not.)
 type decoder struct {
 	to      io.Writer
-	in      []byte        // bytes of the write that is under way
+	in      []byte        // the bytes of the current Write that are not decoded yet
 	ended   bool          // no more writes will come
-	turn    chan struct{} // gives the goroutine its turn; closed, it has to end
-	out     chan []byte   // gives it back: decoded bytes, or nil for more input; closed at the end
+	turn    chan struct{} // a value starts the goroutine's turn; closing it ends the goroutine
+	out     chan []byte   // a value ends its turn: decoded bytes, or nil if it needs input; closed when it ends
 	stopped bool          // the goroutine has ended
-	err     error         // why the body cannot be decoded, or be written on
-	sawEnd  bool          // the body was whole
+	err     error         // why decoding stopped
+	sawEnd  bool          // a gzip member was decoded to its end
 
-	writeFailed   bool // err is of what is written to
-	read, written int64
+	writeFailed   bool  // err came from writing to to
+	read, written int64 // bytes so far, compressed and decoded
 }
 
 var (
@@ -117,8 +118,8 @@ var (
 	errAbandoned = errors.New("the response has ended")
 )
 
-// A body may expand that many times once it is longer than that: beyond what
-// any page does, below what a bomb needs (deflate ends at 1032).
+// A body that decodes to more than bombLength bytes must not be more than bombRatio
+// times as long as its gzip. No page comes near that ratio; deflate reaches 1032.
 const (
 	bombLength = 16 << 20
 	bombRatio  = 256
@@ -132,7 +133,8 @@ func newDecoder(to io.Writer) *decoder {
 	return d
 }
 
-// Write decodes as much as p allows.
+// Write decodes what p adds to the body, and writes it on. It returns the error
+// that stopped decoding, if one did.
 func (d *decoder) Write(p []byte) (int, error) {
 	d.in = p
 	d.read += int64(len(p))
@@ -141,7 +143,7 @@ func (d *decoder) Write(p []byte) (int, error) {
 	return len(p), d.err
 }
 
-// finish decodes what is left, and says if the body was not whole.
+// finish decodes the rest of the body. It returns an error if the body was not whole.
 func (d *decoder) finish() error {
 	d.ended = true
 	d.resume()
@@ -151,18 +153,18 @@ func (d *decoder) finish() error {
 	return d.err
 }
 
-// abandon ends the goroutine, wherever it is. What it still holds goes nowhere.
+// abandon ends the goroutine. Bytes that it has decoded meanwhile are dropped.
 func (d *decoder) abandon() {
 	if !d.stopped {
 		close(d.turn)
-		for range d.out { // a last piece, perhaps
+		for range d.out { // until the goroutine has ended
 		}
 		d.stopped = true
 	}
 }
 
-// resume gives the goroutine its turn until it wants more input, and writes
-// what it decodes meanwhile.
+// resume gives the goroutine turns until it needs more input or ends, and writes
+// what it decodes.
 func (d *decoder) resume() {
 	for !d.stopped {
 		d.turn <- struct{}{}
@@ -177,7 +179,8 @@ func (d *decoder) resume() {
 	}
 }
 
-// yield ends the goroutine's turn, and reports whether it gets another.
+// yield ends the goroutine's turn, waits for the next one, and reports whether
+// there is one.
 func (d *decoder) yield(decoded []byte) bool {
 	d.out <- decoded
 	_, ok := <-d.turn
@@ -188,7 +191,7 @@ func (d *decoder) yield(decoded []byte) bool {
 func (d *decoder) run() {
 	defer close(d.out)
 	defer func() {
-		if r := recover(); r != nil { // it would end the process
+		if r := recover(); r != nil { // a panic here would end the process
 			d.err = fmt.Errorf("decoding panicked: %v", r)
 		}
 	}()
@@ -197,12 +200,12 @@ func (d *decoder) run() {
 	}
 }
 
-// decode decodes the body. It may have several members (RFC 1952 section 2.2);
-// what follows them and is none, is ignored, as browsers do.
+// decode decodes the body, which may have several members (RFC 1952 section 2.2).
+// Like browsers, it ignores bytes behind a member that begin no other.
 func (d *decoder) decode() error {
 	z := gzipReaders.Get().(*gzip.Reader)
 	defer func() {
-		_ = z.Reset(strings.NewReader("")) // lest it keeps hold of this response
+		_ = z.Reset(strings.NewReader("")) // so that the pool does not keep this response alive
 		gzipReaders.Put(z)
 	}()
 	in := bufio.NewReader(input{d})
@@ -243,7 +246,7 @@ func (d *decoder) decodeMember(z *gzip.Reader) error {
 	}
 }
 
-// input is what the goroutine reads.
+// input is the io.Reader that the goroutine reads: the bytes of each Write.
 type input struct{ *decoder }
 
 func (in input) Read(p []byte) (int, error) {

@@ -8,15 +8,15 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/variant"
 )
 
-// describe makes h, which is about to leave, describe the response, and reports
-// whether it took the response out of shared caches. changed says that the body
-// gets the insertion, exact that all of it is still to be written. c is nil unless
-// the response is a page that may be changed.
+// describe edits h, which is about to leave, so that it describes the response. It
+// reports whether it made the response private. changed says that the body gets the
+// insertion, exact that the whole body is still to be written. c is nil unless the
+// response is a page that may be changed.
 func (t *task) describe(h http.Header, d decision, c *change, changed, exact bool) (private bool) {
 	p := t.plan
 	is304 := d.outcome == outcome.NotModified
 	if d.html || is304 && p.covers304(t.request) {
-		variant.AddVary(h, p.Vary) // RFC 9110 section 15.4.5: a 304 says it too
+		variant.AddVary(h, p.Vary) // on a 304 too (RFC 9110 section 15.4.5)
 		if gate := p.gate(changed); gate != "" {
 			variant.AddVary(h, gate)
 		}
@@ -31,31 +31,32 @@ func (t *task) describe(h http.Header, d decision, c *change, changed, exact boo
 		t.reportEmbedder(h)
 		c.sent = policiesIn(h)
 	case is304 && p.suffix() != "" && t.request.Header["If-None-Match"] != nil:
-		// the request's tags, cut for this variant, were what it answers to
+		// the origin compared entity tags without our suffix; the visitor's copy has it
 		variant.Stamp(h, p.suffix())
-		// the policies of a 304 replace those that are stored (RFC 9111 section
-		// 3.2); a page with a nonce never gets one
+		// the policies of a 304 replace the stored ones (RFC 9111 section 3.2). No
+		// nonce is needed: a page with one has no entity tag, and so gets no 304.
 		if p.Policy.Extend {
 			permit := t.permit(source{header: h, editable: true}, nil)
 			permit.send(h)
 			forwarded = permit.forwarded
 		}
 		private = t.personalize(h, false)
-	case c != nil && c.body.decoder != nil: // and nothing to insert after all
-		variant.Describe(h, "", 0, false) // what follows is no variant that we know
+	case c != nil && c.body.decoder != nil: // decoded, and nothing is inserted
+		variant.Describe(h, "", 0, false) // the origin's validators are for the gzip
 	}
 	if relabelled {
 		delete(h, "Content-Encoding")
 	}
-	if forwarded { // the page depends on whoever wrote these fields
+	if forwarded { // whoever wrote those fields could put a page into caches
 		variant.MakePrivate(h)
 	}
 	return private || forwarded
 }
 
-// personalize adds what a page with the insertion, or a 304 for one, says to its
-// visitor alone, and reports whether that takes it out of shared caches. secret says
-// that the page holds what nobody else may see.
+// personalize gives the visitor an id where the plan says so, and makes the response
+// private if it is for this visitor alone. It reports whether it did. h is the header
+// of a page with the insertion, or of a 304 for one. secret says that the page holds a
+// nonce.
 func (t *task) personalize(h http.Header, secret bool) (private bool) {
 	given := t.plan.ID == GiveID && t.visitor.GiveID(h)
 	if private = given || secret || t.plan.Private; private {
@@ -64,8 +65,8 @@ func (t *task) personalize(h http.Header, secret bool) (private bool) {
 	return private
 }
 
-// deleteID deletes the id of a visitor who has denied consent, takes the response
-// out of shared caches then, and reports whether there was an id.
+// deleteID deletes the id of a visitor who has denied consent, and makes the response
+// private. It reports whether there was an id.
 func (t *task) deleteID(h http.Header) bool {
 	if t.plan.ID != DeleteID || !t.visitor.DeleteID(h) {
 		return false

@@ -7,37 +7,38 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/variant"
 )
 
-// An Insertion is what one document gets: up to three script elements, in the
-// order in which they stand.
+// An Insertion is what goes into one document: up to three script elements. They
+// are, in this order, the inline script that hands user over, the deflector's own
+// element (the tag), and live_consent's inline script (the watcher).
 type Insertion struct {
 	HTML   []byte
-	Suffix string // ends the entity tag of a page with HTML
+	Suffix string // the end of the entity tag of a page with HTML
 
-	// User is the length of the inline script that hands user over, with which
-	// HTML begins, and Watcher that of live_consent's, with which it ends. The
-	// deflector's own element is in between.
+	// User and Watcher are the lengths of those two inline scripts, with which HTML
+	// begins and ends; 0 if there is none.
 	User, Watcher int
 
-	// Src is where the address of the deflector's script begins; 0 if there is none.
+	// Src is where in HTML the address of the deflector's script begins; 0 if HTML
+	// has no tag.
 	Src int
 
-	// Fingerprint says that the deflector may take a fingerprint, for which it loads
-	// a script of its own.
+	// Fingerprint says that the deflector may take a fingerprint. For that it loads
+	// another script.
 	Fingerprint bool
 
-	// Unnonceable says that browsers ignore a nonce of the deflector's element,
-	// because of what an attribute holds; see [VoidsNonce].
+	// Unnonceable says that browsers ignore a nonce on the tag, because of an
+	// attribute's value; see [VoidsNonce].
 	Unnonceable bool
 }
 
-// reload has Turbo load the page in full, which then gets what belongs into it:
+// reload has Turbo load the page in full. The full page then gets the tag:
 // https://turbo.hotwired.dev/reference/attributes#meta-tags
 var reload = func() Insertion {
 	html := []byte(`<meta name="turbo-visit-control" content="reload">`)
 	return Insertion{HTML: html, Suffix: variant.Suffix(html)}
 }()
 
-// What surrounds the content of an inline script.
+// The tags around the content of an inline script.
 const (
 	InlineOpen  = "<script>"
 	InlineClose = "</script>"
@@ -46,15 +47,15 @@ const (
 // userContent returns the content of the inline script that hands user over.
 func (in *Insertion) userContent() string { return content(in.HTML[:in.User]) }
 
-// watcherContent returns the content of the watcher.
+// watcherContent returns the content of the watcher's inline script.
 func (in *Insertion) watcherContent() string { return content(in.HTML[len(in.HTML)-in.Watcher:]) }
 
 func content(element []byte) string {
 	return string(element[len(InlineOpen) : len(element)-len(InlineClose)])
 }
 
-// with returns the bytes with the nonces of the verdicts, with those inline scripts
-// that may run, and with this origin before the address of the deflector's script.
+// with returns HTML changed for one page: with nonces, without the inline scripts
+// that v does not allow, and with origin before the address of the deflector's script.
 func (in *Insertion) with(origin string, v verdicts) []byte {
 	var b bytes.Buffer
 	b.Grow(len(in.HTML) + 3*len(` nonce=""`) + len(origin) + len(v.script.Nonce) + len(v.user.Nonce) + len(v.watcher.Nonce))
@@ -75,8 +76,8 @@ func (in *Insertion) with(origin string, v verdicts) []byte {
 	return b.Bytes()
 }
 
-// writeWithNonce writes a script element with a nonce, "" for none. A nonce that
-// a policy accepts is base64, so that nothing in it needs to be escaped.
+// writeWithNonce writes a script element with a nonce, "" for none. The nonce needs
+// no escaping, because policies accept only base64.
 func writeWithNonce(b *bytes.Buffer, element []byte, nonce string) {
 	if rest, ok := bytes.CutPrefix(element, []byte("<script")); ok && nonce != "" {
 		b.WriteString(`<script nonce="` + nonce + `"`)
@@ -85,8 +86,8 @@ func writeWithNonce(b *bytes.Buffer, element []byte, nonce string) {
 	b.Write(element)
 }
 
-// VoidsNonce reports whether an attribute's value makes browsers ignore the nonce
-// of its element (CSP3 section 6.7.3.1).
+// VoidsNonce reports whether browsers ignore the nonce of an element because one of
+// its attributes has this value (CSP3 section 6.7.3.1).
 func VoidsNonce(value string) bool {
 	if !strings.Contains(value, "<") {
 		return false

@@ -2,11 +2,11 @@
 //
 // A [Plan] says what the page gets. It is made before the request goes on to the
 // origin, and nobody writes to it afterwards. A [Writer] carries it out: it takes
-// the response of the handler behind it, decides once what becomes of it, and
-// passes it on. What the two need to know of the visitor when the header leaves,
-// they ask a [Visitor].
+// the response of the handler behind it, decides once what becomes of the response,
+// and passes it on. When the header leaves, the writer asks a [Visitor] for the
+// visitor's address and id.
 //
-// The package knows no configuration and no handler.
+// The package knows neither the configuration nor the handler.
 package page
 
 import (
@@ -17,82 +17,85 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
 )
 
-// A Plan is what is decided about the response to one request before the request
-// goes on. The zero Plan changes nothing.
+// A Plan is what is decided about a response before the request goes on. The zero
+// Plan changes nothing.
 type Plan struct {
 	// Covered reports whether the request's path is one of the configured pages.
 	// If it is not, nothing goes in, and the outcome is other_page.
 	Covered bool
 
-	// Destination is what the request's own fields say that the response is for.
+	// Destination is what the response is for, by the request's own fields.
 	Destination document.Destination
 
-	// Outcome is that of a document which nothing else speaks against.
+	// Outcome is the outcome of the response if it is a document and nothing in it
+	// forbids the insertion.
 	Outcome outcome.Outcome
 
-	// Insertion is what a document gets, nil for nothing.
+	// Insertion is what a document gets; nil if it gets nothing.
 	Insertion *Insertion
 
-	// Reload says that Turbo Drive fetches the page and cannot run scripts that it
-	// has run before. The page then gets an element that has Turbo load it in
-	// full, if the insertion may go into that full page.
+	// Reload says that Turbo Drive fetches the page, and does not run again scripts
+	// that the page before had. In place of the insertion, the page gets an element
+	// that has Turbo load it in full, unless the page's policies block the insertion.
 	Reload bool
 
-	// Private says that the page with the insertion is for its visitor alone.
+	// Private says that only this visitor may get the page with the insertion.
 	Private bool
 
 	// Vary names the request fields by which documents under the directive differ,
 	// separated by ", ".
 	Vary string
 
-	// Gate is one more such field, "" for none: the one by which the request does
-	// not show itself to be for a document, if the document at the same address is
-	// changed and this response may not be.
+	// Gate is one more such field, "" for none. The request has this field, or lacks
+	// it, because it is not for a document. Gate is set where the document at the
+	// same address is changed and this response may not be.
 	Gate string
 
 	// ID is what the response does about the visitor's id.
 	ID IDChange
 
-	// Policy is how the insertion gets along with the page's policies.
+	// Policy says how to treat the page's policies.
 	Policy *Policy
 }
 
 // IDChange is what a response does about the visitor's id.
 type IDChange uint8
 
-// What can be done about the id. A new id is minted when the header leaves.
+// What a response can do about the id. A new id is minted when the header leaves.
 const (
 	KeepID   IDChange = iota
-	GiveID            // with a page that has the insertion
-	DeleteID          // with any final response
+	GiveID            // a page with the insertion gives the visitor an id
+	DeleteID          // any final response deletes it
 )
 
-// A Visitor answers for the visitor when the response's header is about to leave.
+// A Visitor knows what the writer needs to know of the visitor when the header is
+// about to leave.
 type Visitor interface {
 	// PageURL returns the page's address as the visitor's browser sees it, and as
 	// the request itself names it. They differ where a trusted proxy forwards
-	// another one. The zero URL stands for one that is unknown.
+	// another one. An unknown address is the zero URL.
 	PageURL() (seen, named csp.URL)
 
-	// GiveID adds to h the Set-Cookie lines by which the visitor has an id, and
-	// reports whether there were any to add.
+	// GiveID adds to h the Set-Cookie lines that give the visitor an id, or renew
+	// it. It reports whether it added any.
 	GiveID(h http.Header) bool
 
 	// DeleteID adds to h the Set-Cookie lines that delete the visitor's id, unless
-	// h has them, and reports whether the visitor has an id.
+	// h has them. It reports whether the visitor has an id.
 	DeleteID(h http.Header) bool
 
-	// KeepID takes back from h what DeleteID added.
+	// KeepID removes from h the lines that DeleteID added.
 	KeepID(h http.Header)
 
-	// Report tells the operator something about the site.
+	// Report tells the operator about the response.
 	Report(n Notice, d Detail)
 }
 
 // changes reports whether the response gets something if it is a page.
 func (p *Plan) changes() bool { return p.Insertion != nil }
 
-// insertion is what goes into the response itself.
+// insertion is what goes into this response, as opposed to a full page that Turbo
+// loads afterwards.
 func (p *Plan) insertion() *Insertion {
 	if p.Reload && p.changes() {
 		return &reload
@@ -100,8 +103,8 @@ func (p *Plan) insertion() *Insertion {
 	return p.Insertion
 }
 
-// suffix is what ends the entity tags that count for the response, "" if the
-// origin's own do: a request that may not be for a page keeps its conditions.
+// suffix is the end of the response's entity tag if the response is changed. It is
+// "" for a destination of Any, because such a request keeps its conditions.
 func (p *Plan) suffix() string {
 	if !p.changes() || p.Destination == document.Any {
 		return ""
@@ -109,10 +112,10 @@ func (p *Plan) suffix() string {
 	return p.insertion().Suffix
 }
 
-// gate returns the gate that counts for a response that was changed, or was not.
+// gate returns the gate for the Vary of a response that was changed, or was not.
 func (p *Plan) gate(changed bool) string {
 	if changed && p.Destination == document.Any {
-		return "" // the document's request would have got the same
+		return "" // a request for the document gets the same response
 	}
 	return p.Gate
 }
@@ -126,13 +129,14 @@ func (p *Plan) changed() outcome.Outcome {
 }
 
 // withoutConsent reports whether a document gets no tag because its visitor has
-// not consented. Under live_consent it gets the watcher all the same.
+// not consented. Under live_consent it still gets the watcher.
 func (p *Plan) withoutConsent() bool {
 	return p.Outcome == outcome.NoConsent || p.Outcome == outcome.Denied
 }
 
-// unchanged returns the outcome of a document that is left alone because of o. A
-// lack of consent takes precedence over what is decided after it.
+// unchanged returns the outcome of a document that is left alone because of o. The
+// plan's own outcome takes precedence if it says that consent is missing and o is
+// decided later than consent.
 func (p *Plan) unchanged(o outcome.Outcome) outcome.Outcome {
 	if o > outcome.Denied && p.withoutConsent() {
 		return p.Outcome
@@ -140,9 +144,10 @@ func (p *Plan) unchanged(o outcome.Outcome) outcome.Outcome {
 	return o
 }
 
-// covers304 reports whether a 304, which names no media type, may be for a page.
-// Browsers also revalidate the copy from before consent, and keep it by the
-// fields of the 304, which therefore must not lack the gate in its Vary.
+// covers304 reports whether a 304, which names no media type, may be for a page and
+// so needs the plan's Vary. A fetch() may revalidate a page that the browser stored
+// before the visitor consented. Its copy takes over the Vary of the 304, which must
+// then name the gate.
 func (p *Plan) covers304(r *http.Request) bool {
 	return p.Destination != document.Other || p.Gate != "" && document.MayFetchPage(r.Header)
 }

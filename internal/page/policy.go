@@ -14,8 +14,8 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
 )
 
-// The header fields that hold policies (CSP3 sections 3.1, 3.2), and those that
-// block scripts beside them (see package csp).
+// The header fields that hold policies (CSP3 sections 3.1, 3.2), and two others
+// that block scripts (see package csp).
 const (
 	cspField        = "Content-Security-Policy"
 	cspReportField  = "Content-Security-Policy-Report-Only"
@@ -23,49 +23,47 @@ const (
 	connectionField = "Connection-Allowlist"
 )
 
-// A Policy says how insertions get along with the policies of pages. It is made
-// at load.
+// A Policy says how to treat the policies of pages. It is made at load.
 type Policy struct {
 	Off    bool // policies are neither read nor edited
-	Extend bool // what they lack is added to them
+	Extend bool // sources and nonces that the policies lack are added to them
 
-	Script    csp.Script    // the deflector's
+	Script    csp.Script    // the deflector's script
 	Questions csp.URL       // where its questions go; the zero URL if that is unknown
 	Sources   []csp.Sources // what it loads and connects to, for Extend
 
-	// FingerprintSources take the place of Sources for a tag that may take
-	// fingerprints. Without them, Sources have the last word.
+	// FingerprintSources replace Sources for a tag that may take fingerprints. If
+	// nil, Sources apply to every tag.
 	FingerprintSources []csp.Sources
 }
 
-// A permit is what a page's policies make of its insertion.
+// A permit says what a page's policies let in, and how.
 type permit struct {
 	html   []byte // what goes in; nil if the script is blocked
-	suffix string // of the page's entity tag; "" if the bytes depend on the response
+	suffix string // the end of the page's entity tag; "" if the bytes depend on the response
 	secret bool   // html holds a nonce
 
-	// forwarded says that the page would be another one without X-Forwarded-Host and
-	// -Proto, by which no cache tells requests apart.
+	// forwarded says that the page depends on X-Forwarded-Host or -Proto, by which
+	// caches do not tell requests apart.
 	forwarded bool
 
 	verdicts verdicts
-	policies *csp.Policies // of the page, extended; nil if it has none
-	extended bool          // they take the place of the header's
+	policies *csp.Policies // the page's, extended; nil if it has none
+	extended bool          // policies replace those in the header
 }
 
 // verdicts say which of the inserted scripts a page's policies let in.
 type verdicts struct{ script, user, watcher csp.Verdict }
 
-// A source is what a page says of itself before the insertion.
+// A source is where a page's policies stand: its header and its head.
 type source struct {
-	header   http.Header // to be sent, or as it was sent
-	editable bool        // the header is still to be sent
-	scanner  *head.Scanner
+	header   http.Header
+	editable bool          // the header is not sent yet
+	scanner  *head.Scanner // nil for a response without a body
 }
 
-// permit asks the policies of the page, those of its header and of the meta
-// elements in its source, whether the insertion may go in. mint makes nonces; it is
-// nil if there can be none.
+// permit asks the page's policies, those in the header and those in meta elements,
+// whether the insertion may go in. mint makes nonces; it is nil if none may be made.
 func (t *task) permit(s source, mint func() string) permit {
 	seen, named := t.visitor.PageURL()
 	if seen != named && mint != nil {
@@ -80,12 +78,12 @@ func (t *task) permit(s source, mint func() string) permit {
 	return p
 }
 
-// permitAt is permit for a page that the visitor's browser has at that address.
+// permitAt returns the permit for a page whose address in the browser is at.
 func (plan *Plan) permitAt(at csp.URL, s source, mint func() string) permit {
 	rules, in, direct := plan.Policy, plan.Insertion, plan.insertion()
 	allowed := csp.Verdict{Allowed: true}
 	p := permit{html: direct.HTML, suffix: direct.Suffix, verdicts: verdicts{allowed, allowed, allowed}}
-	origin := "" // to be written before the script's path
+	origin := "" // goes before the script's path
 	if in.Src > 0 && rules.Script.URL.Scheme == "" && s.movesPaths(at) {
 		origin = at.Origin()
 	}
@@ -110,7 +108,7 @@ func (plan *Plan) permitAt(at csp.URL, s source, mint func() string) permit {
 	}
 	if in.Watcher > 0 {
 		if v.watcher = permitWatcher(p.policies, at, in.watcherContent()); v.watcher.Nonce == "" {
-			v.watcher.Nonce = v.script.Nonce // which it hands on to the script
+			v.watcher.Nonce = v.script.Nonce // the watcher gives it to the script that it inserts
 		}
 	}
 	if !v.script.Allowed {
@@ -124,13 +122,13 @@ func (plan *Plan) permitAt(at csp.URL, s source, mint func() string) permit {
 	switch {
 	case len(p.html) == 0:
 		p.html, p.suffix, p.extended = nil, "", false
-	case plan.Reload: // it is no script, and no use if the full page gets nothing
+	case plan.Reload: // a meta element, which no policy blocks; the full page will get its own permit
 		return permit{html: direct.HTML, suffix: direct.Suffix}
 	}
 	return p
 }
 
-// extend adds to policies what the insertion needs.
+// extend adds to policies what they lack to let the insertion in.
 func (plan *Plan) extend(policies *csp.Policies, at csp.URL, script csp.Script, mint func() string) {
 	rules, in := plan.Policy, plan.Insertion
 	extension := csp.Extension{Script: script, Sources: rules.Sources, Nonce: mint}
@@ -146,7 +144,7 @@ func (plan *Plan) extend(policies *csp.Policies, at csp.URL, script csp.Script, 
 	}
 }
 
-// hasPolicies reports whether anything of the page may block a script.
+// hasPolicies reports whether the page has, or may have, a policy.
 func (s source) hasPolicies() bool {
 	h := s.header
 	if h[cspField] != nil || h[cspReportField] != nil || h[integrityField] != nil || h[connectionField] != nil {
@@ -159,7 +157,7 @@ func (s source) hasPolicies() bool {
 	return metas != nil || !complete
 }
 
-// policies returns the policies of the page at that address.
+// policies returns the policies of the page, whose address is at.
 func (s source) policies(at csp.URL) *csp.Policies {
 	h := s.header
 	p := csp.Read(at, h[cspField], h[cspReportField])
@@ -177,8 +175,8 @@ func (s source) policies(at csp.URL) *csp.Policies {
 	return p
 }
 
-// movesPaths reports whether the page's <base href> may have paths on the page's
-// own site loaded from another.
+// movesPaths reports whether the page's <base href> may have browsers load a path
+// from another site than the page's own.
 func (s source) movesPaths(at csp.URL) bool {
 	if s.scanner == nil {
 		return false
@@ -187,8 +185,8 @@ func (s source) movesPaths(at csp.URL) bool {
 	return found && !csp.StaysOn(href, at)
 }
 
-// mayAsk says whether the policies of a page at that address let the watcher ask,
-// and put the script in.
+// mayAsk says whether the policies of a page, whose address is at, let the watcher
+// send its question and insert the script.
 func mayAsk(policies *csp.Policies, at csp.URL) csp.Verdict {
 	if policies.RequiresTrustedTypes() {
 		return csp.Verdict{Directive: "require-trusted-types-for"}
@@ -196,8 +194,8 @@ func mayAsk(policies *csp.Policies, at csp.URL) csp.Verdict {
 	return policies.Fetch("connect-src", at)
 }
 
-// permitWatcher says whether the page's policies let the watcher do what it is
-// for, and with which nonce it runs.
+// permitWatcher says whether the page's policies let the watcher run and do its
+// work, and with which nonce.
 func permitWatcher(policies *csp.Policies, at csp.URL, content string) csp.Verdict {
 	verdict := policies.Inline(content)
 	if ask := mayAsk(policies, at); verdict.Allowed && !ask.Allowed {
@@ -206,13 +204,13 @@ func permitWatcher(policies *csp.Policies, at csp.URL, content string) csp.Verdi
 	return verdict
 }
 
-// equals reports whether visitors get the same page by both.
+// equals reports whether both permits lead to the same page.
 func (p *permit) equals(other *permit) bool {
 	return bytes.Equal(p.html, other.html) && p.extended == other.extended &&
 		(!p.extended || p.policies.Equal(other.policies))
 }
 
-// runs reports whether all that was inserted by p runs under the policies of now.
+// runs reports whether all scripts that p let in run under the policies of now too.
 func (p *permit) runs(now permit) bool {
 	stillRuns := func(was, is csp.Verdict) bool {
 		return !was.Allowed || is.Allowed && (is.Nonce == "" || is.Nonce == was.Nonce)
@@ -221,7 +219,7 @@ func (p *permit) runs(now permit) bool {
 		stillRuns(p.verdicts.user, now.verdicts.user) && stillRuns(p.verdicts.watcher, now.verdicts.watcher)
 }
 
-// send puts the policies into h, in place of those that were read from it.
+// send replaces the policies in h by the extended ones.
 func (p *permit) send(h http.Header) {
 	if !p.extended {
 		return
@@ -278,8 +276,8 @@ func (t *task) reportPermit(p *permit) {
 // fingerprintScript is where the deflector loads a script from to take fingerprints.
 var fingerprintScript = csp.URL{Scheme: "https", Host: kapa.MetricsHost, Path: "/"}
 
-// reportEmbedder reports that a page with header h takes scripts of other origins
-// only from servers that allow it.
+// reportEmbedder reports if browsers load the deflector's script into a page with
+// header h only if the script's server opts in.
 func (t *task) reportEmbedder(h http.Header) {
 	script := t.plan.Policy.Script
 	if script.URL.Scheme != "" && !script.CORS && demandsCORP(h) {
@@ -287,8 +285,8 @@ func (t *task) reportEmbedder(h http.Header) {
 	}
 }
 
-// demandsCORP reports whether header h has browsers demand
-// Cross-Origin-Resource-Policy of scripts of other origins
+// demandsCORP reports whether header h makes browsers demand
+// Cross-Origin-Resource-Policy from the servers of other origins' scripts
 // (https://html.spec.whatwg.org/multipage/browsers.html#coep,
 // https://wicg.github.io/document-isolation-policy/).
 func demandsCORP(h http.Header) bool {
@@ -299,15 +297,15 @@ func demandsCORP(h http.Header) bool {
 	return demands("Cross-Origin-Embedder-Policy", "require-corp") || demands("Document-Isolation-Policy", "isolate-and-require-corp")
 }
 
-// policyLines are the lines of the fields, as they left this writer.
+// policyLines are the lines of the four fields that hold policies.
 type policyLines [4][]string
 
 func policiesIn(h http.Header) policyLines {
 	return policyLines{h[cspField], h[cspReportField], h[integrityField], h[connectionField]}
 }
 
-// scriptsStillRun reports whether the scripts that were inserted by c run under the
-// policies in h, which a handler further out may have replaced.
+// scriptsStillRun reports whether the inserted scripts run under the policies in h,
+// which a handler in front may have replaced.
 func (t *task) scriptsStillRun(h http.Header, c *change) bool {
 	if t.plan.withoutConsent() || t.plan.Policy.Off {
 		return true

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// A held header would take up what its handler sets after the body as trailers,
-// since a trailer is announced in the header and then set in the same map (see
-// http.ResponseWriter). Without us the header would have left before.
+// A handler announces a trailer in the header and sets it after the body, in the
+// same map (see http.ResponseWriter). While the writer holds the header back, such
+// trailers would become part of it.
 
-// trailers are the fields that a header announces as trailers, as they were when
-// the header was complete: nil for those that it did not have itself.
+// trailers are the fields that a header announces as trailers, each with the lines
+// that it had in the final header: nil if it had none.
 type trailers http.Header
 
-// announced returns what h announces, nil if it announces nothing.
+// announced returns the trailers that h announces, nil if there are none.
 func announced(h http.Header) trailers {
 	var t trailers
 	for _, line := range h["Trailer"] {
@@ -30,8 +30,8 @@ func announced(h http.Header) trailers {
 	return t
 }
 
-// setApart puts the announced fields of h back to what they were in the header,
-// and returns a function that undoes that.
+// setApart resets the announced fields of h to the lines that they had in the final
+// header. undo sets them to their trailer values again.
 func (t trailers) setApart(h http.Header) (undo func()) {
 	later := make(http.Header)
 	for name, lines := range t {

@@ -22,71 +22,72 @@ import (
 type stage uint8
 
 const (
-	waiting  stage = iota // for the final header
-	flushed               // the same, but the header may have left in an early flush
-	sniffing              // for the first body bytes: the header names no type
-	holding               // the header and the body so far, until the anchor is found
-	scanning              // the header is sent, the anchor is still ahead
+	waiting  stage = iota // the final header has not come
+	flushed               // as waiting, but an early flush may have sent the header
+	sniffing              // the header names no type: the first body bytes will
+	holding               // header and body are held back until the anchor is found
+	scanning              // the header is sent, the anchor is not found yet
 	through               // everything passes
 )
 
 // A Writer carries out the plan for one response: it decides once what becomes of
 // the response, and inserts once.
 //
-// A page that is to be changed is held back until its head ends, so that the
-// header can still say how long the page is, and never beyond gatherLimit or the
-// first flush. From the anchor on, the origin's writes pass untouched, as they do
-// from the first one in all other responses.
+// It holds a page back until the head of the page ends, so that the header can
+// still give the page's length. It stops holding at gatherLimit bytes and at the
+// first flush. After the anchor, the origin's writes pass untouched. In responses
+// that are not changed, all writes do.
 //
-// The header map is that of the writer below, never a copy: handlers announce
+// The Writer shares the header map of the writer below, because handlers set
 // trailers in it after the body (https://github.com/caddyserver/caddy/issues/3236).
-// It is edited only when the final header is passed down, so that neither a 103
-// nor an error route shows what was meant for the page.
+// It edits the map only when it passes the final header down, so that neither a
+// 103 nor an error route shows fields that were meant for the page.
 type Writer struct {
-	caddyhttp.ResponseWriterWrapper // of the writer below
+	caddyhttp.ResponseWriterWrapper // the writer below
 	task
 
 	stage    stage
-	status   int // 0 until it is named; if nobody names one, it stands for 200
+	status   int // 0 until the handler calls WriteHeader; without a call it means 200
 	decision decision
-	private  bool    // we have kept the response out of shared caches
+	private  bool    // makePrivate was called
 	failed   bool    // a write failed: the client has left
 	change   *change // nil unless the response is a page that may be changed
 }
 
-// A task is a plan, with whom to ask while it is carried out.
+// A task is a plan, and what is needed to carry it out.
 type task struct {
 	plan    *Plan
 	visitor Visitor
 	request *http.Request
 }
 
-// A decision is what is known of a response when its final header comes. It is
-// made in [Writer.decide]; what ends the search for the anchor completes it.
+// A decision is what becomes of a response. [Writer.decide] makes it by the final
+// header. Where that leaves the outcome Undecided, settle, pass or finish sets it.
 type decision struct {
 	outcome outcome.Outcome // Undecided as long as the insertion may go in
-	html    bool            // an HTML document under the configured pages: its Vary says by what it differs
+	html    bool            // the response is, or describes, a covered HTML document: it gets the plan's Vary
 }
 
-// A change is what it takes to change a page. Other responses do not pay for it.
+// A change is the state for changing a page. Only responses that may be changed
+// allocate one.
 type change struct {
 	scanner  head.Scanner
 	body     body
-	buffer   buffer   // of the page's text
-	trailers trailers // announced in the header that is held
-	permit   permit   // to insert, once the policies were asked for it
-	sent     policyLines
+	buffer   buffer      // of the page's text
+	trailers trailers    // announced in the header that is held back
+	permit   permit      // set by mayInsert
+	sent     policyLines // the policies that left with the page
 }
 
-// drop gives back what is held.
+// drop ends the decoder and gives the buffer's memory back.
 func (c *change) drop() {
 	c.body.drop()
 	c.buffer.drop()
 }
 
-// Serve passes r on to next, in front of the writer below, and carries out plan.
-// A panic is how a proxy breaks off a response whose origin failed: what is held
-// then goes nowhere, so that the page does not look whole.
+// Serve calls next with a response that goes through w to the writer below, and
+// carries out plan. If next panics, as a proxy does when its origin fails in
+// mid-response, the bytes held back are dropped, so that the page does not look whole.
 func (w *Writer) Serve(below http.ResponseWriter, r *http.Request, next caddyhttp.Handler, plan *Plan, visitor Visitor) error {
 	w.ResponseWriter, w.task = below, task{plan, visitor, r}
 	var original *variant.Request
@@ -117,18 +118,18 @@ func (w *Writer) Serve(below http.ResponseWriter, r *http.Request, next caddyhtt
 	return err
 }
 
-// Outcome returns what became of the response, once Serve has ended.
+// Outcome returns what became of the response. Call it after Serve.
 func (w *Writer) Outcome() outcome.Outcome { return w.decision.outcome }
 
-// clientLeft reports whether Caddy's reverse_proxy has said by the status 499 that
-// the client was gone before the origin answered. Some origins use that status for
-// something else (https://github.com/caddyserver/caddy/issues/7396).
+// clientLeft reports whether the client left before the origin responded, which
+// Caddy's reverse_proxy shows by the status 499. The context must agree, because
+// some origins send 499 themselves (https://github.com/caddyserver/caddy/issues/7396).
 func (w *Writer) clientLeft() bool {
 	return w.status == 499 && w.request.Context().Err() != nil
 }
 
-// WriteHeader takes the first final status; others change nothing, as in
-// net/http.
+// WriteHeader passes 1xx responses on and takes the first final status. It ignores
+// later ones, as net/http does.
 func (w *Writer) WriteHeader(status int) {
 	if 100 <= status && status <= 199 && status != http.StatusSwitchingProtocols {
 		w.ResponseWriter.WriteHeader(status)
@@ -140,7 +141,8 @@ func (w *Writer) WriteHeader(status int) {
 	}
 }
 
-// begin takes the final header. Without a status it is that of a 200.
+// begin decides by the final header, or waits for the body's first bytes if the
+// header names no type.
 func (w *Writer) begin() {
 	h := w.Header()
 	if contentType := h["Content-Type"]; contentType != nil || !w.mayBeSniffed() {
@@ -151,8 +153,8 @@ func (w *Writer) begin() {
 	w.stage = sniffing
 }
 
-// mayBeSniffed reports whether net/http will name the type by the first bytes of
-// the body, and may make the response a page.
+// mayBeSniffed reports whether the response, whose header names no type, may be
+// changed if net/http finds HTML in its first bytes.
 func (w *Writer) mayBeSniffed() bool {
 	const contentType = "text/html"
 	return w.plan.Covered && w.stage != flushed &&
@@ -160,22 +162,24 @@ func (w *Writer) mayBeSniffed() bool {
 		document.Refusal(w.Header(), contentType) == outcome.Undecided
 }
 
-// finalStatus returns the status that the client sees.
+// finalStatus returns the status that the client gets.
 func (w *Writer) finalStatus() int { return cmp.Or(w.status, http.StatusOK) }
 
-// decide settles whether the response is held back to be changed.
+// decide makes the decision by the final header, and holds the response back if it
+// may be changed.
 func (w *Writer) decide(contentType string) {
 	w.decision = w.judge(contentType)
 	switch undecided := w.decision.outcome == outcome.Undecided; {
 	case w.request.Method == http.MethodHead && w.decision.html:
-		// the header that GET would get, without a body
+		// the same header as for GET, as far as it can be known without the body
+		changed := false
 		if undecided {
 			w.change = new(change)
-			undecided = w.mayInsert()
+			changed = w.mayInsert()
 		}
 		w.decision.outcome = outcome.NoBody
 		w.stage = through
-		w.sendHeader(undecided, false)
+		w.sendHeader(changed, false)
 	case !undecided:
 		w.stage = through
 		w.sendHeader(false, false)
@@ -187,19 +191,19 @@ func (w *Writer) decide(contentType string) {
 		w.change.trailers = announced(w.Header())
 		w.change.scanner.Reset(kapa.ScriptFile)
 		if document.NamesEncoding(contentType) {
-			w.change.scanner.TrustEncoding() // one that keeps ASCII, or judge had refused
+			w.change.scanner.TrustEncoding() // it keeps ASCII, otherwise judge had refused it
 		}
 	}
 }
 
-// judge makes the decision by the status and the header.
+// judge returns the decision that status and header allow.
 func (w *Writer) judge(contentType string) decision {
 	h, p := w.Header(), w.plan
 	if !p.Covered {
 		return decision{outcome: outcome.OtherPage}
 	}
 	if o := document.Kind(w.finalStatus(), h, contentType); o != outcome.Undecided {
-		// RFC 9110 section 15.3.7: a part of a page varies as the page does
+		// RFC 9110 section 15.3.7: a 206 has the Vary that the whole page has
 		return decision{o, o == outcome.Partial && document.IsHTML(contentType)}
 	}
 	o := document.Refusal(h, contentType)
@@ -210,27 +214,28 @@ func (w *Writer) judge(contentType string) decision {
 	case p.Destination == document.Other:
 		o = outcome.NotDocument
 	case w.stage == flushed:
-		o = w.decision.outcome // too late for the page to be changed
+		o = w.decision.outcome // flushEarly decided: it is too late to change the page
 	case !p.changes():
 		o = p.Outcome
 	case document.IsGzip(h["Content-Encoding"]): // the origin was asked not to
 		o = outcome.Undecided
 	default:
-		o = p.unchanged(o) // a coding matters only to who would get something
+		o = p.unchanged(o)
 	}
 	return decision{o, true}
 }
 
-// sendHeader passes the final header down. changed says that the body gets the
-// insertion, exact that all of it is still to be written.
+// sendHeader edits the final header and passes it down. changed says that the body
+// gets the insertion, exact that the whole body is still to be written.
 func (w *Writer) sendHeader(changed, exact bool) {
 	w.editHeader(changed, exact)
-	if w.status != 0 { // else a server names the type by the first write
+	if w.status != 0 { // without a status, net/http sends the header with the first write, and can still name the type
 		w.ResponseWriter.WriteHeader(w.status)
 	}
 }
 
-// editHeader makes the header what it is to be as it leaves.
+// editHeader edits the final header; see sendHeader.
+// editHeader is the header part of sendHeader.
 func (w *Writer) editHeader(changed, exact bool) {
 	h := w.Header()
 	if w.describe(h, w.decision, w.change, changed, exact) {
@@ -261,48 +266,48 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// imply takes the header of a response whose handler writes without having named
-// a status.
+// imply begins the response if the handler has not called WriteHeader.
 func (w *Writer) imply() {
 	if w.stage <= flushed {
 		w.begin()
 	}
 }
 
-// passes reports whether what the origin writes from now on needs no look.
+// passes reports whether the origin's further writes go down as they are.
 func (w *Writer) passes() bool {
 	return w.stage == through && (w.change == nil || w.change.body.decoder == nil)
 }
 
-// send passes bytes of the body down.
+// send writes p to the writer below.
 func (w *Writer) send(p []byte) (int, error) {
 	n, err := w.ResponseWriter.Write(p)
 	w.note(err)
 	return n, err
 }
 
-// note remembers an error of the writer below, because most handlers do not:
-// http.ServeContent, which file_server calls, has no way to return it. A body that
-// the response may not have, or that is longer than its header says, breaks
-// nothing off.
+// note remembers that the writer below failed. Handlers often do not return the
+// error: http.ServeContent, which file_server calls, cannot. Two errors are the
+// handler's own mistake and do not mean that the client has left: a body where
+// none is allowed, and a body longer than Content-Length.
 func (w *Writer) note(err error) {
 	if err != nil && !errors.Is(err, http.ErrBodyNotAllowed) && !errors.Is(err, http.ErrContentLength) {
 		w.failed = true
 	}
 }
 
-// below is the Writer as its buffer sees it.
+// below is the Writer for its buffer: bytes written to it go to the writer below.
 type below Writer
 
 func (b *below) Write(p []byte) (int, error) { return (*Writer)(b).send(p) }
 
-// text is the Writer as its decoder sees it.
+// text is the Writer for its decoder: bytes written to it are the page's text.
 type text Writer
 
 func (t *text) Write(p []byte) (int, error) { return len(p), (*Writer)(t).take(p) }
 
-// sniff takes the first bytes of a body without a type, until they tell whether it
-// is HTML. net/http sees several writes at once, but not in HTTP/3.
+// sniff holds the first bytes of a body without a type until they tell whether it
+// is HTML. net/http gathers several writes before it names the type. HTTP/3 does
+// not: there the first write decides.
 func (w *Writer) sniff(p []byte) error {
 	b := &w.change.buffer
 	first := p
@@ -319,14 +324,14 @@ func (w *Writer) sniff(p []byte) error {
 	return nil
 }
 
-// sniffed names the type by what is held and p, and takes both.
+// sniffed names the type by the held bytes and p, decides, and then takes both.
 func (w *Writer) sniffed(p []byte) error {
 	b := &w.change.buffer
 	held := bytes.Clone(b.held)
 	b.drop()
 	contentType := http.DetectContentType(append(held, p[:min(len(p), sniffLength)]...))
 	if w.decide(contentType); w.stage == holding {
-		w.Header()["Content-Type"] = []string{contentType} // what leaves may begin otherwise
+		w.Header()["Content-Type"] = []string{contentType} // net/http might name another one for the changed page
 	}
 	if err := w.read(held); err != nil {
 		return err
@@ -334,9 +339,9 @@ func (w *Writer) sniffed(p []byte) error {
 	return w.read(p)
 }
 
-// read takes bytes of the body as the origin sends it. As long as nothing has left,
-// an error in a compressed body is for finishBody to return, so that an error route
-// can answer.
+// read takes bytes of the body as the origin sent them. As long as nothing has left,
+// it leaves an error in a compressed body to finishBody, so that an error route can
+// respond.
 func (w *Writer) read(p []byte) error {
 	if w.passes() {
 		_, err := w.send(p)
@@ -353,7 +358,7 @@ func (w *Writer) read(p []byte) error {
 	}
 }
 
-// take takes bytes of the page's text.
+// take takes bytes of the page as plain text, decoded if need be.
 func (w *Writer) take(p []byte) error {
 	if w.stage == through {
 		_, err := w.send(p)
@@ -378,8 +383,8 @@ func (w *Writer) take(p []byte) error {
 	}
 }
 
-// settle ends the search: the anchor is at that many bytes of what is held and
-// p together. What the scanner has seen may still speak against the insertion.
+// settle ends the search: the anchor stands behind at bytes of the held bytes and p
+// together. It inserts, unless the head itself or a policy forbids that.
 func (w *Writer) settle(at int, p []byte) error {
 	if o := w.refusal(); o != outcome.Undecided {
 		return w.pass(o, p)
@@ -402,11 +407,11 @@ func (w *Writer) settle(at int, p []byte) error {
 	var room [head.MaxHeld]byte
 	b := &w.change.buffer
 	behind := b.cut(min(at, len(b.held)), room[:0]) // held bytes behind the anchor
-	before := at - len(b.held)                      // bytes of p before it
+	before := at - len(b.held)                      // how many bytes of p stand before the anchor
 	return w.sendAll(p[:before], w.change.permit.html, behind, p[before:])
 }
 
-// sendAll passes down what is held and then parts, and gives the buffer back.
+// sendAll passes the held bytes and then parts down, and gives the buffer back.
 func (w *Writer) sendAll(parts ...[]byte) (err error) {
 	b := &w.change.buffer
 	defer b.drop()
@@ -418,15 +423,15 @@ func (w *Writer) sendAll(parts ...[]byte) (err error) {
 	return b.flush((*below)(w))
 }
 
-// mayInsert reports whether the policies seen so far let the script in. Once the
-// header is sent, the policies in it are final.
+// mayInsert asks the policies seen so far for a permit, and reports whether they
+// let the script in. Once the header is sent, its policies can no longer be edited.
 func (w *Writer) mayInsert() bool {
 	w.change.permit = w.permit(source{w.Header(), w.stage != scanning, &w.change.scanner}, newNonce)
 	return w.change.permit.html != nil
 }
 
-// refusal returns the outcome of a page whose head, as far as it was seen, forbids
-// the insertion, and Undecided for any other.
+// refusal returns the outcome of a page if the part of its head that was scanned
+// forbids the insertion, and Undecided if it does not.
 func (w *Writer) refusal() outcome.Outcome {
 	switch scanner := &w.change.scanner; {
 	case scanner.Unusable():
@@ -440,7 +445,7 @@ func (w *Writer) refusal() outcome.Outcome {
 	}
 }
 
-// pass ends the search without an insertion.
+// pass ends the search without an insertion, because of o.
 func (w *Writer) pass(o outcome.Outcome, p []byte) error {
 	w.decision.outcome = w.plan.unchanged(o)
 	if w.stage == holding {
@@ -450,8 +455,9 @@ func (w *Writer) pass(o outcome.Outcome, p []byte) error {
 	return w.sendAll(p)
 }
 
-// release lets go of what is held, and of p, but for the few bytes that may be
-// the beginning of the anchor's tag. The header goes out as a changed page's.
+// release sends the held bytes and p, although the anchor is not found yet. It
+// keeps only the last few, which may begin the element at the anchor. The header
+// leaves as that of a changed page.
 func (w *Writer) release(p []byte) error {
 	if off, found := w.change.scanner.Release(); found {
 		return w.settle(len(w.change.buffer.held)+len(p)+off, p)
@@ -469,7 +475,7 @@ func (w *Writer) release(p []byte) error {
 	var room [head.MaxHeld]byte
 	b := &w.change.buffer
 	keep := w.change.scanner.Held()
-	ofP := min(keep, len(p)) // bytes of p to keep; the others are held
+	ofP := min(keep, len(p)) // how many of them are in p; the others are in the buffer
 	last := b.cut(len(b.held)-(keep-ofP), room[:0])
 	last = append(last, p[len(p)-ofP:]...)
 	if err := b.write((*below)(w), p[:len(p)-ofP]); err != nil {
@@ -482,15 +488,15 @@ func (w *Writer) release(p []byte) error {
 	return nil
 }
 
-// ReadFrom lets the kernel copy what needs no look: all of a response that is
-// not changed, and what follows the anchor of one that is.
+// ReadFrom lets the kernel copy a response that is not changed, and what follows
+// the anchor in one that is.
 func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
 	w.imply()
 	n, err := w.readUntilPassing(r)
+	if err == io.EOF {
+		return n, nil
+	}
 	if err != nil {
-		if err == io.EOF {
-			err = nil
-		}
 		return n, err
 	}
 	rest, err := w.ResponseWriterWrapper.ReadFrom(r)
@@ -498,8 +504,8 @@ func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
 	return n + rest, err
 }
 
-// readUntilPassing writes what r has until the rest needs no look. At r's end it
-// returns io.EOF.
+// readUntilPassing copies from r to w until the rest can pass as it is. If r ends
+// before that, it returns io.EOF.
 func (w *Writer) readUntilPassing(r io.Reader) (n int64, err error) {
 	if w.passes() {
 		return 0, nil
@@ -522,8 +528,8 @@ func (w *Writer) readUntilPassing(r io.Reader) (n int64, err error) {
 	return n, nil
 }
 
-// FlushError sends what can be sent. While no body byte has come and the header is
-// held, that is nothing, as in Caddy's encode
+// FlushError sends what can be sent. While the header is held back and no body byte
+// has come, it sends nothing, as Caddy's encode does
 // (https://github.com/caddyserver/caddy/issues/4314).
 func (w *Writer) FlushError() error {
 	defer w.setApartTrailers()()
@@ -539,7 +545,7 @@ func (w *Writer) FlushError() error {
 	}
 	if w.stage == holding {
 		if c := w.change; len(c.buffer.held) <= min(c.scanner.Held(), head.MaxHeld) || c.body.isBroken() {
-			return nil // no byte may leave
+			return nil // no byte may leave yet
 		}
 		if err := w.release(nil); err != nil {
 			return err
@@ -548,19 +554,19 @@ func (w *Writer) FlushError() error {
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// endSniffing names the type by what there is.
+// endSniffing names the type by the bytes that have come.
 func (w *Writer) endSniffing() error {
 	if len(w.change.buffer.held) > 0 {
 		return w.sniffed(nil)
 	}
-	w.decide("") // net/http names no type for an empty body
+	w.decide("") // like net/http, which names no type for an empty body
 	return nil
 }
 
-// flushEarly prepares the header for a flush before there is a status, and
-// reports whether it may leave. encode, outside, may keep the flush to itself and
-// heed a status that comes later, so that nothing is decided but this: it is too
-// late to change the page.
+// flushEarly prepares the header for a flush that comes before the status, and
+// reports whether the flush may go on. Afterwards it is too late to change the page.
+// Nothing else is decided: an encode in front may swallow the flush, and then a
+// later status still counts.
 func (w *Writer) flushEarly() bool {
 	contentType := w.Header()["Content-Type"]
 	d := w.judge(document.ContentType(contentType))
@@ -575,7 +581,8 @@ func (w *Writer) flushEarly() bool {
 	return true
 }
 
-// setApartTrailers keeps trailers out of the header as long as it is held.
+// setApartTrailers takes trailers out of the header while it is held back. undo
+// puts them back.
 func (w *Writer) setApartTrailers() (undo func()) {
 	if w.stage == through || w.change == nil || w.change.trailers == nil {
 		return func() {}
@@ -590,7 +597,7 @@ func (w *Writer) finish() {
 		_ = w.sniffed(nil)
 	}
 	switch {
-	case w.stage <= flushed: // nothing was written; what that means, the server decides
+	case w.stage <= flushed: // the handler wrote nothing: the status is up to the server
 		w.decision.outcome = outcome.NoBody
 		w.deleteID(w.Header())
 		return
@@ -608,9 +615,9 @@ func (w *Writer) finish() {
 	w.checkHeader()
 }
 
-// checkHeader finds out whether a handler further out has undone what the response
-// needs. It cannot be prevented: a deferred header directive runs when the header
-// has left this writer.
+// checkHeader reports if a handler in front has overwritten the policies or the caching
+// fields of the response. The writer cannot prevent that: a deferred header directive
+// runs after the header has left the writer.
 func (w *Writer) checkHeader() {
 	h, c := w.Header(), w.change
 	inserted := c != nil && c.permit.html != nil && w.decision.outcome == w.plan.changed()
@@ -624,9 +631,9 @@ func (w *Writer) checkHeader() {
 	}
 }
 
-// finishBody ends the body. A page that is cut short must not look as if it was
-// whole: it becomes an error, or where some of it has left already, the response is
-// broken off.
+// finishBody decodes the end of the body. A page that cannot be decoded to its end
+// must not look whole: it becomes an error, or a panic that aborts the response if a
+// part of the page has left already.
 func (w *Writer) finishBody() error {
 	unread, err := w.change.body.finish(isLabelledGzip(w.Header()))
 	switch {
@@ -636,20 +643,20 @@ func (w *Writer) finishBody() error {
 		return nil
 	case w.stage == holding:
 		return undecodable(err)
-	case err != errBelow: // else the client has left
+	case err != errBelow: // errBelow means that the client has left
 		w.visitor.Report(Undecodable, Detail{Err: err})
 	}
 	panic(http.ErrAbortHandler)
 }
 
-// undecodable is an error as of an origin that is down.
+// undecodable returns a 502, as for an origin that cannot be reached.
 func undecodable(err error) error {
 	return caddyhttp.Error(http.StatusBadGateway, fmt.Errorf("the origin's compressed page cannot be decoded: %w", err))
 }
 
-// fail ends a response whose handler returned an error. What is held goes nowhere,
-// for an error route may answer instead. Nor does a deletion of the id, because the
-// route may make its answer public: the next page deletes the id.
+// fail ends a response whose handler returned an error. It drops what is held back,
+// because an error route may respond instead. It also takes back a deletion of the
+// id, because the route may make its response public. The next page deletes the id.
 func (w *Writer) fail(err error) {
 	if w.stage > holding {
 		w.decision.outcome = outcome.Error
@@ -658,11 +665,11 @@ func (w *Writer) fail(err error) {
 	h := w.Header()
 	switch w.stage {
 	case waiting, flushed:
-		if w.private { // by a flush that encode kept to itself
+		if w.private { // by an early flush that encode swallowed
 			w.visitor.KeepID(h)
 		}
 	default:
-		w.setApartTrailers() // for good
+		w.setApartTrailers() // never undone
 		for _, field := range variant.PageFields {
 			delete(h, field)
 		}
@@ -670,9 +677,9 @@ func (w *Writer) fail(err error) {
 	w.decision.outcome, w.status = Failure(err)
 }
 
-// Failure returns the outcome of a response that its handler leaves to an error
-// route, and its status, 0 if the error has none. Faults of the server are errors;
-// for a missing file and the like, nothing was written.
+// Failure returns the outcome and the status of a response whose handler returned
+// err. The status is 0 if err has none. The outcome is NoBody for a 4xx, such as
+// that of a missing file, because nothing was written, and Error for any other.
 func Failure(err error) (o outcome.Outcome, status int) {
 	e, _ := errors.AsType[caddyhttp.HandlerError](err)
 	if 0 < e.StatusCode && e.StatusCode < 500 {

@@ -143,8 +143,8 @@ func TestWriter(t *testing.T) {
 	}
 }
 
-// The bytes of a page that is sniffed leave in the origin's own writes, since
-// encode, outside, goes by the first one.
+// The bytes of a page that is sniffed leave in the origin's own writes, because encode,
+// in front, decides by the first write.
 func TestTypesAreSniffedFromSeveralWrites(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -192,7 +192,7 @@ func (w *sink) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(w.ResponseRecorder, r)
 }
 
-// While the rest of a body passes by itself, nothing is held for it.
+// While the rest of a body passes, no buffer is held for it.
 func TestReadFromHoldsNothing(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector has a sync.Pool drop some of what it is given")

@@ -8,19 +8,19 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// A Text is a configured text, split once, at load, into what is known then and
-// the placeholders that each request fills in.
+// A Text is a configured text. It is split at load into fixed text and the
+// placeholders that each request fills in.
 type Text []part
 
-// part is either text or the name of a request's placeholder, without braces.
+// part is either text or the name of a request placeholder, without its braces.
 type part struct {
 	text        string
 	placeholder string
 }
 
-// Parse splits s. {env.*}, {file.*} and {system.*} are resolved now; what
-// they hold is text and never looked at again. A backslash keeps a brace from
-// being one, as in Caddy's own replacer.
+// Parse splits s. It resolves {env.*}, {file.*} and {system.*} now; braces in their
+// values are text. A backslash before a brace makes the brace text, as in Caddy's own
+// replacer.
 func Parse(s string) Text {
 	var (
 		t    Text
@@ -71,7 +71,7 @@ func Parse(s string) Text {
 	return t
 }
 
-// isLoadTime reports whether the placeholder called key is resolved at load.
+// isLoadTime reports whether the placeholder with this name is resolved at load.
 func isLoadTime(key string) bool {
 	return strings.HasPrefix(key, "env.") ||
 		strings.HasPrefix(key, "file.") ||
@@ -90,8 +90,8 @@ func (t Text) Static() (string, bool) {
 	}
 }
 
-// Read returns t's text for the request that repl belongs to. A placeholder
-// that nobody knows stays as it was written.
+// Read returns t's text for the request that repl belongs to. An unknown placeholder
+// stays as it is written.
 func (t Text) Read(repl *caddy.Replacer) string {
 	if s, ok := t.Static(); ok {
 		return s
@@ -109,8 +109,8 @@ func (t Text) Read(repl *caddy.Replacer) string {
 	return b.String()
 }
 
-// ResolveSetting is Resolve for a setting that has a default: where what was
-// configured came out empty, the default is not what was meant.
+// ResolveSetting is Resolve for a setting that has a default. It returns an error
+// if s is not empty but its result is, because the default was not meant then.
 func ResolveSetting(name, s string) (string, error) {
 	resolved := Resolve(s)
 	if s != "" && strings.TrimSpace(resolved) == "" {
@@ -119,8 +119,8 @@ func ResolveSetting(name, s string) (string, error) {
 	return resolved, nil
 }
 
-// Resolve returns s with the placeholders of load time filled in; those of a
-// request stay as written, so that the checks that follow can refuse them.
+// Resolve returns s with {env.*}, {file.*} and {system.*} filled in. Request
+// placeholders stay as they are written, so that later checks can refuse them.
 func Resolve(s string) string {
 	var b strings.Builder
 	for _, p := range Parse(s) {
@@ -132,8 +132,8 @@ func Resolve(s string) string {
 	return b.String()
 }
 
-// AwaitsLoad reports whether s holds a placeholder that is resolved at load,
-// so that its text alone cannot be judged while a Caddyfile is read.
+// AwaitsLoad reports whether s holds a placeholder that is resolved at load. Such a
+// value cannot be checked while a Caddyfile is read.
 func AwaitsLoad(s string) bool {
 	return strings.Contains(s, "{env.") || strings.Contains(s, "{file.") || strings.Contains(s, "{system.")
 }

@@ -7,13 +7,13 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/list"
 )
 
-// MakePrivate keeps the answer with header h out of shared caches, and has
-// private ones ask before they use it again. RFC 9111 section 7.3: Set-Cookie
-// alone does not do that.
+// MakePrivate keeps the response with header h out of shared caches, and has
+// private caches revalidate it before each use. Set-Cookie alone does not do that
+// (RFC 9111 section 7.3).
 func MakePrivate(h http.Header) {
 	switch lines := h["Cache-Control"]; {
 	case forbidsStoring(lines):
-	case list.Has(lines, "no-transform"): // it binds others on the way
+	case list.Has(lines, "no-transform"): // kept for the proxies in front
 		h["Cache-Control"] = []string{"private, no-cache, no-transform"}
 	default:
 		h["Cache-Control"] = []string{"private, no-cache"}
@@ -25,21 +25,21 @@ func MakePrivate(h http.Header) {
 	}
 }
 
-// forbidsStoring reports whether no cache may keep what says so in its
-// Cache-Control. With must-understand, many pass over no-store (RFC 9111
-// section 5.2.2.3).
+// forbidsStoring reports whether these Cache-Control lines keep the response out of
+// every cache. Beside must-understand, caches may ignore no-store (RFC 9111 section
+// 5.2.2.3).
 func forbidsStoring(lines []string) bool {
 	return list.Has(lines, "no-store") && !list.Has(lines, "must-understand")
 }
 
-// outranksCacheControl reports whether caches for which field is meant go by it
-// (RFC 9213 section 2, and what vendors had before).
+// outranksCacheControl reports whether some caches go by this field rather than by
+// Cache-Control (RFC 9213 section 2, and older fields of vendors).
 func outranksCacheControl(field string) bool {
 	return strings.HasSuffix(field, "-Cache-Control") || field == "Surrogate-Control" || field == "Edge-Control" || field == "X-Accel-Expires"
 }
 
-// IsPrivate reports whether shared caches keep away from an answer with header
-// h, as MakePrivate leaves it.
+// IsPrivate reports whether h still keeps the response out of shared caches, as
+// MakePrivate had it.
 func IsPrivate(h http.Header) bool {
 	for field := range h {
 		if outranksCacheControl(field) {
@@ -49,9 +49,8 @@ func IsPrivate(h http.Header) bool {
 	return list.Has(h["Cache-Control"], "private") || forbidsStoring(h["Cache-Control"])
 }
 
-// AddVary adds fields, separated by ", ", to the Vary header, unless they are
-// there. All of it is one line then: nginx before 1.23 heeds only the last of
-// several.
+// AddVary adds to Vary those of fields, separated by ", ", that it lacks. It joins
+// the lines of Vary into one, because nginx before 1.23 reads only the last line.
 func AddVary(h http.Header, fields string) {
 	if len(h["Vary"]) == 0 {
 		h["Vary"] = []string{fields}

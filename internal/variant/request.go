@@ -5,22 +5,22 @@ import (
 	"strings"
 )
 
-// requestFields are the request fields that may be edited on the way to the
-// origin: those by which a client asks whether the copy that it has is still
-// good, and what keeps an answer from being read and changed.
+// requestFields are the request fields that EditRequest may edit: the conditions,
+// and the fields that ask for a part of a page or for a compressed one.
 var requestFields = [...]string{"If-None-Match", "If-Match", "If-Range", "If-Modified-Since", "Range", "Accept-Encoding"}
 
-// Request is what a request's header was before it was edited for the way
-// to the origin, for handlers that run afterwards, such as error routes.
+// A Request holds the fields of a request as they were before EditRequest, for
+// handlers that run after the origin, such as error routes.
 type Request struct {
-	saved    [len(requestFields)][]string // nil for those that were not there
-	identity [1]string                    // what Accept-Encoding became, if it did
+	saved    [len(requestFields)][]string // nil for a field that was absent
+	identity [1]string                    // the new Accept-Encoding; "" if it was not edited
 }
 
-// EditRequest leaves of h what the origin can answer for the variant with this
-// suffix, "" for its own page. unsafe says that the method may change the
-// resource: it is the resource then that the tags name, whatever its variant.
-// nil comes back where there was nothing to do.
+// EditRequest edits h so that the origin responds for the variant with this suffix,
+// "" for its own page: entity tags of the variant become the origin's, and what the
+// origin cannot respond to is removed. unsafe says that the method may change the
+// resource. Entity tags then name the resource, whatever their variant. It returns
+// nil if h needs no edit.
 func EditRequest(h http.Header, suffix string, unsafe bool) *Request {
 	if suffix == "" && !hasVariants(h) {
 		return nil
@@ -41,24 +41,23 @@ func EditRequest(h http.Header, suffix string, unsafe bool) *Request {
 	return v
 }
 
-// editConditions leaves of the conditions in h those that the origin can answer
-// for the variant.
+// editConditions edits the conditions in h; see EditRequest.
 func editConditions(h http.Header, suffix string, unsafe bool) {
 	for _, field := range []string{"If-None-Match", "If-Match", "If-Range"} {
 		before := h[field]
 		if before == nil {
 			continue
 		}
-		tags := tagsFor(before, suffix, unsafe || field == "If-Match" && before[0] == "*")
+		tags := etagsFor(before, suffix, unsafe || field == "If-Match" && before[0] == "*")
 		switch {
 		case tags != "":
 			h[field] = []string{tags}
 		case field == "If-Match":
-			h[field] = []string{`"-"`} // which matches nothing
+			h[field] = []string{`"-"`} // matches nothing
 		default:
 			delete(h, field)
-			// not even by its date; with If-None-Match it did not count
-			// (RFC 9110 section 13.1.3)
+			// it did not count beside If-None-Match, and must not count now (RFC 9110
+			// section 13.1.3)
 			delete(h, "If-Modified-Since")
 			if field == "If-Range" {
 				delete(h, "Range")
@@ -72,7 +71,7 @@ func editConditions(h http.Header, suffix string, unsafe bool) {
 	}
 }
 
-// hasVariants reports whether h names a variant of ours.
+// hasVariants reports whether a condition in h names any of our variants.
 func hasVariants(h http.Header) bool { return Names(h, Mark) }
 
 // Names reports whether a condition in h names the variant with this suffix, which
@@ -88,7 +87,7 @@ func Names(h http.Header, suffix string) bool {
 	return false
 }
 
-// Restore puts h back.
+// Restore undoes EditRequest. It does nothing on a nil Request.
 func (v *Request) Restore(h http.Header) {
 	if v == nil {
 		return

@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// Describe edits the header of a page into which added bytes go, whose
-// entity tag ends with suffix, "" for a page without one. The length is kept
-// exact while all of the body is still to be written.
+// Describe edits the header h of a page whose body grows by added bytes and whose
+// entity tag is to end with suffix; "" removes the entity tag. If exact, the whole
+// body is still to be written, and Content-Length is adjusted; otherwise it is
+// removed.
 func Describe(h http.Header, suffix string, added int, exact bool) {
 	length, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
 	if exact && err == nil {
@@ -22,8 +23,9 @@ func Describe(h http.Header, suffix string, added int, exact bool) {
 	Stamp(h, suffix)
 }
 
-// Stamp lets the validators in h, of a changed page or of a 304 for one,
-// speak for that variant alone. A date cannot.
+// Stamp makes the validators in h, the header of a changed page or of a 304 for one,
+// name this variant alone: it appends suffix to the entity tag and removes the date,
+// which cannot name a variant.
 func Stamp(h http.Header, suffix string) {
 	delete(h, "Last-Modified")
 	tag := strings.TrimSpace(h.Get("Etag"))
@@ -34,8 +36,8 @@ func Stamp(h http.Header, suffix string) {
 	h["Etag"] = []string{tag[:len(tag)-1] + suffix}
 }
 
-// PageFields describe a page's body and how long it may be kept; without the
-// page they describe nothing.
+// PageFields are the fields that describe a page's body and how long caches may keep
+// it. They are removed if an error takes the place of the page.
 var PageFields = []string{
 	"Content-Length", "Content-Encoding", "Content-Type", "Content-Disposition", "Content-Language",
 	"Etag", "Last-Modified", "Accept-Ranges", "Cache-Control", "Expires",

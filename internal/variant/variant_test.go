@@ -20,8 +20,8 @@ func TestStamp(t *testing.T) {
 	}
 }
 
-// What caches on the way go by instead of Cache-Control has to go, and to be
-// noticed if somebody puts it back.
+// MakePrivate removes the fields that outrank Cache-Control, and IsPrivate notices if
+// somebody puts one back.
 func TestMakePrivate(t *testing.T) {
 	for _, field := range []string{
 		"CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "Vercel-CDN-Cache-Control", "Netlify-CDN-Cache-Control",
@@ -73,8 +73,8 @@ func TestAddVary(t *testing.T) {
 	}
 }
 
-// Whatever tags come, the origin is shown those of the variant asked for, cut,
-// and no others; and what comes back out of the editor is what went in.
+// For any entity tags, the origin sees only those of the variant, without the suffix,
+// and Restore puts back what came in.
 func FuzzConditionalRequest(f *testing.F) {
 	suffix := Suffix([]byte("x"))
 	f.Add(`"v1`+suffix+`, W/"v2", *`, `"v1`+suffix)
