@@ -238,7 +238,7 @@ func (h *Handler) parseCookie(d *caddyfile.Dispenser) error {
 		}
 		h.Cookie.Off = true
 		if d.NextArg() {
-			return d.Errf("unexpected %q: cookie off stands alone", d.Val())
+			return d.Errf("unexpected %q: cookie off takes no further words", d.Val())
 		}
 		return noBlock(d, "cookie off")
 	}

@@ -21,30 +21,30 @@ func init() {
 		Usage: "[--cookie <name>=<value>]... [--consent-not-required] [--json] [--insecure] <url>",
 		Short: "Asks a running site for a page, and says whether Kapa's deflector works there",
 		Long: `
-Asks a running site for a page as a browser does that opens it: once without
-any cookie, and once with the given ones, which are those that your consent
-banner sets when a visitor accepts. Then asks again, with the ETag of what
-came, as a browser does that has the page; and a page that seems to come out
-of a cache once more, with kapa-check=... in its query.
+Asks a running site for a page, as a browser does when it opens the page: once
+without cookies, and once with the given ones, which must be those that your
+consent banner sets when a visitor accepts. Then asks again with the ETag of
+the response, as a browser does when it has the page. A page that seems to come
+from a cache is asked for once more, with kapa-check=... in its query.
 
-Prints what a visitor gets, with consent and without: the tag, or the
-likeliest reason why there is none; what each selector finds in the page as
-it was served; whether browsers keep the id; what the page's
-Content-Security-Policy blocks; and whether caches can mix visitors up.
-Values of cookies and ids are never printed.
+Prints what a visitor gets, with consent and without: the tag, or the most
+likely reason why there is none; what each selector finds in the page as it was
+served; whether browsers keep the id; what the page's Content-Security-Policy
+blocks; and whether caches can give one visitor's page to another. Values of
+cookies and ids are never printed.
 
 Several --cookie are sent as one Cookie header, exactly as they are written.
-A URL without a scheme is asked by https, or by http on localhost.
+A URL without a scheme is asked for by https, or by http on localhost.
 
---consent-not-required is for a directive that says consent not_required.
-Visitors are then expected to get the tag without the banner's cookie, and are
-asked for once, with the cookies that were given, such as that of a session.
+--consent-not-required is for a site whose directive has consent not_required.
+Visitors are then expected to get the tag without the banner's cookie. The page
+is asked for once, with the given cookies, such as a session's.
 
---json prints one JSON object instead, with what was found in "findings" and
-"notes". docs/kapa-check.md explains the fields, and each code.
+--json prints one JSON object instead; "findings" and "notes" hold what was
+found. docs/kapa-check.md explains the fields and each code.
 
---insecure accepts any certificate, as for a staging site with one of Caddy's
-internal CA.
+--insecure accepts any certificate, such as one of Caddy's internal CA on a
+staging site.
 
 Exits with 0 if nothing is wrong, with 1 if there are findings, and with 2 if
 the site could not be asked.

@@ -248,7 +248,7 @@ func (x *trial) send(kapa bool, method, path string, body io.Reader, fields ...s
 }
 
 // ask sends the scenario's request to the site with or without the directive
-// and takes the whole answer.
+// and takes the whole response.
 func (x *trial) ask(kapa bool, cookie string, fields ...string) (a result) {
 	x.Helper()
 	method, path, body := "GET", "/", io.Reader(nil)

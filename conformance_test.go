@@ -608,7 +608,7 @@ var scenarios = []scenario{
 	{name: "a policy in the page that blocks it", origin: documentOf(pageWith(cspMeta + `script-src 'self'">`)), outcome: "csp_blocked", want: untouched},
 	{name: "a policy with a nonce", origin: documentOf(longPage, "Content-Security-Policy: script-src 'nonce-R2xvYmFs'", "ETag: \"v1\""),
 		want: func(x *trial, plain, got result) {
-			plain.header.Del("ETag") // it says nothing about bytes that depend on the answer
+			plain.header.Del("ETag") // it does not cover bytes that depend on the response
 			x.taggedWith(tagWith("R2xvYmFs"), plain, got)
 			if x.wrap == "bare" && got.length != plain.length+int64(len(tagWith("R2xvYmFs"))) {
 				x.Errorf("Content-Length %d, without the tag %d", got.length, plain.length)

@@ -163,7 +163,7 @@ func freshAsNew(lines []string, r *http.Request) []string {
 	return lines
 }
 
-// answer is an origin's answer, without a length.
+// answer is an origin's response, without a length.
 func answer(status int, contentType, body string) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, _ *http.Request) error {
 		if contentType != "" {

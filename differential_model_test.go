@@ -91,7 +91,7 @@ func (q diffRequest) wantsVariant() bool {
 	return q.mayChange() && (asked != diffAny || has)
 }
 
-// toOrigin is the request as the plugin is to pass it on, but for its
+// toOrigin is the request as the plugin must pass it on, except for its
 // Accept-Encoding, which the route for pages that may change sets.
 func (q diffRequest) toOrigin() diffRequest {
 	h := q.header.Clone()
@@ -192,12 +192,12 @@ func diffKind(a diffAnswer) string {
 	}
 }
 
-// diffIsDocument reports whether an answer of that kind is an HTML document.
+// diffIsDocument reports whether a response of that kind is an HTML document.
 func diffIsDocument(kind string) bool {
 	return kind == "page" || kind == "gzip" || kind == "encoded"
 }
 
-// unchanged is the header of an answer that is passed on as it is.
+// unchanged is the header of a response that is passed on as it is.
 func (q diffRequest) unchanged(a diffAnswer) http.Header {
 	h := a.header.Clone()
 	asked, field := diffAsked(q.method, q.header)
@@ -327,7 +327,7 @@ func diffTokens(lines []string) (tokens []string) {
 	return tokens
 }
 
-// A diffLength says what Content-Length an answer may have.
+// A diffLength says what Content-Length a response may have.
 type diffLength uint8
 
 const (
@@ -336,7 +336,7 @@ const (
 	lengthRight                   // a right one
 )
 
-// A diffExpectation is one answer that is right. Where the anchor lies and how
+// A diffExpectation is one response that is right. Where the anchor lies and how
 // the origin's writes arrive can leave room for two.
 type diffExpectation struct {
 	name   string
@@ -577,7 +577,7 @@ func diffSameTree(a, b *html.Node) bool {
 // The id in a Set-Cookie value that was made up on the way.
 var diffFreshID = regexp.MustCompile(`^kapa_web_id=[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12};`)
 
-// matches compares an answer with an expectation. coded says that encode has
+// matches compares a response with an expectation. coded says that encode has
 // compressed it, which is undone in got; maybe that encode may have looked at
 // it.
 func (want diffExpectation) matches(got diffAnswer, knownID string, coded, maybe bool) []string {

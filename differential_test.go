@@ -298,7 +298,7 @@ func (o *diffResource) String() string {
 	return fmt.Sprintf("origin: %d %v, coding %q, sized %t, trailer %t, body %s: %.300q", o.status, o.header, o.coding, o.sized, o.trailer, o.body.name, o.body.data)
 }
 
-// answer is what the origin has to say to r.
+// answer returns the origin's response to r.
 func (o *diffResource) answer(r *http.Request) (status int, h http.Header, body string) {
 	status, h, body = o.status, o.header.Clone(), o.body.data
 	etag := h.Get("ETag")
@@ -346,7 +346,7 @@ func diffGzip(s string) string {
 	return b.String()
 }
 
-// serve sends the answer, in a few writes with flushes and pauses between.
+// serve sends the response, in a few writes with flushes and pauses between.
 func (o *diffResource) serve(w http.ResponseWriter, r *http.Request) {
 	sent, _ := io.ReadAll(r.Body)
 	o.mu.Lock()
@@ -457,7 +457,7 @@ var diffContexts = []string{ // what is asked for
 	"Turbo-Frame: main|Accept: text/html",
 }
 
-// request makes one up; tags are entity tags of earlier answers.
+// request makes one up; tags are entity tags of earlier responses.
 func (d *differential) request(r diffRandom, o *diffResource, protocol string, encode bool, tags []string) diffRequest {
 	q := diffRequest{
 		visitor: diffVisitors[r.IntN(len(diffVisitors))], method: "GET", header: make(http.Header),
@@ -557,7 +557,7 @@ func (d *differential) send(q diffRequest, route string, o *diffResource, path s
 	return diffAnswer{status: resp.StatusCode, header: resp.Header, body: string(b), trailer: fmt.Sprint(resp.Trailer), seen: o.seen}, nil
 }
 
-// uncode undoes what encode has done to an answer of an origin that did not
+// uncode undoes what encode has done to a response of an origin that did not
 // compress it.
 func (a diffAnswer) uncode(q diffRequest) (diffAnswer, error) {
 	a.coded = true

@@ -99,7 +99,7 @@ func trustProxy(r *http.Request) *http.Request {
 	return r
 }
 
-// serve runs one request through h in front of next and returns the answer.
+// serve runs one request through h in front of next and returns the response.
 func serve(t testing.TB, h *Handler, r *http.Request, next caddyhttp.HandlerFunc) *http.Response {
 	t.Helper()
 	if siblingsOf(r) != nil {

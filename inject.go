@@ -66,7 +66,8 @@ func (b *block) plan(r *http.Request) (p page.Plan, found consent.Finding, err e
 	if p.Insertion == nil && destination != document.Other && found.Verdict != consent.Granted && !b.consent.isGPC(r) {
 		p.Insertion = b.watcherOnly
 	}
-	if destination == document.Turbo && p.Insertion != nil {
+	changes := p.Insertion != nil
+	if destination == document.Turbo && changes {
 		p.Reload, p.Private = true, len(b.consent.rules) > 0
 		if p.ID == page.GiveID {
 			p.ID = page.KeepID // the full page gives it
@@ -74,9 +75,9 @@ func (b *block) plan(r *http.Request) (p page.Plan, found consent.Finding, err e
 	}
 	switch destination {
 	case document.Any:
-		if p.Insertion != nil && variant.Names(r.Header, p.Insertion.Suffix) {
+		if changes && variant.Names(r.Header, p.Insertion.Suffix) {
 			p.Destination = document.Unknown // the client revalidates a page with this insertion
-		} else if p.Insertion != nil {
+		} else if changes {
 			p.Gate = gate
 		}
 	case document.Other, document.Turbo:

@@ -461,7 +461,7 @@ func TestHeader(t *testing.T) {
 	}
 }
 
-// HEAD says what GET does, but for the length and the id (RFC 9110 section 9.3.2).
+// HEAD has the header of GET, without the length and the id (RFC 9110 section 9.3.2).
 func TestHeadIsLikeGET(t *testing.T) {
 	with := func(status int, fields ...string) caddyhttp.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) error {

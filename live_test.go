@@ -65,7 +65,7 @@ func TestWatcher(t *testing.T) {
 	}
 }
 
-// A page with only the watcher is the same for everybody who gets it, and is cached as
+// All visitors who get a page with only the watcher get the same one. It is cached as
 // the origin says. It is a variant of its own, with its own entity tag.
 func TestWatcherKeepsCaching(t *testing.T) {
 	h := newHandler(t, liveLines)

@@ -58,7 +58,7 @@ func withPolicy(body string, policies ...string) caddyhttp.HandlerFunc {
 	}
 }
 
-// policiesOf are the policies that an answer has, as withPolicy takes them.
+// policiesOf returns the policies of a response, as withPolicy takes them.
 func policiesOf(resp *http.Response) (policies []string) {
 	policies = slices.Clone(resp.Header[policyField])
 	for _, text := range resp.Header[reportField] {
@@ -439,7 +439,7 @@ func TestValidatorsUnderPolicies(t *testing.T) {
 	}
 }
 
-// Where there is no nonce to reuse, each answer has its own.
+// If there is no nonce to reuse, each response has its own.
 func TestFreshNonces(t *testing.T) {
 	h := newHandler(t, consentLine+"csp extend")
 	seen := make(map[string]bool)
@@ -640,10 +640,10 @@ func TestPolicyLog(t *testing.T) {
 	const directive = "script-src 'self'"
 	for _, tc := range []struct {
 		name, lines string
-		fields      []string // of the answer
+		fields      []string // of the response
 		level       zapcore.Level
 		want        string
-		times       int // of two answers
+		times       int // of two responses
 	}{
 		{"blocked", "", []string{policyField + ": " + directive}, zapcore.DebugLevel, "the page's policy blocks the script", 2},
 		{"connections are blocked", "", []string{policyField + ": script-src https:; connect-src 'self'"}, zapcore.WarnLevel, "does not let the deflector ask its questions", 1},
@@ -725,7 +725,7 @@ func TestPolicyOverridden(t *testing.T) {
 	for _, tc := range []struct {
 		name, lines, origin, outer string
 		want                       outcome.Outcome
-		errors                     int // of two answers
+		errors                     int // of two responses
 	}{
 		{"by one that blocks the tag", "", "", "script-src 'self'", outcome.HeaderOverridden, 1},
 		{"by one that allows it", "", "script-src https:", "script-src widget.kapa.ai", outcome.Injected, 0},

@@ -234,7 +234,7 @@ var faultySites = []faultySite{
 	{fault: "a trusted proxy that claims https", front: claimingHTTPS, findings: "id_dropped"},
 }
 
-// changing is a proxy that does something to every answer.
+// changing is a proxy that changes every response.
 func changing(change func(*http.Response)) func(http.RoundTripper) http.Handler {
 	return func(caddy http.RoundTripper) http.Handler {
 		return &httputil.ReverseProxy{

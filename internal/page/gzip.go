@@ -187,7 +187,7 @@ func (d *decoder) yield(decoded []byte) bool {
 	return ok
 }
 
-// run is the goroutine.
+// run is the function of the goroutine.
 func (d *decoder) run() {
 	defer close(d.out)
 	defer func() {

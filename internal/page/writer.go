@@ -49,7 +49,7 @@ type Writer struct {
 	stage    stage
 	status   int // 0 until the handler calls WriteHeader; without a call it means 200
 	decision decision
-	private  bool    // makePrivate was called
+	private  bool    // the response was made private: no shared cache may keep it
 	failed   bool    // a write failed: the client has left
 	change   *change // nil unless the response is a page that may be changed
 }
@@ -65,7 +65,7 @@ type task struct {
 // header. Where that leaves the outcome Undecided, settle, pass or finish sets it.
 type decision struct {
 	outcome outcome.Outcome // Undecided as long as the insertion may go in
-	html    bool            // the response is, or describes, a covered HTML document: it gets the plan's Vary
+	html    bool            // a covered HTML document, or a part of one: it gets the plan's Vary
 }
 
 // A change is the state for changing a page. Only responses that may be changed
@@ -217,7 +217,7 @@ func (w *Writer) judge(contentType string) decision {
 		o = w.decision.outcome // flushEarly decided: it is too late to change the page
 	case !p.changes():
 		o = p.Outcome
-	case document.IsGzip(h["Content-Encoding"]): // the origin was asked not to
+	case document.IsGzip(h["Content-Encoding"]): // it is decoded
 		o = outcome.Undecided
 	default:
 		o = p.unchanged(o)
@@ -235,7 +235,6 @@ func (w *Writer) sendHeader(changed, exact bool) {
 }
 
 // editHeader edits the final header; see sendHeader.
-// editHeader is the header part of sendHeader.
 func (w *Writer) editHeader(changed, exact bool) {
 	h := w.Header()
 	if w.describe(h, w.decision, w.change, changed, exact) {
@@ -246,8 +245,8 @@ func (w *Writer) editHeader(changed, exact bool) {
 	}
 }
 
-// Write takes the origin's bytes. It returns len(p) on success, whatever was
-// written below: the reverse proxy breaks a response off otherwise.
+// Write takes the origin's bytes. On success it returns len(p), however many bytes
+// went down, because the reverse proxy aborts the response on any other number.
 func (w *Writer) Write(p []byte) (int, error) {
 	w.imply()
 	if w.passes() {
@@ -383,8 +382,8 @@ func (w *Writer) take(p []byte) error {
 	}
 }
 
-// settle ends the search: the anchor stands behind at bytes of the held bytes and p
-// together. It inserts, unless the head itself or a policy forbids that.
+// settle ends the search. The anchor stands behind the first at bytes of the held
+// bytes and p together. settle inserts, unless the head or a policy forbids that.
 func (w *Writer) settle(at int, p []byte) error {
 	if o := w.refusal(); o != outcome.Undecided {
 		return w.pass(o, p)
