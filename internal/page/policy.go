@@ -6,12 +6,10 @@ import (
 	"encoding/base64"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/csp"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
-	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
 )
 
 // The header fields that hold policies (CSP3 sections 3.1, 3.2), and two others
@@ -80,52 +78,51 @@ func (t *task) permit(s source, mint func() string) permit {
 
 // permitAt returns the permit for a page whose address in the browser is at.
 func (plan *Plan) permitAt(at csp.URL, s source, mint func() string) permit {
-	rules, in, direct := plan.Policy, plan.Insertion, plan.insertion()
-	allowed := csp.Verdict{Allowed: true}
-	p := permit{html: direct.HTML, suffix: direct.Suffix, verdicts: verdicts{allowed, allowed, allowed}}
+	rules, in := plan.Policy, plan.Insertion
+	p := permit{html: in.HTML, suffix: in.Suffix, verdicts: noPolicies}
+	if !rules.Off && s.hasPolicies() {
+		script := rules.Script
+		script.Unnonceable = in.Unnonceable
+		p.policies = s.policies(at)
+		if p.extended = s.editable && rules.Extend; p.extended {
+			plan.extend(p.policies, at, script, mint)
+		}
+		p.verdicts = in.judge(p.policies, at, script)
+	}
 	origin := "" // goes before the script's path
 	if in.Src > 0 && rules.Script.URL.Scheme == "" && s.movesPaths(at) {
 		origin = at.Origin()
 	}
-	if rules.Off || !s.hasPolicies() {
-		if origin != "" && !plan.Reload {
-			p.html, p.suffix = in.with(origin, p.verdicts), ""
-		}
-		return p
-	}
-
-	p.policies = s.policies(at)
-	script := rules.Script
-	script.Unnonceable = in.Unnonceable
-	if s.editable && rules.Extend {
-		plan.extend(p.policies, at, script, mint)
-		p.extended = true
-	}
 	v := &p.verdicts
-	v.script = p.policies.Script(script)
-	if in.User > 0 {
-		v.user = p.policies.Inline(in.userContent())
-	}
-	if in.Watcher > 0 {
-		if v.watcher = permitWatcher(p.policies, at, in.watcherContent()); v.watcher.Nonce == "" {
-			v.watcher.Nonce = v.script.Nonce // the watcher gives it to the script that it inserts
-		}
-	}
-	if !v.script.Allowed {
-		p.html, p.suffix, p.extended = nil, "", false
-		return p
-	}
 	p.secret = v.script.Nonce != "" || v.user.Nonce != "" || v.watcher.Nonce != ""
 	if p.secret || !v.user.Allowed || !v.watcher.Allowed || origin != "" {
 		p.html, p.suffix = in.with(origin, *v), ""
 	}
 	switch {
-	case len(p.html) == 0:
+	case !v.script.Allowed || len(p.html) == 0:
 		p.html, p.suffix, p.extended = nil, "", false
 	case plan.Reload: // a meta element, which no policy blocks; the full page will get its own permit
-		return permit{html: direct.HTML, suffix: direct.Suffix}
+		return permit{html: reload.HTML, suffix: reload.Suffix}
 	}
 	return p
+}
+
+// noPolicies are the verdicts of a page without policies.
+var noPolicies = verdicts{csp.Verdict{Allowed: true}, csp.Verdict{Allowed: true}, csp.Verdict{Allowed: true}}
+
+// judge asks the policies of a page at that address about each script.
+func (in *Insertion) judge(policies *csp.Policies, at csp.URL, script csp.Script) verdicts {
+	v := noPolicies
+	v.script = policies.Script(script)
+	if in.User > 0 {
+		v.user = policies.Inline(in.userContent())
+	}
+	if in.Watcher > 0 {
+		if v.watcher = permitWatcher(policies, at, in.watcherContent()); v.watcher.Nonce == "" {
+			v.watcher.Nonce = v.script.Nonce // the watcher gives it to the script that it inserts
+		}
+	}
+	return v
 }
 
 // extend adds to policies what they lack to let the insertion in.
@@ -238,63 +235,6 @@ func newNonce() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return base64.StdEncoding.EncodeToString(b[:])
-}
-
-// reportPermit reports what the page's policies block.
-func (t *task) reportPermit(p *permit) {
-	policies, v := p.policies, &p.verdicts
-	if policies == nil {
-		return
-	}
-	if !v.script.Allowed {
-		t.visitor.Report(ScriptBlocked, Detail{Blocked: v.script})
-	}
-	if !v.watcher.Allowed {
-		t.visitor.Report(WatcherBlocked, Detail{Blocked: v.watcher})
-	}
-	if p.html == nil {
-		return
-	}
-	if !v.user.Allowed {
-		t.visitor.Report(UserBlocked, Detail{Blocked: v.user})
-	}
-	if questions := t.plan.Policy.Questions; questions.Scheme != "" {
-		if verdict := policies.Fetch("connect-src", questions); !verdict.Allowed {
-			t.visitor.Report(QuestionsBlocked, Detail{Blocked: verdict, Host: questions.Host})
-		}
-	}
-	if t.plan.Insertion.Fingerprint {
-		if verdict := policies.Loads(fingerprintScript); !verdict.Allowed {
-			t.visitor.Report(FingerprintBlocked, Detail{Blocked: verdict, Host: fingerprintScript.Host})
-		}
-	}
-	if policies.RequiresTrustedTypes() {
-		t.visitor.Report(TrustedTypes, Detail{})
-	}
-}
-
-// fingerprintScript is where the deflector loads a script from to take fingerprints.
-var fingerprintScript = csp.URL{Scheme: "https", Host: kapa.MetricsHost, Path: "/"}
-
-// reportEmbedder reports if browsers load the deflector's script into a page with
-// header h only if the script's server opts in.
-func (t *task) reportEmbedder(h http.Header) {
-	script := t.plan.Policy.Script
-	if script.URL.Scheme != "" && !script.CORS && demandsCORP(h) {
-		t.visitor.Report(EmbedderPolicy, Detail{})
-	}
-}
-
-// demandsCORP reports whether header h makes browsers demand
-// Cross-Origin-Resource-Policy from the servers of other origins' scripts
-// (https://html.spec.whatwg.org/multipage/browsers.html#coep,
-// https://wicg.github.io/document-isolation-policy/).
-func demandsCORP(h http.Header) bool {
-	demands := func(field, word string) bool {
-		value, _, _ := strings.Cut(h.Get(field), ";")
-		return strings.TrimSpace(value) == word
-	}
-	return demands("Cross-Origin-Embedder-Policy", "require-corp") || demands("Document-Isolation-Policy", "isolate-and-require-corp")
 }
 
 // policyLines are the lines of the four fields that hold policies.
