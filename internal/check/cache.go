@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// cacheFields are those in which caches say that an answer was theirs.
+// cacheFields are those in which caches say that a response was theirs.
 var cacheFields = []string{
 	"Cf-Cache-Status", "X-Cache", "X-Cache-Status", "X-Proxy-Cache", "X-Vercel-Cache", "X-Nc", "Cdn-Cache", "Cache-Status", "Server-Timing",
 }
 
-// FromCache is the field by which the answer shows that it came out of a shared
+// FromCache is the field by which the response shows that it came out of a shared
 // cache, "" if it does not. Where that cache stands it does not show: Caddy
 // passes on what one behind it has said.
-func (a *Answer) FromCache() string {
+func (a *Response) FromCache() string {
 	for _, field := range cacheFields {
 		for _, line := range a.Header[field] {
 			for member := range strings.SplitSeq(strings.ToLower(line), ",") {
@@ -52,33 +52,33 @@ func isWord(r rune) bool {
 	return 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '_' || r == '-'
 }
 
-// fromFront is the field by which an answer shows a cache that stands in front
+// fromFront is the field by which a response shows a cache that stands in front
 // of Caddy, "" if it shows none. Its place is shown by what Caddy alone decides:
 // whether there is a tag, which at an address that no cache can know is another
-// matter, and the id, which two visitors share. afresh is that answer, if any.
-func (j *judge) fromFront(a, afresh *Answer) string {
+// matter, and the id, which two visitors share. afresh is that response, if any.
+func (j *judge) fromFront(a, afresh *Response) string {
 	if a == nil || !j.sharesID(a) && !j.differsInTag(a, afresh) {
 		return ""
 	}
 	return a.FromCache()
 }
 
-func (j *judge) differsInTag(a, afresh *Answer) bool {
+func (j *judge) differsInTag(a, afresh *Response) bool {
 	return afresh != nil && afresh.Status == a.Status && afresh.isHTML() &&
 		(len(readPage(a.Body, j.deflector).tags) > 0) != (len(readPage(afresh.Body, j.deflector).tags) > 0)
 }
 
-// sharesID reports whether an answer sets the id that another one sets, too.
-func (j *judge) sharesID(a *Answer) bool {
+// sharesID reports whether a response sets the id that another one sets, too.
+func (j *judge) sharesID(a *Response) bool {
 	id := j.idOf(a)
-	return id != "" && slices.ContainsFunc([]*Answer{j.site.With, j.site.Without, j.site.Again}, func(other *Answer) bool {
+	return id != "" && slices.ContainsFunc([]*Response{j.site.With, j.site.Without, j.site.Again}, func(other *Response) bool {
 		return other != nil && other != a && j.idOf(other) == id
 	})
 }
 
-// noteCache says of an answer that a cache had it, and that nothing shows where
+// noteCache says of a response that a cache had it, and that nothing shows where
 // that cache stands.
-func (j *judge) noteCache(a *Answer, about string) {
+func (j *judge) noteCache(a *Response, about string) {
 	if from := a.FromCache(); from != "" {
 		j.note(codeCacheSeen, about, "the page came out of a cache, by its %s. If that cache stands behind Caddy, all is well: Caddy passes such fields on. "+
 			"If it stands in front, it must not keep this page: let it pass the page by, or heed Cache-Control and Vary", short(from))

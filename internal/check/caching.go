@@ -8,7 +8,7 @@ import (
 // checkCaching judges how the page with the tag may be kept, by caches that
 // visitors share and by their own.
 func (j *judge) checkCaching(t tag) {
-	a := j.answer
+	a := j.response
 	j.report.Caching = Caching{CacheControl: a.list("Cache-Control"), Vary: a.list("Vary"), ETag: a.Header.Get("Etag") != "", Cache: a.FromCache()}
 	private := !j.site.NotRequired || t.tracks()
 	if private {
@@ -24,7 +24,7 @@ func (j *judge) checkCaching(t tag) {
 
 // checkCache finds the page with the tag in a cache that visitors share: one in
 // front of Caddy.
-func (j *judge) checkCache(a *Answer) {
+func (j *judge) checkCache(a *Response) {
 	from := j.fromFront(a, j.site.WithAfresh)
 	if from == "" && j.fromFront(j.site.Without, j.site.WithoutAfresh) != "" {
 		from = a.FromCache()
@@ -36,9 +36,9 @@ func (j *judge) checkCache(a *Answer) {
 	j.finding(codeTagFromCache, aboutCaching, "the page with the tag came out of a cache that visitors share (%s)", short(from))
 }
 
-// checkPrivate finds an answer that the wrong visitor may be given, or the right
+// checkPrivate finds a response that the wrong visitor may be given, or the right
 // one after consent was withdrawn.
-func (j *judge) checkPrivate(a *Answer, what string) {
+func (j *judge) checkPrivate(a *Response, what string) {
 	fixed := "a header directive or a CDN has replaced private, no-cache"
 	switch {
 	case a.has("Cache-Control", "no-store"):
@@ -78,8 +78,8 @@ func (j *judge) checkValidators(private bool) {
 	}
 }
 
-// checkAgain judges the second answer to a visitor who has the page.
-func (j *judge) checkAgain(a *Answer, private bool) {
+// checkAgain judges the second response to a visitor who has the page.
+func (j *judge) checkAgain(a *Response, private bool) {
 	switch {
 	case a.Status == http.StatusNotModified:
 		// what a 304 says replaces what the browser has (RFC 9111 section 3.2)
@@ -90,13 +90,13 @@ func (j *judge) checkAgain(a *Answer, private bool) {
 		j.finding(codeTagUnsteady, aboutCaching, "asked again with the same cookies, the page came without the tag (status %d): several servers "+
 			"with different configurations, or a cache", a.Status)
 	}
-	if first, second := j.idOf(j.answer), j.idOf(a); first != "" && first == second {
+	if first, second := j.idOf(j.response), j.idOf(a); first != "" && first == second {
 		j.finding(codeIDShared, aboutCaching, "two visitors were given the same %s: a cache keeps Set-Cookie", j.deflector.Cookie)
 	}
 }
 
-// idOf is the id that an answer sets, "" for none.
-func (j *judge) idOf(a *Answer) string {
+// idOf is the id that a response sets, "" for none.
+func (j *judge) idOf(a *Response) string {
 	for _, c := range idCookies(a, j.deflector.Cookie) {
 		if isSet(c) {
 			return c.Value

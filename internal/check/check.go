@@ -11,24 +11,24 @@ import (
 	"strings"
 )
 
-// Site is what was asked, and what was answered. A nil answer was not asked for.
+// Site is what was asked, and what was answered. A nil response was not asked for.
 type Site struct {
 	URL         string   // as it was asked for, after a scheme was added
 	Cookies     []string // the names of the cookies that speak for consent
 	NotRequired bool     // nobody is asked for consent: there is no Without
 
-	With    *Answer // to a visitor with those cookies
-	Without *Answer // to a visitor without any cookie
+	With    *Response // to a visitor with those cookies
+	Without *Response // to a visitor without any cookie
 
 	// The same at an address that no cache can know, for one that came out of a
 	// cache.
-	WithAfresh    *Answer
-	WithoutAfresh *Answer
+	WithAfresh    *Response
+	WithoutAfresh *Response
 
 	// The same once more, with If-None-Match and the entity tag of ...
-	Again          *Answer // With, asked with the cookies
-	WithdrawnAgain *Answer // With, asked without
-	GrantedAgain   *Answer // Without, asked with the cookies
+	Again          *Response // With, asked with the cookies
+	WithdrawnAgain *Response // With, asked without
+	GrantedAgain   *Response // Without, asked with the cookies
 }
 
 // judge is a check on its way.
@@ -37,7 +37,7 @@ type judge struct {
 	deflector Deflector
 	report    *Report
 
-	answer      *Answer // the one with the tag, or that should have had it
+	response    *Response // the one with the tag, or that should have had it
 	page        *page
 	withoutPage *page // nil if there is none
 }
@@ -49,9 +49,9 @@ func Judge(s Site, d Deflector) *Report {
 		j.withoutPage = readPage(s.Without.Body, d)
 		j.report.WithoutConsent = j.summarize(s.Without, j.withoutPage)
 	}
-	j.answer, j.page = s.Without, j.withoutPage
+	j.response, j.page = s.Without, j.withoutPage
 	if s.With != nil {
-		j.answer, j.page = s.With, readPage(s.With.Body, d)
+		j.response, j.page = s.With, readPage(s.With.Body, d)
 		j.report.WithConsent = j.summarize(s.With, j.page)
 	}
 
@@ -81,14 +81,14 @@ func (j *judge) checkWith() {
 	t := j.page.tags[0]
 	j.checkTag(t)
 	j.checkAttributes(t)
-	switch status := j.answer.Status; {
+	switch status := j.response.Status; {
 	case status == 404 || status == 410 || status >= 500:
-		j.finding(codeErrorPage, aboutTag, "the tag is on a page with which the site answers %s: is this the form's address?", statusOf(j.answer))
+		j.finding(codeErrorPage, aboutTag, "the tag is on a page with which the site answers %s: is this the form's address?", statusOf(j.response))
 	case j.looksLikeLogin():
 		j.finding(codeLogin, aboutTag, "the tag is on a page that asks for a login: pass the cookie of a session too, with another --cookie, to see the form")
 	default:
 		if status < 200 || status > 299 {
-			j.note(codeStatus, aboutTag, "the page came with status %s", statusOf(j.answer))
+			j.note(codeStatus, aboutTag, "the page came with status %s", statusOf(j.response))
 		}
 		j.checkSelectors(t)
 	}
@@ -97,8 +97,8 @@ func (j *judge) checkWith() {
 		j.checkCookie(t)
 		j.checkCaching(t)
 	}
-	if j.answer.Cut {
-		j.note(codePageCut, "tag", "only the first %d MiB of the page were read", len(j.answer.Body)>>20)
+	if j.response.Cut {
+		j.note(codePageCut, "tag", "only the first %d MiB of the page were read", len(j.response.Body)>>20)
 	}
 }
 
@@ -128,10 +128,10 @@ func (j *judge) checkWithout() {
 	}
 }
 
-// isThePage reports whether an answer is the one that is judged, or its other
+// isThePage reports whether a response is the one that is judged, or its other
 // variant: without cookies a site may show a login instead.
-func (j *judge) isThePage(a *Answer) bool {
-	return a.URL == j.answer.URL && a.Status == j.answer.Status && !a.isRedirect()
+func (j *judge) isThePage(a *Response) bool {
+	return a.URL == j.response.URL && a.Status == j.response.Status && !a.isRedirect()
 }
 
 // checkVary finds pages that a cache may take for everybody's. Where nothing at
@@ -139,10 +139,10 @@ func (j *judge) isThePage(a *Answer) bool {
 func (j *judge) checkVary() {
 	var lacking []string // Vary
 	for _, asked := range []struct {
-		answer *Answer
-		how    string
+		response *Response
+		how      string
 	}{{j.site.With, aboutWith}, {j.site.Without, aboutWithout}} {
-		if a := asked.answer; a != nil && j.isThePage(a) && a.isHTML() && !a.variesByCookie() {
+		if a := asked.response; a != nil && j.isThePage(a) && a.isHTML() && !a.variesByCookie() {
 			lacking = append(lacking, asked.how)
 		}
 	}

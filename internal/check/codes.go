@@ -29,7 +29,7 @@ const (
 	codeIDNotSecure            Code = "id_not_secure"            // on https
 	codeIDPath                 Code = "id_path"                  // not for all pages
 	codeIDShared               Code = "id_shared"                // by two visitors
-	codeIDTwice                Code = "id_twice"                 // in one answer
+	codeIDTwice                Code = "id_twice"                 // in one response
 	codeIDValue                Code = "id_value"                 // no UUID
 	codeIDWithoutConsent       Code = "id_without_consent"       // that nobody gave
 	codeInputElement           Code = "input_element"            // it takes no text
@@ -84,7 +84,7 @@ const (
 	reasonEmpty       Reason = "empty"        // no page
 	reasonAttachment  Reason = "attachment"   // a download
 	reasonCharset     Reason = "charset"      // ASCII bytes do not mean ASCII in it
-	reasonNoTransform Reason = "no_transform" // the answer forbids changes
+	reasonNoTransform Reason = "no_transform" // the response forbids changes
 	reasonEncoded     Reason = "encoded"      // compressed, though nobody asked for it
 	reasonAMP         Reason = "amp"          // which allows no such script
 	reasonNoAnchor    Reason = "no_anchor"    // the page ends within its head

@@ -12,7 +12,7 @@ import (
 )
 
 // idCookies are the Set-Cookie lines for the visitor's id.
-func idCookies(a *Answer, name string) (found []*http.Cookie) {
+func idCookies(a *Response, name string) (found []*http.Cookie) {
 	for _, line := range a.Header["Set-Cookie"] {
 		if c, err := http.ParseSetCookie(line); err == nil && c.Name == name {
 			found = append(found, c)
@@ -29,17 +29,17 @@ func isSet(c *http.Cookie) bool {
 // checkCookie judges the visitor's id, and whether a browser would keep it.
 func (j *judge) checkCookie(t tag) {
 	name := j.deflector.Cookie
-	all := idCookies(j.answer, name)
+	all := idCookies(j.response, name)
 	set := slices.DeleteFunc(slices.Clone(all), func(c *http.Cookie) bool { return !isSet(c) })
 	switch {
 	case len(set) == 0:
 		j.checkNoCookie(t, len(all) > 0)
 		return
 	case len(set) > 1:
-		j.finding(codeIDTwice, aboutID, "%s is set %d times in one answer: the origin sets one too, or another handler does", name, len(set))
+		j.finding(codeIDTwice, aboutID, "%s is set %d times in one response: the origin sets one too, or another handler does", name, len(set))
 	}
 
-	c, host := set[0], j.answer.address().Hostname()
+	c, host := set[0], j.response.address().Hostname()
 	found := len(j.report.Findings)
 	j.checkKept(c, host)
 	j.report.IDCookie = idCookie(c, len(j.report.Findings) == found)
@@ -51,14 +51,14 @@ func (j *judge) checkNoCookie(t tag, deleted bool) {
 	name := j.deflector.Cookie
 	switch {
 	case deleted:
-		j.finding(codeIDDeleted, aboutID, "the answer deletes %s, as for a visitor who has refused", name)
+		j.finding(codeIDDeleted, aboutID, "the response deletes %s, as for a visitor who has refused", name)
 	case !t.usesCookie():
 		j.report.IDCookie.Why = "none, as the tag does not use it"
 	case slices.Contains(j.site.Cookies, name):
 		j.report.IDCookie.Why = "the visitor's own is kept"
 	default:
 		j.finding(codeIDMissing, aboutID, "the tag uses %s, and none is set: cookie { domain ... } does not cover %s, or a CDN drops Set-Cookie. "+
-			"If the directive says cookie off, pass --cookie %[1]s=<a UUID> as well", name, j.answer.address().Hostname())
+			"If the directive says cookie off, pass --cookie %[1]s=<a UUID> as well", name, j.response.address().Hostname())
 	}
 }
 
@@ -78,7 +78,7 @@ func (j *judge) checkKept(c *http.Cookie, host string) {
 	switch {
 	case len(c.Name)+len(c.Value) > longestCookie:
 		j.finding(codeIDDropped, aboutID, "browsers drop it: it is longer than %d bytes", longestCookie)
-	case c.Secure && !j.answer.secure() && !isLoopback(host):
+	case c.Secure && !j.response.secure() && !isLoopback(host):
 		j.finding(codeIDDropped, aboutID, "browsers drop it: it is Secure, and the page came by http. Serve the page by https, or let Caddy know that "+
 			"this visitor has none (X-Forwarded-Proto of the proxy in front)")
 	case c.SameSite == http.SameSiteNoneMode && !c.Secure:
@@ -98,7 +98,7 @@ func (j *judge) checkUse(c *http.Cookie, host string) {
 	if c.HttpOnly {
 		j.finding(codeIDHTTPOnly, aboutID, "it is HttpOnly, so that Kapa's script cannot read it, and makes an id of its own")
 	}
-	if j.answer.secure() && !c.Secure {
+	if j.response.secure() && !c.Secure {
 		j.finding(codeIDNotSecure, aboutID, "the page came by https, and the cookie is not Secure: Caddy does not know of the https, "+
 			"because the proxy that ends it is not in trusted_proxies")
 	}

@@ -12,9 +12,9 @@ import (
 // policiesFor are those that bind the page from its element n on, or all of it
 // if n is nil.
 func (j *judge) policiesFor(n *html.Node) (p *csp.Policies, found bool) {
-	h, metas := j.answer.Header, j.page.metaPolicies(n)
+	h, metas := j.response.Header, j.page.metaPolicies(n)
 	lines, integrity, connections := h["Content-Security-Policy"], h["Integrity-Policy"], h["Connection-Allowlist"]
-	address, err := csp.ParseURL(j.answer.URL)
+	address, err := csp.ParseURL(j.response.URL)
 	if err != nil || len(lines)+len(metas)+len(integrity)+len(connections) == 0 {
 		return nil, false
 	}
@@ -66,7 +66,7 @@ func (j *judge) checkPolicy(t tag) {
 		j.finding(code, aboutPolicy, "%s "+format, append([]any{short(directive)}, args...)...)
 	}
 
-	src, err := j.page.base(j.answer.address(), t.node).Parse(t.src())
+	src, err := j.page.base(j.response.address(), t.node).Parse(t.src())
 	if err != nil {
 		return // which has been said
 	}

@@ -20,14 +20,14 @@ func (j *judge) checkMissing() {
 	}
 	j.finding(codeTagMissing, aboutTag, "%s", text)
 	if reason == reasonNotCovered || reason == reasonNoConsent {
-		j.noteCache(j.answer, aboutTag)
+		j.noteCache(j.response, aboutTag)
 	}
 }
 
 // whyMissing is the likeliest reason, going by what the directive looks at and
-// in its order: the kind of answer, the document, the head, and consent last.
+// in its order: the kind of response, the document, the head, and consent last.
 func (j *judge) whyMissing() (reason Reason, text string) {
-	a := j.answer
+	a := j.response
 	if reason, text := whyNoPage(a); reason != "" {
 		return reason, text
 	}
@@ -71,7 +71,7 @@ func (j *judge) whyMissing() (reason Reason, text string) {
 }
 
 // whyNoPage finds answers that are no page.
-func whyNoPage(a *Answer) (reason Reason, text string) {
+func whyNoPage(a *Response) (reason Reason, text string) {
 	switch {
 	case a.Header.Get("Cf-Mitigated") == "challenge":
 		return reasonChallenge, "a bot protection in front of the site answered instead of it (Cf-Mitigated: challenge); ask from where it lets you through"
@@ -79,7 +79,7 @@ func whyNoPage(a *Answer) (reason Reason, text string) {
 		return reasonRedirect, "the site redirects to " + withoutQuery(a.Header.Get("Location")) + ", and was not followed: it is another site, or there is no end to it. " +
 			"If it is for a login, pass the cookie of a session too, with another --cookie"
 	case a.Status == 204 || a.Status == 205 || a.Status == 206:
-		return reasonStatus, "an answer with status " + statusOf(a) + " has no whole page in it"
+		return reasonStatus, "a response with status " + statusOf(a) + " has no whole page in it"
 	case a.Status == 401 || a.Status == 403:
 		return reasonLogin, "the site answered " + statusOf(a) + ": pass the cookie of a session too, with another --cookie"
 	case a.Status >= 500:
@@ -87,9 +87,9 @@ func whyNoPage(a *Answer) (reason Reason, text string) {
 	case a.Status == 404 && !a.variesByCookie():
 		return reasonStatus, "the site answered " + statusOf(a) + ": is this the form's address?"
 	case len(a.Body) == 0:
-		return reasonEmpty, "the answer is empty, as Caddy's is where no site block is for the host, and no directive for the address"
+		return reasonEmpty, "the response is empty, as Caddy's is where no site block is for the host, and no directive for the address"
 	case !a.isHTML():
-		return reasonNotHTML, "the answer's Content-Type is " + either(short(a.Header.Get("Content-Type")), "missing") + ", and only text/html gets the tag: correct it at the origin"
+		return reasonNotHTML, "the response's Content-Type is " + either(short(a.Header.Get("Content-Type")), "missing") + ", and only text/html gets the tag: correct it at the origin"
 	default:
 		return "", ""
 	}
@@ -97,7 +97,7 @@ func whyNoPage(a *Answer) (reason Reason, text string) {
 
 // whyNotChanged finds pages whose header forbids a change, or makes it
 // impossible.
-func whyNotChanged(a *Answer) (reason Reason, text string) {
+func whyNotChanged(a *Response) (reason Reason, text string) {
 	disposition, _, _ := strings.Cut(a.Header.Get("Content-Disposition"), ";")
 	switch {
 	case strings.EqualFold(strings.TrimSpace(disposition), "attachment"):
@@ -105,11 +105,11 @@ func whyNotChanged(a *Answer) (reason Reason, text string) {
 	case strings.HasPrefix(a.charset(), "utf-16") || a.charset() == "iso-2022-jp":
 		return reasonCharset, "the page is in " + a.charset() + ": serve it in UTF-8"
 	case a.has("Cache-Control", "no-transform"):
-		return reasonNoTransform, "the answer forbids changes (Cache-Control: no-transform): drop it at the origin, or with header_down in reverse_proxy"
+		return reasonNoTransform, "the response forbids changes (Cache-Control: no-transform): drop it at the origin, or with header_down in reverse_proxy"
 	case a.Header["Signature-Input"] != nil:
-		return reasonNoTransform, "the answer is signed (Signature-Input), so that a change would break it"
+		return reasonNoTransform, "the response is signed (Signature-Input), so that a change would break it"
 	case a.Header["Content-Encoding"] != nil:
-		return reasonEncoded, "the answer is compressed as " + a.list("Content-Encoding") + ", which was not asked for: switch that off at the origin, " +
+		return reasonEncoded, "the response is compressed as " + a.list("Content-Encoding") + ", which was not asked for: switch that off at the origin, " +
 			"and let Caddy's encode compress"
 	default:
 		return "", ""
@@ -118,7 +118,7 @@ func whyNotChanged(a *Answer) (reason Reason, text string) {
 
 // whyNotInHead finds pages whose head has no place for the tag, by the same
 // scanner that the directive looks for it with.
-func whyNotInHead(a *Answer, file string) (reason Reason, text string) {
+func whyNotInHead(a *Response, file string) (reason Reason, text string) {
 	var s head.Scanner
 	s.Reset(file)
 	if a.charset() != "" {
@@ -146,5 +146,5 @@ var loginPath = regexp.MustCompile(`(?i)\b(log|sign)[-_]?(in|on)\b|\b(sso|oauth2
 // field for a password and none for a description, or an address like one's.
 func (j *judge) looksLikeLogin() bool {
 	return j.page.asksForPassword() && j.page.first(atom.Textarea) == nil ||
-		j.answer.Redirects > 0 && loginPath.MatchString(j.answer.address().Path)
+		j.response.Redirects > 0 && loginPath.MatchString(j.response.address().Path)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
 )
 
-// page is an answer's body as a browser with scripting on would read it.
+// page is a response's body as a browser with scripting on would read it.
 type page struct {
 	root    *html.Node
 	tags    []tag

@@ -26,8 +26,8 @@ func (r *Report) Print(w io.Writer, color bool) error {
 	p := printer{Writer: w, color: color}
 	p.line("%s", r.URL)
 	p.line("%s", "")
-	p.answer(aboutWith, r.WithConsent)
-	p.answer(aboutWithout, r.WithoutConsent)
+	p.response(aboutWith, r.WithConsent)
+	p.response(aboutWithout, r.WithoutConsent)
 	p.line("%s", "")
 	rows := r.rows()
 	width := 0
@@ -177,7 +177,7 @@ func (p *printer) mark(s state) string {
 	return padded
 }
 
-func (p *printer) answer(who string, a *AnswerSummary) {
+func (p *printer) response(who string, a *ResponseSummary) {
 	if a == nil {
 		return
 	}

@@ -27,8 +27,8 @@ type Report struct {
 	Result string `json:"result"`
 	// What a visitor got who has consented, and one without any cookie; null
 	// for one that was not asked for.
-	WithConsent    *AnswerSummary `json:"with_consent"`
-	WithoutConsent *AnswerSummary `json:"without_consent"`
+	WithConsent    *ResponseSummary `json:"with_consent"`
+	WithoutConsent *ResponseSummary `json:"without_consent"`
 	// The tag that the first of the two got.
 	Tag Tag `json:"tag"`
 	// Its data attributes, and those of them that are selectors.
@@ -43,8 +43,8 @@ type Report struct {
 	Notes    []Finding `json:"notes"`
 }
 
-// AnswerSummary is an answer in short.
-type AnswerSummary struct {
+// ResponseSummary is a response in short.
+type ResponseSummary struct {
 	URL         string `json:"url"` // after redirects, without its query
 	Redirects   int    `json:"redirects"`
 	Status      int    `json:"status"`
@@ -128,12 +128,12 @@ func (r *Report) has(code Code) bool {
 	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Code == code })
 }
 
-// summarize returns an answer in short.
-func (j *judge) summarize(a *Answer, p *page) *AnswerSummary {
+// summarize returns a response in short.
+func (j *judge) summarize(a *Response, p *page) *ResponseSummary {
 	if a == nil {
 		return nil
 	}
-	return &AnswerSummary{
+	return &ResponseSummary{
 		URL: withoutQuery(a.URL), Redirects: a.Redirects, Status: a.Status, ContentType: a.Header.Get("Content-Type"),
 		Compressed: a.Coding != "", Coding: a.Coding, Tag: len(p.tags) > 0, SetsID: j.idOf(a) != "",
 	}

@@ -133,18 +133,18 @@ func newGuest(s Survey, cookies string) *guest {
 
 // visit opens a page and follows redirects, as long as they stay on the site
 // and do not leave https.
-func (g *guest) visit(ctx context.Context, address *url.URL) (*Answer, error) {
+func (g *guest) visit(ctx context.Context, address *url.URL) (*Response, error) {
 	for n := 0; ; n++ {
-		answer, err := g.request(ctx, address, "")
+		response, err := g.request(ctx, address, "")
 		if err != nil {
 			return nil, err
 		}
-		answer.Redirects = n
-		next := redirect(address, answer)
+		response.Redirects = n
+		next := redirect(address, response)
 		if next == nil || n == surveyRedirects || !isSameSite(address, next) || address.Scheme == "https" && next.Scheme != "https" {
-			return answer, nil
+			return response, nil
 		}
-		g.jar.SetCookies(address, (&http.Response{Header: answer.Header}).Cookies())
+		g.jar.SetCookies(address, (&http.Response{Header: response.Header}).Cookies())
 		if next.User == nil && next.Host == address.Host {
 			next.User = address.User
 		}
@@ -153,22 +153,22 @@ func (g *guest) visit(ctx context.Context, address *url.URL) (*Answer, error) {
 }
 
 // revisit asks for a page that the guest has a copy of, with this entity tag.
-func (g *guest) revisit(ctx context.Context, address, etag string) (*Answer, error) {
+func (g *guest) revisit(ctx context.Context, address, etag string) (*Response, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := g.request(ctx, u, etag)
+	response, err := g.request(ctx, u, etag)
 	if err != nil {
 		return nil, fmt.Errorf("asking again: %w", err)
 	}
-	return answer, nil
+	return response, nil
 }
 
 // visitAfresh opens a page that came out of a cache at an address that no cache
 // can know, for what the site itself answers. It returns nil for others, and if
 // the site does not like the address: then nothing is known.
-func (g *guest) visitAfresh(ctx context.Context, a *Answer) *Answer {
+func (g *guest) visitAfresh(ctx context.Context, a *Response) *Response {
 	if a == nil || a.FromCache() == "" {
 		return nil
 	}
@@ -184,7 +184,7 @@ func (g *guest) visitAfresh(ctx context.Context, a *Answer) *Answer {
 	return afresh
 }
 
-func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*Answer, error) {
+func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, surveyTime)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
@@ -219,7 +219,7 @@ func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*An
 	if err != nil {
 		return nil, fmt.Errorf("the answer broke off after %d bytes: %w", len(body), explain(err))
 	}
-	return &Answer{
+	return &Response{
 		URL:    address.String(),
 		Status: resp.StatusCode,
 		Header: resp.Header,
@@ -253,7 +253,7 @@ func decompressed(resp *http.Response) (content io.ReadCloser, coding string, er
 		return io.NopCloser(body), "", nil
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("the answer is not the %s that it says it is: %w", coding, err)
+		return nil, "", fmt.Errorf("the response is not the %s that it says it is: %w", coding, err)
 	}
 	resp.Header.Del("Content-Encoding")
 	resp.Header.Del("Content-Length")
@@ -281,8 +281,8 @@ func cookieNames(header string) (names []string) {
 	return names
 }
 
-// redirect is where an answer sends its visitor, nil for nowhere.
-func redirect(from *url.URL, a *Answer) *url.URL {
+// redirect is where a response sends its visitor, nil for nowhere.
+func redirect(from *url.URL, a *Response) *url.URL {
 	switch a.Status {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 	default:
@@ -318,7 +318,7 @@ func explain(err error) error {
 	case errors.As(err, &unknown):
 		return fmt.Errorf("%w; --insecure accepts a certificate of Caddy's internal CA", err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("no whole answer within %s", surveyTime)
+		return fmt.Errorf("no whole response within %s", surveyTime)
 	default:
 		return err
 	}

@@ -68,11 +68,11 @@ func (j *judge) checkTag(t tag) {
 	case !t.named:
 		j.finding(codeScriptFile, aboutScript, "the script's file is not called %s, nor as a version of it: Kapa's bundle may look for its own tag by that name", j.deflector.ScriptFile)
 	}
-	if base := j.page.base(j.answer.address(), t.node); err == nil && src.Host == "" && strings.HasPrefix(src.Path, "/") && base.Host != j.answer.address().Host {
+	if base := j.page.base(j.response.address(), t.node); err == nil && src.Host == "" && strings.HasPrefix(src.Path, "/") && base.Host != j.response.address().Host {
 		j.finding(codeScriptBase, aboutScript, "the page's <base href> has browsers load the script from %s: write its address with https:// and the site's host, "+
 			"or take the host out of the <base href>", base.Host)
 	}
-	if err == nil && src.Scheme == "http" && j.answer.secure() {
+	if err == nil && src.Scheme == "http" && j.response.secure() {
 		j.finding(codeScriptMixedContent, aboutScript, "the script is loaded by http on a page of https: browsers block it")
 	}
 	if kind := t.attr("type"); !isScriptType(kind) {

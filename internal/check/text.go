@@ -49,9 +49,9 @@ func withoutQuery(address string) string {
 }
 
 // place is the path that answered, as pages has it.
-func place(a *Answer) string { return short(a.address().EscapedPath()) }
+func place(a *Response) string { return short(a.address().EscapedPath()) }
 
-func statusOf(a *Answer) string {
+func statusOf(a *Response) string {
 	return strings.TrimSpace(strconv.Itoa(a.Status) + " " + http.StatusText(a.Status))
 }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/list"
 )
 
-// Answer is what a site answered to one request for the page.
-type Answer struct {
+// Response is what a site answered to one request for the page.
+type Response struct {
 	URL       string // of the page that answered, after redirects
 	Redirects int    // how many were followed to it
 	Status    int
@@ -20,8 +20,8 @@ type Answer struct {
 	Cut       bool   // the body goes on, and was not read to its end
 }
 
-// address is the answer's URL. One that cannot be parsed was never asked.
-func (a *Answer) address() *url.URL {
+// address is the response's URL. One that cannot be parsed was never asked.
+func (a *Response) address() *url.URL {
 	u, err := url.Parse(a.URL)
 	if err != nil {
 		return new(url.URL)
@@ -29,25 +29,25 @@ func (a *Answer) address() *url.URL {
 	return u
 }
 
-func (a *Answer) secure() bool { return a.address().Scheme == "https" }
+func (a *Response) secure() bool { return a.address().Scheme == "https" }
 
-func (a *Answer) isHTML() bool {
+func (a *Response) isHTML() bool {
 	return document.IsHTML(document.ContentType(a.Header["Content-Type"]))
 }
 
-// isRedirect reports whether the answer leads on to a place that was not asked.
-func (a *Answer) isRedirect() bool {
+// isRedirect reports whether the response leads on to a place that was not asked.
+func (a *Response) isRedirect() bool {
 	return 300 <= a.Status && a.Status <= 399 && a.Status != http.StatusNotModified
 }
 
 // charset returns the encoding that the Content-Type names, in lower case, "" if it
 // names none.
-func (a *Answer) charset() string {
+func (a *Response) charset() string {
 	return strings.ToLower(document.Charset(document.ContentType(a.Header["Content-Type"])))
 }
 
 // has reports whether a field that is a list has one of these members.
-func (a *Answer) has(field string, members ...string) bool {
+func (a *Response) has(field string, members ...string) bool {
 	for _, member := range members {
 		if list.Has(a.Header[field], member) {
 			return true
@@ -56,11 +56,11 @@ func (a *Answer) has(field string, members ...string) bool {
 	return false
 }
 
-func (a *Answer) variesByCookie() bool { return a.has("Vary", "Cookie", "*") }
+func (a *Response) variesByCookie() bool { return a.has("Vary", "Cookie", "*") }
 
 // etag is the entity tag without the mark of a weak one, which compares alike
 // in If-None-Match (RFC 9110 section 8.8.3.2).
-func (a *Answer) etag() string { return strings.TrimPrefix(a.Header.Get("Etag"), "W/") }
+func (a *Response) etag() string { return strings.TrimPrefix(a.Header.Get("Etag"), "W/") }
 
 // list joins the lines of a field as if they were one.
-func (a *Answer) list(field string) string { return strings.Join(a.Header[field], ", ") }
+func (a *Response) list(field string) string { return strings.Join(a.Header[field], ", ") }
