@@ -9,7 +9,7 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/authority"
 )
 
-// ParseAddress reads the URL of a page, for which a scheme may be left out.
+// ParseAddress reads the URL of a page. The scheme is optional.
 func ParseAddress(s string) (*url.URL, error) {
 	if !strings.Contains(s, "://") {
 		s = "https://" + s
@@ -29,16 +29,16 @@ func ParseAddress(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// CookieHeader joins cookies as a browser sends them. What they hold is not
-// looked at beyond what a header field can carry.
+// CookieHeader joins cookies as a browser sends them. It accepts every value that a
+// header field can carry.
 func CookieHeader(typed []string) (string, error) {
 	for i, c := range typed {
 		name, _, ok := strings.Cut(c, "=")
 		if !ok || strings.TrimSpace(name) == "" {
-			return "", fmt.Errorf("--cookie number %d is no name=value", i+1)
+			return "", fmt.Errorf("--cookie number %d must be name=value", i+1)
 		}
 		if strings.ContainsFunc(c, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			return "", fmt.Errorf("--cookie number %d holds a control character", i+1)
+			return "", fmt.Errorf("--cookie number %d must not contain a control character", i+1)
 		}
 	}
 	return strings.Join(typed, "; "), nil

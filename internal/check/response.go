@@ -9,18 +9,18 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/list"
 )
 
-// Response is what a site answered to one request for the page.
+// Response is a site's response to one request for the page.
 type Response struct {
-	URL       string // of the page that answered, after redirects
+	URL       string // after redirects
 	Redirects int    // how many were followed to it
 	Status    int
 	Header    http.Header
 	Body      []byte // as it was before compression
-	Coding    string // by which it was compressed, "" for not at all
-	Cut       bool   // the body goes on, and was not read to its end
+	Coding    string // how it was compressed, "" if it was not
+	Cut       bool   // the body is longer, and only its beginning was read
 }
 
-// address is the response's URL. One that cannot be parsed was never asked.
+// address returns the response's URL. It can always be parsed, because it was requested.
 func (a *Response) address() *url.URL {
 	u, err := url.Parse(a.URL)
 	if err != nil {
@@ -35,7 +35,7 @@ func (a *Response) isHTML() bool {
 	return document.IsHTML(document.ContentType(a.Header["Content-Type"]))
 }
 
-// isRedirect reports whether the response leads on to a place that was not asked.
+// isRedirect reports whether the response is a redirect that was not followed.
 func (a *Response) isRedirect() bool {
 	return 300 <= a.Status && a.Status <= 399 && a.Status != http.StatusNotModified
 }
@@ -58,9 +58,9 @@ func (a *Response) has(field string, members ...string) bool {
 
 func (a *Response) variesByCookie() bool { return a.has("Vary", "Cookie", "*") }
 
-// etag is the entity tag without the mark of a weak one, which compares alike
-// in If-None-Match (RFC 9110 section 8.8.3.2).
+// etag returns the entity tag without W/, because If-None-Match compares weakly
+// (RFC 9110 section 13.1.2).
 func (a *Response) etag() string { return strings.TrimPrefix(a.Header.Get("Etag"), "W/") }
 
-// list joins the lines of a field as if they were one.
+// list joins the lines of a field to one line.
 func (a *Response) list(field string) string { return strings.Join(a.Header[field], ", ") }
