@@ -35,10 +35,10 @@ func CookieHeader(typed []string) (string, error) {
 	for i, c := range typed {
 		name, _, ok := strings.Cut(c, "=")
 		if !ok || strings.TrimSpace(name) == "" {
-			return "", fmt.Errorf("--cookie number %d must be name=value", i+1)
+			return "", fmt.Errorf("--cookie number %d is no name=value", i+1)
 		}
 		if strings.ContainsFunc(c, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			return "", fmt.Errorf("--cookie number %d must not contain a control character", i+1)
+			return "", fmt.Errorf("--cookie number %d holds a control character", i+1)
 		}
 	}
 	return strings.Join(typed, "; "), nil

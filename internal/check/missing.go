@@ -58,14 +58,14 @@ func (j *judge) whyMissing() (reason Reason, text string) {
 		return reasonNotCovered, text
 	}
 	if j.site.With == nil {
-		return reasonNoCookie, "there is no tag without consent, as intended: to see what a visitor with consent gets, " +
+		return reasonNoCookie, "there is no tag without consent, as intended. To see the tag, " +
 			"pass the banner's cookie, --cookie name=value"
 	}
 	if len(j.site.Cookies) == 0 {
 		return reasonNoConsent, "the page can get the tag, but not for a visitor without cookies: the directive requires consent. " +
 			"Omit --consent-not-required, and pass the banner's cookie, --cookie name=value"
 	}
-	return reasonNoConsent, "the page can get the tag, but the cookies " + strings.Join(j.site.Cookies, ", ") + " do not count as consent: " +
+	return reasonNoConsent, "the page can get the tag, but the cookies " + strings.Join(j.site.Cookies, ", ") + " were not taken for consent: " +
 		"compare name and value, exactly as the browser sends them, with the consent lines. Or another block, with other consent lines, claims the page"
 }
 

@@ -69,7 +69,7 @@ func TestConclusions(t *testing.T) {
 // A sentence names the cookies that were passed, if there were any.
 func TestNoCookiesToCompare(t *testing.T) {
 	s := &Site{NotRequired: true, With: answerOf(plainPage)}
-	if got := printed(t, Judge(*s, product), false); !strings.Contains(got, "without --consent-not-required") || strings.Contains(got, "cookies  were") {
+	if got := printed(t, Judge(*s, product), false); !strings.Contains(got, "Omit --consent-not-required") || strings.Contains(got, "cookies  were") {
 		t.Error(got)
 	}
 }

@@ -312,7 +312,7 @@ func explain(err error) error {
 	var plain tls.RecordHeaderError
 	switch {
 	case errors.As(err, &plain):
-		return fmt.Errorf("%w: the server does not use TLS here: use http://", err)
+		return fmt.Errorf("%w: it answers without TLS: ask http://", err)
 	case errors.As(err, &unknown):
 		return fmt.Errorf("%w; --insecure accepts a certificate of Caddy's internal CA", err)
 	case errors.Is(err, context.DeadlineExceeded):
