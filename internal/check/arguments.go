@@ -9,7 +9,7 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/authority"
 )
 
-// ParseAddress reads the URL of a page, for which a scheme may be left out.
+// ParseAddress reads the URL of a page. The scheme is optional.
 func ParseAddress(s string) (*url.URL, error) {
 	if !strings.Contains(s, "://") {
 		s = "https://" + s
@@ -29,8 +29,8 @@ func ParseAddress(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// CookieHeader joins cookies as a browser sends them. What they hold is not
-// looked at beyond what a header field can carry.
+// CookieHeader joins cookies as a browser sends them. It accepts every value that a
+// header field can carry.
 func CookieHeader(typed []string) (string, error) {
 	for i, c := range typed {
 		name, _, ok := strings.Cut(c, "=")

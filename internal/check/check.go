@@ -1,9 +1,9 @@
-// Package check judges what a running site answers to a visitor, with consent
-// and without: recorded answers go in, findings come out. It asks nothing
-// itself.
+// Package check asks a running site for a page, with consent and without, and judges
+// the responses. [Survey.Ask] sends the requests. [Judge] sends none: responses go
+// in, a report comes out.
 //
-// A finding is a fault, or so likely one that someone has to look; a note is
-// what may well be right, and is worth knowing when it is not.
+// A finding is a fault, or so likely a fault that someone must look at it. A note is
+// about something that may be intended.
 package check
 
 import (
@@ -11,52 +11,51 @@ import (
 	"strings"
 )
 
-// Site is what was asked, and what was answered. A nil answer was not asked for.
+// Site is the requests and their responses. A nil response was not requested.
 type Site struct {
-	URL         string   // as it was asked for, after a scheme was added
-	Cookies     []string // the names of the cookies that speak for consent
-	NotRequired bool     // nobody is asked for consent: there is no Without
+	URL         string   // as requested, with its scheme
+	Cookies     []string // the names of the cookies that show consent
+	NotRequired bool     // the site asks nobody for consent; Without is nil
 
-	With    *Answer // to a visitor with those cookies
-	Without *Answer // to a visitor without any cookie
+	With    *Response // to a visitor with those cookies
+	Without *Response // to a visitor without any cookie
 
-	// The same at an address that no cache can know, for one that came out of a
-	// cache.
-	WithAfresh    *Answer
-	WithoutAfresh *Answer
+	// If the response comes from a cache: the same at a URL that is in no cache.
+	WithAfresh    *Response
+	WithoutAfresh *Response
 
 	// The same once more, with If-None-Match and the entity tag of ...
-	Again          *Answer // With, asked with the cookies
-	WithdrawnAgain *Answer // With, asked without
-	GrantedAgain   *Answer // Without, asked with the cookies
+	Again          *Response // With, asked with the cookies
+	WithdrawnAgain *Response // With, asked without
+	GrantedAgain   *Response // Without, asked with the cookies
 }
 
-// judge is a check on its way.
+// judge is the state of a check.
 type judge struct {
 	site      Site
 	deflector Deflector
 	report    *Report
 
-	answer      *Answer // the one with the tag, or that should have had it
+	response    *Response // the one that has the tag, or should have it
 	page        *page
 	withoutPage *page // nil if there is none
 }
 
-// Judge checks a site. At least one of With and Without was asked for.
+// Judge checks a site. At least one of With and Without must be set.
 func Judge(s Site, d Deflector) *Report {
 	j := &judge{site: s, deflector: d, report: newReport(s)}
 	if s.Without != nil {
 		j.withoutPage = readPage(s.Without.Body, d)
 		j.report.WithoutConsent = j.summarize(s.Without, j.withoutPage)
 	}
-	j.answer, j.page = s.Without, j.withoutPage
+	j.response, j.page = s.Without, j.withoutPage
 	if s.With != nil {
-		j.answer, j.page = s.With, readPage(s.With.Body, d)
+		j.response, j.page = s.With, readPage(s.With.Body, d)
 		j.report.WithConsent = j.summarize(s.With, j.page)
 	}
 
 	if j.page.tooDeep {
-		j.finding(codePageUnreadable, "tag", "the page nests its elements more than 512 deep, and was not read")
+		j.finding(codePageUnreadable, "tag", "the page nests its elements more than 512 deep and was not read")
 	} else if s.With != nil {
 		j.checkWith()
 	} else {
@@ -81,14 +80,14 @@ func (j *judge) checkWith() {
 	t := j.page.tags[0]
 	j.checkTag(t)
 	j.checkAttributes(t)
-	switch status := j.answer.Status; {
+	switch status := j.response.Status; {
 	case status == 404 || status == 410 || status >= 500:
-		j.finding(codeErrorPage, aboutTag, "the tag is on a page with which the site answers %s: is this the form's address?", statusOf(j.answer))
+		j.finding(codeErrorPage, aboutTag, "the page with the tag has status %s: is this the address of the form?", statusOf(j.response))
 	case j.looksLikeLogin():
-		j.finding(codeLogin, aboutTag, "the tag is on a page that asks for a login: pass the cookie of a session too, with another --cookie, to see the form")
+		j.finding(codeLogin, aboutTag, "the page with the tag asks for a login: to see the form, also pass the session cookie, with another --cookie")
 	default:
 		if status < 200 || status > 299 {
-			j.note(codeStatus, aboutTag, "the page came with status %s", statusOf(j.answer))
+			j.note(codeStatus, aboutTag, "the page has status %s", statusOf(j.response))
 		}
 		j.checkSelectors(t)
 	}
@@ -97,14 +96,14 @@ func (j *judge) checkWith() {
 		j.checkCookie(t)
 		j.checkCaching(t)
 	}
-	if j.answer.Cut {
-		j.note(codePageCut, "tag", "only the first %d MiB of the page were read", len(j.answer.Body)>>20)
+	if j.response.Cut {
+		j.note(codePageCut, "tag", "only the first %d MiB of the page were checked", len(j.response.Body)>>20)
 	}
 }
 
-// isForAll reports whether the tag is the one that a visitor without cookies
-// gets, so that the directive has done nothing for this one. A cache that hands
-// it to all is another matter.
+// isForAll reports whether a visitor without cookies gets the same tag, so that the
+// directive has done nothing for this visitor. It returns false if the reason is a
+// cache.
 func (j *judge) isForAll() bool {
 	if j.withoutPage == nil || len(j.withoutPage.tags) == 0 {
 		return false
@@ -120,55 +119,55 @@ func (j *judge) checkWithout() {
 		j.checkTagWithout(j.withoutPage.tags[0])
 	}
 	if j.report.Tag.Present && !j.isThePage(a) {
-		j.note(codeOtherPage, aboutWithout, "without cookies the site shows another page (%s, %s), so that the form's own was not seen without consent",
+		j.note(codeOtherPage, aboutWithout, "without cookies the site sends another page (%s, %s), so the form's page was not checked without consent",
 			withoutQuery(a.URL), statusOf(a))
 	}
 	if j.idOf(a) != "" {
-		j.finding(codeIDWithoutConsent, aboutWithout, "a visitor without any cookie is given a %s", j.deflector.Cookie)
+		j.finding(codeIDWithoutConsent, aboutWithout, "a visitor without any cookie gets a %s", j.deflector.Cookie)
 	}
 }
 
-// isThePage reports whether an answer is the one that is judged, or its other
-// variant: without cookies a site may show a login instead.
-func (j *judge) isThePage(a *Answer) bool {
-	return a.URL == j.answer.URL && a.Status == j.answer.Status && !a.isRedirect()
+// isThePage reports whether a response is a variant of the page that is judged.
+// Without cookies a site may send a login page instead.
+func (j *judge) isThePage(a *Response) bool {
+	return a.URL == j.response.URL && a.Status == j.response.Status && !a.isRedirect()
 }
 
-// checkVary finds pages that a cache may take for everybody's. Where nothing at
-// all shows that the directive ran, that has been said.
+// checkVary reports pages that a cache may send to every visitor. If nothing shows
+// that the directive ran, whyMissing has reported that already.
 func (j *judge) checkVary() {
 	var lacking []string // Vary
 	for _, asked := range []struct {
-		answer *Answer
-		how    string
+		response *Response
+		how      string
 	}{{j.site.With, aboutWith}, {j.site.Without, aboutWithout}} {
-		if a := asked.answer; a != nil && j.isThePage(a) && a.isHTML() && !a.variesByCookie() {
+		if a := asked.response; a != nil && j.isThePage(a) && a.isHTML() && !a.variesByCookie() {
 			lacking = append(lacking, asked.how)
 		}
 	}
 	if lacking != nil && (j.report.Tag.Present || j.report.Tag.Reason == reasonNoConsent) {
-		j.finding(codeVaryMissing, aboutCaching, "Vary: Cookie is missing %s, and the directive puts it on every page: a header directive "+
-			"or a CDN has taken it away, and a cache may hand the page to everybody", strings.Join(lacking, " and "))
+		j.finding(codeVaryMissing, aboutCaching, "Vary: Cookie is missing %s, although the directive adds it to every page: a header directive "+
+			"or a CDN has removed it, and a cache may send the page to every visitor", strings.Join(lacking, " and "))
 	}
 }
 
-// checkTagWithout judges a tag that comes without consent: some configurations
-// want it so.
+// checkTagWithout judges a tag that a visitor without consent gets. Some
+// configurations intend that.
 func (j *judge) checkTagWithout(t tag) {
 	switch with := j.consentedTag(); {
 	case t.tracks():
-		why := "the page's own template has it, or the directive says consent not_required (then pass --consent-not-required)"
+		why := "it is in the page's own template, or the directive has consent not_required (then pass --consent-not-required)"
 		if from := j.fromFront(j.site.Without, j.site.WithoutAfresh); from != "" {
-			why = "it came out of a cache (" + short(from) + "), which hands one visitor's page to all: purge it, and let it heed Vary and Cache-Control"
+			why = "the page comes from a cache (" + short(from) + ") that sends one visitor's page to all: purge it, and make it respect Vary and Cache-Control"
 		} else {
 			j.noteCache(j.site.Without, aboutWithout)
 		}
 		j.finding(codeTagWithoutConsent, aboutWithout, "a visitor without any cookie gets the tag: %s", why)
 	case with != nil && !with.tracks():
-		j.finding(codeConsentNotRecognised, aboutTag, "with the cookies %s the tag is the one that visitors without consent get, "+
+		j.finding(codeConsentNotRecognised, aboutTag, "with the cookies %s the page has the tag for visitors without consent, "+
 			"with tracking switched off: compare name and value with the consent line", strings.Join(j.site.Cookies, ", "))
 	default:
-		j.note(codeUntrackedTag, aboutWithout, "visitors without consent get the tag with tracking switched off, as without_consent untracked says")
+		j.note(codeUntrackedTag, aboutWithout, "visitors without consent get the tag with tracking switched off, as without_consent untracked requires")
 	}
 }
 

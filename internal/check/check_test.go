@@ -47,7 +47,7 @@ func TestReasonsForAMissingTag(t *testing.T) {
 			s.With.Header, s.Without.Header = http.Header{}, http.Header{}
 		}, "tag_missing:empty", ""},
 		{"no-transform", untagged(plainPage, "Cache-Control: public, no-transform"), "tag_missing:no_transform", ""},
-		{"a signed answer", untagged(plainPage, "Signature-Input: sig=()"), "tag_missing:no_transform", ""},
+		{"a signed response", untagged(plainPage, "Signature-Input: sig=()"), "tag_missing:no_transform", ""},
 		{"brotli", untagged("\x1b\x9c", "Content-Encoding: br"), "tag_missing:encoded", ""},
 		{"a download", untagged(plainPage, `Content-Disposition: attachment; filename="a.html"`), "tag_missing:attachment", ""},
 		{"UTF-16", untagged("\xff\xfe<\x00h\x00", "Content-Type: text/html; charset=UTF-16"), "tag_missing:charset", ""},
@@ -89,10 +89,10 @@ func TestReasonsForAMissingTag(t *testing.T) {
 }
 
 func TestWithoutCookies(t *testing.T) {
-	only := func(a *Answer) func(*Site) {
+	only := func(a *Response) func(*Site) {
 		return func(s *Site) { *s = Site{URL: s.URL, Without: a} }
 	}
-	notRequired := func(a *Answer) func(*Site) {
+	notRequired := func(a *Response) func(*Site) {
 		return func(s *Site) { *s = Site{URL: s.URL, NotRequired: true, With: a, Again: s.Again} }
 	}
 	private := []string{"Cache-Control: private, no-cache", `Etag: "v1-kapa-0"`, "Set-Cookie: " + theCookie}
@@ -179,7 +179,7 @@ func TestIDCookies(t *testing.T) {
 	on := func(address string, plant func(*Site)) func(*Site) {
 		return func(s *Site) {
 			plant(s)
-			for _, a := range []*Answer{s.With, s.Without} {
+			for _, a := range []*Response{s.With, s.Without} {
 				a.URL = address
 			}
 		}
@@ -290,11 +290,11 @@ func TestPolicies(t *testing.T) {
 }
 
 func TestCaching(t *testing.T) {
-	both := func(plant func(*Answer)) func(*Site) {
+	both := func(plant func(*Response)) func(*Site) {
 		return func(s *Site) { plant(s.With); plant(s.Without) }
 	}
 	for _, p := range []planted{
-		{"no Vary", both(func(a *Answer) { a.Header.Del("Vary") }), "vary_missing", ""},
+		{"no Vary", both(func(a *Response) { a.Header.Del("Vary") }), "vary_missing", ""},
 		{"no Vary without consent", func(s *Site) { s.Without.Header.Del("Vary") }, "vary_missing", ""},
 		{"no Vary with consent", header("Vary", "Accept-Encoding"), "vary_missing", ""},
 		{"Vary in another case, in a list", header("Vary", "accept-encoding, COOKIE"), "", ""},
@@ -330,7 +330,7 @@ func TestCaching(t *testing.T) {
 		{"the page without the tag out of a cache", func(s *Site) { s.Without.Header.Set("X-Cache", "HIT"); s.Without.Header.Set("Age", "9") }, "", ""},
 		{"the same ETag", header("Etag", `W/"v1"`), "etag_shared", ""},
 		{"no ETags at all", func(s *Site) {
-			both(func(a *Answer) { a.Header.Del("Etag") })(s)
+			both(func(a *Response) { a.Header.Del("Etag") })(s)
 			s.Again, s.WithdrawnAgain, s.GrantedAgain = s.GrantedAgain, nil, nil
 			s.Again.Header.Set("Set-Cookie", "kapa_web_id=1b8a2f6e-3f0c-4f5e-9a53-1c2d3e4f5a6b")
 		}, "", ""},
@@ -339,7 +339,7 @@ func TestCaching(t *testing.T) {
 		{"a second server that does not know the directive", func(s *Site) { s.Again = answerOf(plainPage) }, "tag_unsteady", ""},
 		{"one id for two visitors", func(s *Site) { s.Again.Header.Set("Set-Cookie", theCookie) }, "id_shared", ""},
 		{"an origin that compresses, without encode", func(s *Site) { s.With.Coding = "" }, "not_compressed", ""},
-		{"nobody compresses", both(func(a *Answer) { a.Coding = "" }), "", ""},
+		{"nobody compresses", both(func(a *Response) { a.Coding = "" }), "", ""},
 	} {
 		p.run(t)
 	}

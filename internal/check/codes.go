@@ -1,22 +1,22 @@
 package check
 
-// A Code names one kind of finding or note, for scripts. The lists are closed;
-// docs/kapa-check.md says of each what to do. What is released keeps its name.
+// A Code names one kind of finding or note, for scripts. The lists are closed, and
+// docs/kapa-check.md says what to do about each. A released code keeps its name.
 type Code string
 
 // The findings.
 const (
 	codeAttributeMissing       Code = "attribute_missing"        // the deflector does not start without it
-	codeAttributePlaceholder   Code = "attribute_placeholder"    // left as it was written
-	codeAttributeValue         Code = "attribute_value"          // none of the words that Kapa knows
+	codeAttributePlaceholder   Code = "attribute_placeholder"    // it was not replaced
+	codeAttributeValue         Code = "attribute_value"          // not one of those that Kapa documents
 	codeButtonElement          Code = "button_element"           // it cannot be disabled
 	codeButtonOutsideForm      Code = "button_outside_form"      // that the tag names
 	codeCacheControl           Code = "cache_control"            // the page with the tag may be kept
-	codeConsentNotRecognised   Code = "consent_not_recognised"   // the untracked tag, in spite of it
-	codeCSPConnection          Code = "csp_connection"           // the policy blocks what the script asks
-	codeCSPFingerprint         Code = "csp_fingerprint"          // or the script that takes fingerprints
-	codeCSPScript              Code = "csp_script"               // or the deflector's
-	codeCSPUser                Code = "csp_user"                 // or the user block's
+	codeConsentNotRecognised   Code = "consent_not_recognised"   // the tag is untracked despite the cookies
+	codeCSPConnection          Code = "csp_connection"           // the policy blocks the script's requests
+	codeCSPFingerprint         Code = "csp_fingerprint"          // the policy blocks the script for fingerprints
+	codeCSPScript              Code = "csp_script"               // the policy blocks the deflector's script
+	codeCSPUser                Code = "csp_user"                 // the policy blocks the user block's script
 	codeErrorPage              Code = "error_page"               // of the site, with the tag
 	codeETagShared             Code = "etag_shared"              // by the pages with and without the tag
 	codeEventType              Code = "event_type"               // the element has no such event
@@ -29,13 +29,13 @@ const (
 	codeIDNotSecure            Code = "id_not_secure"            // on https
 	codeIDPath                 Code = "id_path"                  // not for all pages
 	codeIDShared               Code = "id_shared"                // by two visitors
-	codeIDTwice                Code = "id_twice"                 // in one answer
+	codeIDTwice                Code = "id_twice"                 // in one response
 	codeIDValue                Code = "id_value"                 // no UUID
 	codeIDWithoutConsent       Code = "id_without_consent"       // that nobody gave
 	codeInputElement           Code = "input_element"            // it takes no text
 	codeLogin                  Code = "login"                    // the tag is on a page that asks for one
 	codeNoTagAfterConsent      Code = "no_tag_after_consent"     // a 304 brings back the page from before
-	codeNotCompressed          Code = "not_compressed"           // the page with the tag; the other is
+	codeNotCompressed          Code = "not_compressed"           // the page with the tag is not, the other is
 	codePageUnreadable         Code = "page_unreadable"          // nested too deep
 	codeScriptBase             Code = "script_base"              // the page's <base> moves it to another host
 	codeScriptFile             Code = "script_file"              // of another name
@@ -50,7 +50,7 @@ const (
 	codeTagTwice               Code = "tag_twice"                // in one page
 	codeTagUnsteady            Code = "tag_unsteady"             // gone when asked again
 	codeTagWithoutConsent      Code = "tag_without_consent"      // that nobody gave
-	codeVaryMissing            Code = "vary_missing"             // caches take the page for everybody's
+	codeVaryMissing            Code = "vary_missing"             // caches may send the page to every visitor
 )
 
 // The notes.
@@ -66,31 +66,31 @@ const (
 	codePageCut               Code = "page_cut"                 // it was not read to its end
 	codeSelectorDrawnByScript Code = "selector_drawn_by_script" // not in the page yet
 	codeSelectorUntried       Code = "selector_untried"         // only a browser can tell
-	codeStatus                Code = "status"                   // of a page with the tag, though it may be right
+	codeStatus                Code = "status"                   // of a page with the tag; it may be right
 	codeTagInBody             Code = "tag_in_body"              // where the directive puts none
-	codeUntrackedTag          Code = "untracked_tag"            // without consent, as may be wanted
+	codeUntrackedTag          Code = "untracked_tag"            // without consent, which may be intended
 )
 
-// A Reason is the likeliest one why a page has no tag. This list is closed, too.
+// A Reason is the likeliest reason why a page has no tag. This list is closed, too.
 type Reason string
 
 // The reasons, in the order in which they are looked for.
 const (
 	reasonChallenge   Reason = "challenge"    // a bot protection answered
-	reasonRedirect    Reason = "redirect"     // that leads on to another site
-	reasonStatus      Reason = "status"       // of no page, or of a failure
+	reasonRedirect    Reason = "redirect"     // to another site, or without an end
+	reasonStatus      Reason = "status"       // not that of a page, or an error
 	reasonLogin       Reason = "login"        // the form is behind one
 	reasonNotHTML     Reason = "not_html"     // another Content-Type
 	reasonEmpty       Reason = "empty"        // no page
 	reasonAttachment  Reason = "attachment"   // a download
 	reasonCharset     Reason = "charset"      // ASCII bytes do not mean ASCII in it
-	reasonNoTransform Reason = "no_transform" // the answer forbids changes
-	reasonEncoded     Reason = "encoded"      // compressed, though nobody asked for it
+	reasonNoTransform Reason = "no_transform" // the response forbids changes
+	reasonEncoded     Reason = "encoded"      // compressed, although the request did not accept it
 	reasonAMP         Reason = "amp"          // which allows no such script
 	reasonNoAnchor    Reason = "no_anchor"    // the page ends within its head
 	reasonCSPBlocked  Reason = "csp_blocked"  // the page's policy blocks the script
-	reasonCached      Reason = "cached"       // in front of Caddy, for everybody
+	reasonCached      Reason = "cached"       // a cache in front of Caddy sends one page to all
 	reasonNotCovered  Reason = "not_covered"  // the directive did not run
-	reasonNoCookie    Reason = "no_cookie"    // none was given
-	reasonNoConsent   Reason = "no_consent"   // those given are none
+	reasonNoCookie    Reason = "no_cookie"    // no cookie was given
+	reasonNoConsent   Reason = "no_consent"   // the cookies given do not count as consent
 )

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// idCookies are the Set-Cookie lines for the visitor's id.
-func idCookies(a *Answer, name string) (found []*http.Cookie) {
+// idCookies returns the cookies with the visitor's id that a response sets or deletes.
+func idCookies(a *Response, name string) (found []*http.Cookie) {
 	for _, line := range a.Header["Set-Cookie"] {
 		if c, err := http.ParseSetCookie(line); err == nil && c.Name == name {
 			found = append(found, c)
@@ -21,7 +21,7 @@ func idCookies(a *Answer, name string) (found []*http.Cookie) {
 	return found
 }
 
-// isSet reports whether a Set-Cookie line stores something.
+// isSet reports whether the cookie is set, not deleted.
 func isSet(c *http.Cookie) bool {
 	return c.MaxAge >= 0 && (c.MaxAge > 0 || c.RawExpires == "" || c.Expires.After(time.Unix(0, 0).AddDate(1, 0, 0)))
 }
@@ -29,17 +29,17 @@ func isSet(c *http.Cookie) bool {
 // checkCookie judges the visitor's id, and whether a browser would keep it.
 func (j *judge) checkCookie(t tag) {
 	name := j.deflector.Cookie
-	all := idCookies(j.answer, name)
+	all := idCookies(j.response, name)
 	set := slices.DeleteFunc(slices.Clone(all), func(c *http.Cookie) bool { return !isSet(c) })
 	switch {
 	case len(set) == 0:
 		j.checkNoCookie(t, len(all) > 0)
 		return
 	case len(set) > 1:
-		j.finding(codeIDTwice, aboutID, "%s is set %d times in one answer: the origin sets one too, or another handler does", name, len(set))
+		j.finding(codeIDTwice, aboutID, "one response sets %s %d times: the origin or another handler sets it, too", name, len(set))
 	}
 
-	c, host := set[0], j.answer.address().Hostname()
+	c, host := set[0], j.response.address().Hostname()
 	found := len(j.report.Findings)
 	j.checkKept(c, host)
 	j.report.IDCookie = idCookie(c, len(j.report.Findings) == found)
@@ -51,18 +51,18 @@ func (j *judge) checkNoCookie(t tag, deleted bool) {
 	name := j.deflector.Cookie
 	switch {
 	case deleted:
-		j.finding(codeIDDeleted, aboutID, "the answer deletes %s, as for a visitor who has refused", name)
+		j.finding(codeIDDeleted, aboutID, "the response deletes %s, as after a refusal", name)
 	case !t.usesCookie():
-		j.report.IDCookie.Why = "none, as the tag does not use it"
+		j.report.IDCookie.Why = "none, because the tag does not use it"
 	case slices.Contains(j.site.Cookies, name):
-		j.report.IDCookie.Why = "the visitor's own is kept"
+		j.report.IDCookie.Why = "the visitor already has one"
 	default:
-		j.finding(codeIDMissing, aboutID, "the tag uses %s, and none is set: cookie { domain ... } does not cover %s, or a CDN drops Set-Cookie. "+
-			"If the directive says cookie off, pass --cookie %[1]s=<a UUID> as well", name, j.answer.address().Hostname())
+		j.finding(codeIDMissing, aboutID, "the tag uses %s, but the response does not set it: cookie { domain ... } does not cover %s, or a CDN removes Set-Cookie. "+
+			"If the directive has cookie off, also pass --cookie %[1]s=<a UUID>", name, j.response.address().Hostname())
 	}
 }
 
-// longestCookie bounds name and value together, longestAge the life of a cookie
+// longestCookie is the limit for name and value together, longestAge for the Max-Age
 // (RFC 6265bis sections 5.6 and 5.5).
 const (
 	longestCookie = 4096
@@ -78,9 +78,9 @@ func (j *judge) checkKept(c *http.Cookie, host string) {
 	switch {
 	case len(c.Name)+len(c.Value) > longestCookie:
 		j.finding(codeIDDropped, aboutID, "browsers drop it: it is longer than %d bytes", longestCookie)
-	case c.Secure && !j.answer.secure() && !isLoopback(host):
-		j.finding(codeIDDropped, aboutID, "browsers drop it: it is Secure, and the page came by http. Serve the page by https, or let Caddy know that "+
-			"this visitor has none (X-Forwarded-Proto of the proxy in front)")
+	case c.Secure && !j.response.secure() && !isLoopback(host):
+		j.finding(codeIDDropped, aboutID, "browsers drop it: it is Secure, but the page came over http. Serve the page over https, or tell Caddy that "+
+			"this visitor uses http (X-Forwarded-Proto of the proxy in front)")
 	case c.SameSite == http.SameSiteNoneMode && !c.Secure:
 		j.finding(codeIDDropped, aboutID, "browsers drop it: SameSite=None needs Secure")
 	case domain != "" && domain != host && !covers(domain, host):
@@ -90,35 +90,35 @@ func (j *judge) checkKept(c *http.Cookie, host string) {
 	}
 }
 
-// checkUse finds what makes a cookie that is kept of little use.
+// checkUse reports what limits the use of a cookie that browsers keep.
 func (j *judge) checkUse(c *http.Cookie, host string) {
 	if !uuid.MatchString(c.Value) {
-		j.finding(codeIDValue, aboutID, "its value is no UUID: something else than the directive sets it")
+		j.finding(codeIDValue, aboutID, "its value is not a UUID: something other than the directive sets it")
 	}
 	if c.HttpOnly {
-		j.finding(codeIDHTTPOnly, aboutID, "it is HttpOnly, so that Kapa's script cannot read it, and makes an id of its own")
+		j.finding(codeIDHTTPOnly, aboutID, "it is HttpOnly: Kapa's script cannot read it and creates another id")
 	}
-	if j.answer.secure() && !c.Secure {
-		j.finding(codeIDNotSecure, aboutID, "the page came by https, and the cookie is not Secure: Caddy does not know of the https, "+
-			"because the proxy that ends it is not in trusted_proxies")
+	if j.response.secure() && !c.Secure {
+		j.finding(codeIDNotSecure, aboutID, "the page came over https, but the cookie is not Secure: Caddy does not know about the https, "+
+			"because the proxy that terminates TLS is not in trusted_proxies")
 	}
 	if c.Path != "" && c.Path != "/" {
 		j.finding(codeIDPath, aboutID, "Path=%s: other pages do not see the id", short(c.Path))
 	}
 	switch {
 	case c.MaxAge > longestAge:
-		j.finding(codeIDMaxAge, aboutID, "Max-Age is %d days, and browsers keep it for 400 at most", c.MaxAge/(24*3600))
+		j.finding(codeIDMaxAge, aboutID, "Max-Age is %d days, but browsers keep cookies for at most 400 days", c.MaxAge/(24*3600))
 	case c.MaxAge == 0 && c.RawExpires == "":
-		j.finding(codeIDMaxAge, aboutID, "it has no Max-Age, so that it ends with the browser's session")
+		j.finding(codeIDMaxAge, aboutID, "it has no Max-Age, so it ends with the browser's session")
 	}
 	if cookieDomain(c) == "" {
 		if registrable, err := publicsuffix.EffectiveTLDPlusOne(host); err == nil && !isAddress(host) {
-			j.note(codeIDHostOnly, aboutID, "it is for %s alone, so that visitors have another id on other hosts of %s", host, registrable)
+			j.note(codeIDHostOnly, aboutID, "it is only for %s, so visitors have another id on other hosts of %s", host, registrable)
 		}
 	}
 }
 
-// cookieDomain is the Domain attribute without the dot that browsers ignore.
+// cookieDomain returns the Domain attribute without the leading dot, which browsers ignore.
 func cookieDomain(c *http.Cookie) string { return strings.ToLower(strings.TrimPrefix(c.Domain, ".")) }
 
 // covers reports whether host is below domain (RFC 6265bis section 5.1.3).
@@ -140,7 +140,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
-// idCookie is what may be shown of the id.
+// idCookie returns what the report may show of the cookie.
 func idCookie(c *http.Cookie, kept bool) IDCookie {
 	sameSite := map[http.SameSite]string{http.SameSiteLaxMode: "Lax", http.SameSiteStrictMode: "Strict", http.SameSiteNoneMode: "None"}
 	return IDCookie{

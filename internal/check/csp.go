@@ -9,12 +9,12 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/csp"
 )
 
-// policiesFor are those that bind the page from its element n on, or all of it
+// policiesFor returns the policies that apply to the page's element n, or all of them
 // if n is nil.
 func (j *judge) policiesFor(n *html.Node) (p *csp.Policies, found bool) {
-	h, metas := j.answer.Header, j.page.metaPolicies(n)
+	h, metas := j.response.Header, j.page.metaPolicies(n)
 	lines, integrity, connections := h["Content-Security-Policy"], h["Integrity-Policy"], h["Connection-Allowlist"]
-	address, err := csp.ParseURL(j.answer.URL)
+	address, err := csp.ParseURL(j.response.URL)
 	if err != nil || len(lines)+len(metas)+len(integrity)+len(connections) == 0 {
 		return nil, false
 	}
@@ -27,7 +27,7 @@ func (j *judge) policiesFor(n *html.Node) (p *csp.Policies, found bool) {
 	return p, true
 }
 
-// metaPolicies are the policies of the page's own meta elements, those ahead of
+// metaPolicies returns the policies in the page's meta elements, or only those before
 // n if it is not nil.
 func (p *page) metaPolicies(n *html.Node) (contents []string) {
 	for e := range p.elements() {
@@ -43,8 +43,7 @@ func (p *page) metaPolicies(n *html.Node) (contents []string) {
 	return contents
 }
 
-// blockedScript is the directive that keeps a script from such a page, "" for
-// none.
+// blockedScript returns the directive that blocks a script on the page, "" for none.
 func (j *judge) blockedScript(src string) string {
 	policies, found := j.policiesFor(nil)
 	u, err := csp.ParseURL(src)
@@ -54,7 +53,7 @@ func (j *judge) blockedScript(src string) string {
 	return policies.Script(csp.Script{URL: u, Source: src}).Directive
 }
 
-// checkPolicy judges whether the page lets the script load, and do its work.
+// checkPolicy judges whether the page's policies allow the script to load and to work.
 func (j *judge) checkPolicy(t tag) {
 	policies, found := j.policiesFor(t.node)
 	if !found {
@@ -66,9 +65,9 @@ func (j *judge) checkPolicy(t tag) {
 		j.finding(code, aboutPolicy, "%s "+format, append([]any{short(directive)}, args...)...)
 	}
 
-	src, err := j.page.base(j.answer.address(), t.node).Parse(t.src())
+	src, err := j.page.base(j.response.address(), t.node).Parse(t.src())
 	if err != nil {
-		return // which has been said
+		return // checkTag has reported it
 	}
 	u, err := csp.ParseURL(src.String())
 	if err != nil {
@@ -80,9 +79,9 @@ func (j *judge) checkPolicy(t tag) {
 		what := "blocks the script: the deflector does not start"
 		switch {
 		case v.Directive == "Integrity-Policy":
-			what += ". Give script an integrity and a crossorigin, for a copy of your own"
+			what += ". Serve your own copy, and give script an integrity and a crossorigin"
 		case policies.Script(script).Allowed:
-			what = "wants a nonce that the tag has not: the deflector does not start"
+			what = "requires a nonce that the tag does not have: the deflector does not start"
 		}
 		blocks(codeCSPScript, v.Directive, "%s", what)
 		return
@@ -90,31 +89,31 @@ func (j *judge) checkPolicy(t tag) {
 	for _, to := range j.deflector.Connects {
 		if u, err := csp.ParseURL(to); err == nil {
 			if v := policies.Fetch("connect-src", u); !v.Allowed {
-				blocks(codeCSPConnection, v.Directive, "blocks what the deflector asks of %s: it gets no answers. Add the hosts that Kapa lists", u.Host)
+				blocks(codeCSPConnection, v.Directive, "blocks the deflector's requests to %s, so it gets no answers. Add the hosts that Kapa lists", u.Host)
 				return
 			}
 		}
 	}
 	if t.usesFingerprint() {
 		if v := policies.Loads(csp.URL{Scheme: "https", Host: "metrics.kapa.ai", Path: "/"}); !v.Allowed {
-			blocks(codeCSPFingerprint, v.Directive, "blocks the script that the deflector loads from metrics.kapa.ai to take fingerprints: "+
+			blocks(codeCSPFingerprint, v.Directive, "blocks the script from metrics.kapa.ai that the deflector needs for fingerprints: "+
 				"add that host, or switch fingerprints off")
 		}
 	}
 	if n := settingsBefore(t.node); n != nil {
 		nonce, _ := attribute(n.Attr, "nonce")
 		if v := policies.InlineWith(nonce, n.FirstChild.Data); !v.Allowed {
-			blocks(codeCSPUser, v.Directive, "blocks the inline script with what the user block says about the visitor")
+			blocks(codeCSPUser, v.Directive, "blocks the inline script with the data of the user block")
 		}
 	}
 	if policies.RequiresTrustedTypes() {
-		j.note(codeCSPTrustedTypes, aboutPolicy, "the page requires Trusted Types, and it is not known whether Kapa's script does without what they forbid: "+
-			"look into the browser's console")
+		j.note(codeCSPTrustedTypes, aboutPolicy, "the page requires Trusted Types, and it is not known whether Kapa's script works under them: "+
+			"look at the browser's console")
 	}
 }
 
-// settingsBefore is the inline script in front of the tag that says what the
-// site knows about its visitor, nil if there is none.
+// settingsBefore returns the inline script before the tag, with the data of the user
+// block; nil if there is none.
 func settingsBefore(n *html.Node) *html.Node {
 	n = n.PrevSibling
 	if n == nil || n.DataAtom != atom.Script || n.FirstChild == nil || !strings.Contains(n.FirstChild.Data, "kapaSettings") {

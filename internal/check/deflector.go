@@ -2,16 +2,16 @@ package check
 
 import "github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
 
-// Deflector is what the checks have to know of the product.
+// Deflector is what the checks must know about the product.
 type Deflector struct {
 	Script     string              // the address of its script, by default
-	ScriptFile string              // the file name that it has wherever it comes from
+	ScriptFile string              // its file name, on every host
 	Cookie     string              // the name of the visitor's id
-	Required   []string            // the attributes that it does not start without
-	Words      map[string][]string // the attributes that take one of a few words
+	Required   []string            // the attributes that it needs to start
+	Words      map[string][]string // the attributes with a fixed set of values
 	Connects   []string            // the addresses that its script sends requests to
 
-	// Hint says what is odd about an attribute's name, "" for nothing.
+	// Hint says what is probably wrong with an attribute's name, "" if nothing is.
 	Hint func(attribute string) string
 }
 

@@ -8,23 +8,23 @@ import (
 	"golang.org/x/net/html/atom"
 )
 
-// checkElements judges the elements that were found against what the deflector
-// does with them. first holds the one of each attribute.
+// checkElements judges whether the deflector can use the elements. first has the
+// element for each attribute.
 func (j *judge) checkElements(t tag, first map[string]*html.Node) {
 	if n := first[attrInput]; n != nil && !takesText(n) {
-		j.finding(codeInputElement, attrInput, "%s takes no text: name the field for the description itself", describe(n))
+		j.finding(codeInputElement, attrInput, "%s does not accept text: select the field for the description itself", describe(n))
 	}
 	submit, button := first[attrSubmit], first[attrButton]
 	if submit != nil {
 		switch kind := t.attr(attrEventType); {
 		case kind == "onSubmit" && submit.DataAtom != atom.Form:
-			j.finding(codeEventType, attrEventType, "onSubmit is an event of forms, and %s names %s: name the form, or use onClick", attrSubmit, describe(submit))
+			j.finding(codeEventType, attrEventType, "onSubmit is an event of forms, but %s selects %s: select the form, or use onClick", attrSubmit, describe(submit))
 		case kind == "onClick" && !isClickable(submit):
-			j.finding(codeEventType, attrEventType, "onClick is for a button, and %s names %s: name the button, or use onSubmit with the form", attrSubmit, describe(submit))
+			j.finding(codeEventType, attrEventType, "onClick is for a button, but %s selects %s: select the button, or use onSubmit with the form", attrSubmit, describe(submit))
 		}
 	}
 	if button != nil && !isButton(button) {
-		j.finding(codeButtonElement, attrButton, "%s cannot be disabled: name the button itself", describe(button))
+		j.finding(codeButtonElement, attrButton, "%s cannot be disabled: select the button itself", describe(button))
 	}
 	if submit != nil && submit.DataAtom == atom.Form {
 		if button != nil && isButton(button) && j.page.formOf(button) != submit {
@@ -36,8 +36,8 @@ func (j *judge) checkElements(t tag, first map[string]*html.Node) {
 	}
 }
 
-// formOf is the form that a control belongs to, nil for none. A form attribute
-// outranks the tree (https://html.spec.whatwg.org/#form-owner).
+// formOf returns the form that a control belongs to, nil for none. A form attribute
+// takes precedence over the tree (https://html.spec.whatwg.org/#form-owner).
 func (p *page) formOf(n *html.Node) *html.Node {
 	id, named := attribute(n.Attr, "form")
 	if !named {
@@ -70,19 +70,20 @@ func takesText(n *html.Node) bool {
 	return ok && !strings.EqualFold(editable, "false") || isCustom(n)
 }
 
-// isButton reports whether n can be disabled as a button is.
+// isButton reports whether n can be disabled like a button.
 func isButton(n *html.Node) bool {
 	return n.DataAtom == atom.Button || isCustom(n) ||
 		n.DataAtom == atom.Input && slices.Contains([]string{"submit", "button", "image", "reset"}, inputType(n))
 }
 
-// isClickable reports whether n is there to be clicked.
+// isClickable reports whether n is meant to be clicked.
 func isClickable(n *html.Node) bool {
 	role, _ := attribute(n.Attr, "role")
 	return isButton(n) || n.DataAtom == atom.A || strings.EqualFold(role, "button")
 }
 
-// isCustom reports whether n is an element that only its script knows.
+// isCustom reports whether n is a custom element, of which only its script knows
+// what it can do.
 func isCustom(n *html.Node) bool { return strings.Contains(n.Data, "-") }
 
 func inputType(n *html.Node) string {
@@ -90,7 +91,7 @@ func inputType(n *html.Node) string {
 	return strings.ToLower(strings.TrimSpace(kind))
 }
 
-// describe shows an element by its name and what tells it from others.
+// describe returns an element's start tag with the attributes that identify it.
 func describe(n *html.Node) string {
 	s := "<" + n.Data
 	for _, name := range []string{"id", "name", "type", "class"} {

@@ -47,13 +47,13 @@ const (
 )
 
 // answerOf is a page of support.acme.com with these header fields.
-func answerOf(body string, fields ...string) *Answer {
+func answerOf(body string, fields ...string) *Response {
 	h := http.Header{}
 	for _, field := range append([]string{"Content-Type: text/html; charset=utf-8", "Vary: Cookie"}, fields...) {
 		name, value, _ := strings.Cut(field, ": ")
 		h.Set(name, value)
 	}
-	return &Answer{URL: "https://support.acme.com/tickets/new", Status: 200, Header: h, Body: []byte(body), Coding: "gzip"}
+	return &Response{URL: "https://support.acme.com/tickets/new", Status: 200, Header: h, Body: []byte(body), Coding: "gzip"}
 }
 
 // sound is a site at which nothing is wrong.
@@ -131,7 +131,7 @@ func codes(r *Report, findings []Finding) string {
 // replace changes the page with the tag.
 func replace(old, with string) func(*Site) {
 	return func(s *Site) {
-		for _, a := range []*Answer{s.With, s.GrantedAgain} {
+		for _, a := range []*Response{s.With, s.GrantedAgain} {
 			body := strings.Replace(string(a.Body), old, with, 1)
 			if body == string(a.Body) {
 				panic("the page has no " + old)
@@ -155,7 +155,7 @@ func header(name, value string) func(*Site) {
 	return func(s *Site) { setField(s.With, name, value) }
 }
 
-func setField(a *Answer, name, value string) {
+func setField(a *Response, name, value string) {
 	if value == "" {
 		a.Header.Del(name)
 	} else {

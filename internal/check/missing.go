@@ -9,8 +9,7 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
 )
 
-// checkMissing says why a page has no tag. Nobody having asked for one is no
-// fault.
+// checkMissing says why a page has no tag. If no cookie was passed, that is no fault.
 func (j *judge) checkMissing() {
 	reason, text := j.whyMissing()
 	j.report.Tag.Reason = reason
@@ -20,19 +19,19 @@ func (j *judge) checkMissing() {
 	}
 	j.finding(codeTagMissing, aboutTag, "%s", text)
 	if reason == reasonNotCovered || reason == reasonNoConsent {
-		j.noteCache(j.answer, aboutTag)
+		j.noteCache(j.response, aboutTag)
 	}
 }
 
-// whyMissing is the likeliest reason, going by what the directive looks at and
-// in its order: the kind of answer, the document, the head, and consent last.
+// whyMissing returns the likeliest reason. It checks in the order of the directive:
+// the kind of response, its header, the head, and consent last.
 func (j *judge) whyMissing() (reason Reason, text string) {
-	a := j.answer
+	a := j.response
 	if reason, text := whyNoPage(a); reason != "" {
 		return reason, text
 	}
 	if j.looksLikeLogin() {
-		return reasonLogin, "the site asks for a login at " + place(a) + ": pass the cookie of a session too, with another --cookie"
+		return reasonLogin, "the site asks for a login at " + place(a) + ": also pass the session cookie, with another --cookie"
 	}
 	if reason, text := whyNotChanged(a); reason != "" {
 		return reason, text
@@ -42,62 +41,61 @@ func (j *judge) whyMissing() (reason Reason, text string) {
 	}
 	if blocked := j.blockedScript(j.deflector.Script); blocked != "" {
 		if blocked == "Integrity-Policy" || blocked == "Connection-Allowlist" {
-			return reasonCSPBlocked, "the page's " + blocked + " blocks the script, and the directive loosens no such field: allow the script there"
+			return reasonCSPBlocked, "the page's " + blocked + " blocks the script, and the directive does not extend this field: allow the script there"
 		}
-		return reasonCSPBlocked, "the page's Content-Security-Policy blocks the script by its " + blocked + ", and the directive loosens none unless it says csp extend"
+		return reasonCSPBlocked, "the page's Content-Security-Policy blocks the script by its " + blocked + ", and the directive extends no policy without csp extend"
 	}
 	if from := j.fromFront(j.site.With, j.site.WithAfresh); from != "" {
-		return reasonCached, "the page came out of a cache (" + short(from) + ") that hands visitors with consent the page of those without: " +
-			"purge it, and let it pass this page by, or heed Vary: Cookie"
+		return reasonCached, "the page comes from a cache (" + short(from) + ") that sends visitors with consent the page for those without: " +
+			"purge it, and exclude this page from it or make it respect Vary: Cookie"
 	}
 	if !a.variesByCookie() {
-		text := "nothing shows that kapa_deflector ran for " + place(a) + ", since Vary: Cookie is missing: the address is not in its pages, " +
-			"another site block or a directive ordered ahead answered, or something in front took the field away"
+		text := "nothing shows that kapa_deflector ran for " + place(a) + ", because Vary: Cookie is missing: its pages do not include this path, " +
+			"another site block or an earlier directive responded, or something in front of Caddy removed the field"
 		if j.page.first(atom.Frameset) != nil {
 			text += ". The page is a frameset: the form is in one of its frames, " + j.page.frameAddress()
 		}
 		return reasonNotCovered, text
 	}
 	if j.site.With == nil {
-		return reasonNoCookie, "asked without consent, which is as it should be: to see what a visitor who has consented gets, " +
+		return reasonNoCookie, "there is no tag without consent, as intended. To see the tag, " +
 			"pass the banner's cookie, --cookie name=value"
 	}
 	if len(j.site.Cookies) == 0 {
-		return reasonNoConsent, "the page can get the tag, but a visitor without cookies does not: the directive asks for consent. " +
-			"Ask without --consent-not-required, and pass the banner's cookie, --cookie name=value"
+		return reasonNoConsent, "the page can get the tag, but not for a visitor without cookies: the directive requires consent. " +
+			"Omit --consent-not-required, and pass the banner's cookie, --cookie name=value"
 	}
 	return reasonNoConsent, "the page can get the tag, but the cookies " + strings.Join(j.site.Cookies, ", ") + " were not taken for consent: " +
-		"compare name and value with the consent lines, exactly and as the browser sends them. Or another block, with another consent line, claims the page"
+		"compare name and value, exactly as the browser sends them, with the consent lines. Or another block, with other consent lines, claims the page"
 }
 
-// whyNoPage finds answers that are no page.
-func whyNoPage(a *Answer) (reason Reason, text string) {
+// whyNoPage finds responses that are not a page.
+func whyNoPage(a *Response) (reason Reason, text string) {
 	switch {
 	case a.Header.Get("Cf-Mitigated") == "challenge":
-		return reasonChallenge, "a bot protection in front of the site answered instead of it (Cf-Mitigated: challenge); ask from where it lets you through"
+		return reasonChallenge, "a bot protection responded instead of the site (Cf-Mitigated: challenge): run kapa-check where it lets you through"
 	case a.isRedirect():
-		return reasonRedirect, "the site redirects to " + withoutQuery(a.Header.Get("Location")) + ", and was not followed: it is another site, or there is no end to it. " +
-			"If it is for a login, pass the cookie of a session too, with another --cookie"
+		return reasonRedirect, "the site redirects to " + withoutQuery(a.Header.Get("Location")) + ", which was not followed: it leads to another site, or there are too many redirects. " +
+			"If it leads to a login, also pass the session cookie, with another --cookie"
 	case a.Status == 204 || a.Status == 205 || a.Status == 206:
-		return reasonStatus, "an answer with status " + statusOf(a) + " has no whole page in it"
+		return reasonStatus, "a response with status " + statusOf(a) + " does not contain a whole page"
 	case a.Status == 401 || a.Status == 403:
-		return reasonLogin, "the site answered " + statusOf(a) + ": pass the cookie of a session too, with another --cookie"
+		return reasonLogin, "the site answered " + statusOf(a) + ": also pass the session cookie, with another --cookie"
 	case a.Status >= 500:
-		return reasonStatus, "the site answered " + statusOf(a) + ": what stands behind Caddy failed, and pages of handle_errors are outside of the directive"
+		return reasonStatus, "the site answered " + statusOf(a) + ": the origin failed, and the directive does not change pages of handle_errors"
 	case a.Status == 404 && !a.variesByCookie():
-		return reasonStatus, "the site answered " + statusOf(a) + ": is this the form's address?"
+		return reasonStatus, "the site answered " + statusOf(a) + ": is this the address of the form?"
 	case len(a.Body) == 0:
-		return reasonEmpty, "the answer is empty, as Caddy's is where no site block is for the host, and no directive for the address"
+		return reasonEmpty, "the response is empty: Caddy sends an empty one if no site block matches the host, or no directive handles the path"
 	case !a.isHTML():
-		return reasonNotHTML, "the answer's Content-Type is " + either(short(a.Header.Get("Content-Type")), "missing") + ", and only text/html gets the tag: correct it at the origin"
+		return reasonNotHTML, "the response's Content-Type is " + either(short(a.Header.Get("Content-Type")), "missing") + ", but only text/html gets the tag: correct it at the origin"
 	default:
 		return "", ""
 	}
 }
 
-// whyNotChanged finds pages whose header forbids a change, or makes it
-// impossible.
-func whyNotChanged(a *Answer) (reason Reason, text string) {
+// whyNotChanged finds pages whose header forbids a change or makes it impossible.
+func whyNotChanged(a *Response) (reason Reason, text string) {
 	disposition, _, _ := strings.Cut(a.Header.Get("Content-Disposition"), ";")
 	switch {
 	case strings.EqualFold(strings.TrimSpace(disposition), "attachment"):
@@ -105,20 +103,20 @@ func whyNotChanged(a *Answer) (reason Reason, text string) {
 	case strings.HasPrefix(a.charset(), "utf-16") || a.charset() == "iso-2022-jp":
 		return reasonCharset, "the page is in " + a.charset() + ": serve it in UTF-8"
 	case a.has("Cache-Control", "no-transform"):
-		return reasonNoTransform, "the answer forbids changes (Cache-Control: no-transform): drop it at the origin, or with header_down in reverse_proxy"
+		return reasonNoTransform, "the response forbids changes (Cache-Control: no-transform): remove that at the origin, or with header_down in reverse_proxy"
 	case a.Header["Signature-Input"] != nil:
-		return reasonNoTransform, "the answer is signed (Signature-Input), so that a change would break it"
+		return reasonNoTransform, "the response is signed (Signature-Input), and a change would invalidate the signature"
 	case a.Header["Content-Encoding"] != nil:
-		return reasonEncoded, "the answer is compressed as " + a.list("Content-Encoding") + ", which was not asked for: switch that off at the origin, " +
-			"and let Caddy's encode compress"
+		return reasonEncoded, "the response is compressed as " + a.list("Content-Encoding") + ", which the request did not accept: switch that off at the origin, " +
+			"and use Caddy's encode"
 	default:
 		return "", ""
 	}
 }
 
-// whyNotInHead finds pages whose head has no place for the tag, by the same
-// scanner that the directive looks for it with.
-func whyNotInHead(a *Answer, file string) (reason Reason, text string) {
+// whyNotInHead finds pages that have no anchor for the tag. It uses the same scanner
+// as the directive.
+func whyNotInHead(a *Response, file string) (reason Reason, text string) {
 	var s head.Scanner
 	s.Reset(file)
 	if a.charset() != "" {
@@ -132,9 +130,9 @@ func whyNotInHead(a *Answer, file string) (reason Reason, text string) {
 	case s.Unusable():
 		return reasonCharset, "the page is in UTF-16 or ISO-2022-JP: serve it in UTF-8"
 	case s.AMP():
-		return reasonAMP, "the page is AMP, which allows no scripts of one's own: put the form on a plain page"
+		return reasonAMP, "the page is AMP, which does not allow other scripts: put the form on a plain page"
 	case !found:
-		return reasonNoAnchor, "the page ends within its head, in a tag, a comment, or an element such as <script> or <title> that is not closed: correct it"
+		return reasonNoAnchor, "the page ends in its head, inside a tag, a comment, or an element such as <script> or <title> that is not closed: close it"
 	default:
 		return "", ""
 	}
@@ -143,8 +141,8 @@ func whyNotInHead(a *Answer, file string) (reason Reason, text string) {
 var loginPath = regexp.MustCompile(`(?i)\b(log|sign)[-_]?(in|on)\b|\b(sso|oauth2?|saml|auth|authenticate|session)\b`)
 
 // looksLikeLogin reports whether the site shows a login instead of the form: a
-// field for a password and none for a description, or an address like one's.
+// password field without a description field, or a redirect to a login's path.
 func (j *judge) looksLikeLogin() bool {
 	return j.page.asksForPassword() && j.page.first(atom.Textarea) == nil ||
-		j.answer.Redirects > 0 && loginPath.MatchString(j.answer.address().Path)
+		j.response.Redirects > 0 && loginPath.MatchString(j.response.address().Path)
 }

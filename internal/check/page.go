@@ -13,24 +13,24 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
 )
 
-// page is an answer's body as a browser with scripting on would read it.
+// page is a response's body as parsed by a browser with scripting on.
 type page struct {
 	root    *html.Node
 	tags    []tag
-	tooDeep bool // it could not be parsed, and root is empty
+	tooDeep bool // it could not be parsed; root is empty
 }
 
 // tag is a script element of the deflector.
 type tag struct {
 	node   *html.Node
-	named  bool   // its file has the deflector's name
+	named  bool   // its src has the deflector's file name
 	place  string // "head" or "body"
-	line   int    // 1 for the first; 0 if the place in the source is not known
+	line   int    // from 1; 0 if the place in the source is not known
 	offset int    // bytes before it
 }
 
-// readPage parses a body and finds the deflector's tags in it: those that load
-// a file of its name, and those that carry its selectors.
+// readPage parses a body and finds the deflector's tags: scripts that load a file with
+// its name, and scripts with its selectors.
 func readPage(body []byte, d Deflector) *page {
 	root, err := html.Parse(bytes.NewReader(body))
 	if err != nil { // the parser gives up on elements nested 512 deep
@@ -68,7 +68,7 @@ func (p *page) locate(body []byte, d Deflector) {
 		}
 	}
 	if len(offsets) != len(p.tags) {
-		return // the tree has moved or dropped some: better no place than a wrong one
+		return // the parser has moved or dropped some: better no place than a wrong one
 	}
 	for i, offset := range offsets {
 		p.tags[i].offset = offset
@@ -76,8 +76,8 @@ func (p *page) locate(body []byte, d Deflector) {
 	}
 }
 
-// elements are the elements that document.querySelector can find, in order:
-// not those in templates.
+// elements returns the elements that document.querySelector can find, in order. It
+// cannot find those in templates.
 func (p *page) elements() func(yield func(*html.Node) bool) {
 	var walk func(*html.Node, func(*html.Node) bool) bool
 	walk = func(n *html.Node, yield func(*html.Node) bool) bool {
@@ -97,7 +97,7 @@ func (p *page) elements() func(yield func(*html.Node) bool) {
 	return func(yield func(*html.Node) bool) { walk(p.root, yield) }
 }
 
-// first is the first element of one of these names, nil if there is none.
+// first returns the first element with one of these names, nil if there is none.
 func (p *page) first(names ...atom.Atom) *html.Node {
 	for n := range p.elements() {
 		if slices.Contains(names, n.DataAtom) {
@@ -107,25 +107,25 @@ func (p *page) first(names ...atom.Atom) *html.Node {
 	return nil
 }
 
-// base is what the page's relative addresses are relative to, as far as its source
-// says, for elements behind n or, if n is nil, at the end of the page.
+// base returns the base URL of the page for its element n, or for the end of the page
+// if n is nil. It knows only the page's source, not its scripts.
 func (p *page) base(address *url.URL, n *html.Node) *url.URL {
 	for e := range p.elements() {
 		if e == n {
 			break
 		}
 		if href, ok := attribute(e.Attr, "href"); ok && e.DataAtom == atom.Base {
-			// "The base element" of HTML: these are passed over
+			// HTML, "The base element": browsers ignore these
 			if u, err := address.Parse(strings.TrimSpace(href)); err == nil && u.Scheme != "data" && u.Scheme != "javascript" {
 				return u
 			}
-			break // the first counts alone
+			break // only the first one counts
 		}
 	}
 	return address
 }
 
-// frameAddress is the address of the page's first frame, "" if it has none.
+// frameAddress returns the address of the page's first frame, "" if it has none.
 func (p *page) frameAddress() string {
 	for n := range p.elements() {
 		if n.DataAtom == atom.Iframe || n.DataAtom == atom.Frame {
@@ -137,7 +137,7 @@ func (p *page) frameAddress() string {
 	return ""
 }
 
-// asksForPassword reports whether the page has a field for one.
+// asksForPassword reports whether the page has a password field.
 func (p *page) asksForPassword() bool {
 	for n := range p.elements() {
 		if kind, _ := attribute(n.Attr, "type"); n.DataAtom == atom.Input && strings.EqualFold(kind, "password") {
@@ -147,12 +147,12 @@ func (p *page) asksForPassword() bool {
 	return false
 }
 
-// fewWords is how many bytes of text a body may have to be called almost empty:
+// fewWords is the number of bytes of text below which a body counts as almost empty:
 // "Loading", a spinner's label, a hint that JavaScript is needed.
 const fewWords = 200
 
-// isShell reports whether the body has next to nothing in it, and there are
-// scripts besides the deflector's to draw it.
+// isShell reports whether the body is almost empty, and the page has other scripts
+// than the deflector's, which may draw it.
 func (p *page) isShell() bool {
 	scripts, text := -len(p.tags), 0
 	for n := range p.elements() {
@@ -184,7 +184,7 @@ func placeOf(n *html.Node) string {
 	return "body"
 }
 
-// ancestor is the nearest element of this name around n, nil if there is none.
+// ancestor returns the nearest ancestor of n with this name, nil if there is none.
 func ancestor(n *html.Node, name atom.Atom) *html.Node {
 	for n = n.Parent; n != nil; n = n.Parent {
 		if n.DataAtom == name {
@@ -212,8 +212,8 @@ func (d Deflector) isTag(attrs []html.Attribute) bool {
 	})
 }
 
-// isFile reports whether a script's address ends in the deflector's file name, or
-// in that of a version.
+// isFile reports whether a script's path ends with the deflector's file name, or with
+// that of a version.
 func (d Deflector) isFile(src string) bool {
 	u, err := url.Parse(strings.TrimSpace(src))
 	return err == nil && head.IsVersion(path.Base(u.Path), d.ScriptFile)

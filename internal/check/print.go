@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// state is what a row of the table comes to.
+// state is the first column of a row of the table.
 type state struct{ word, color string }
 
 var (
@@ -20,14 +20,14 @@ var (
 // plain ends a color.
 const plain = "\x1b[0m"
 
-// Print writes the report as a table, and below it what is wrong. color says
+// Print writes the report as a table, followed by its findings and notes. color says
 // whether to use colors.
 func (r *Report) Print(w io.Writer, color bool) error {
 	p := printer{Writer: w, color: color}
 	p.line("%s", r.URL)
 	p.line("%s", "")
-	p.answer(aboutWith, r.WithConsent)
-	p.answer(aboutWithout, r.WithoutConsent)
+	p.response(aboutWith, r.WithConsent)
+	p.response(aboutWithout, r.WithoutConsent)
 	p.line("%s", "")
 	rows := r.rows()
 	width := 0
@@ -44,7 +44,7 @@ func (r *Report) Print(w io.Writer, color bool) error {
 	return p.err
 }
 
-// conclusion says how it ended.
+// conclusion returns the last line.
 func (r *Report) conclusion() string {
 	switch n := len(r.Findings); {
 	case n == 1:
@@ -58,7 +58,7 @@ func (r *Report) conclusion() string {
 	}
 }
 
-// row is one of the table.
+// row is a row of the table.
 type row struct{ about, text string }
 
 func (r *Report) rows() (rows []row) {
@@ -81,7 +81,7 @@ func (r *Report) rows() (rows []row) {
 	return rows
 }
 
-// found says what an attribute's selector has found, if it is one.
+// found returns what the attribute's selector matches, "" if it is no selector.
 func (r *Report) found(attribute string) string {
 	for _, s := range r.Selectors {
 		if s.Attribute != attribute {
@@ -101,7 +101,7 @@ func (r *Report) found(attribute string) string {
 		}
 	}
 	if isSelectorName(attribute) {
-		return "  -> not looked for"
+		return "  -> not checked"
 	}
 	return ""
 }
@@ -126,7 +126,7 @@ func (c CSP) text() string {
 	case len(c.Blocks) > 0:
 		return short(strings.Join(c.Blocks, " and ")) + " in the way"
 	default:
-		return "lets the deflector load and work"
+		return "allows the deflector"
 	}
 }
 
@@ -142,7 +142,7 @@ func (c Caching) text() string {
 	return join("; ", prefixed("Cache-Control: ", short(c.CacheControl)), prefixed("Vary: ", short(c.Vary)), yesNo(c.ETag, "an ETag", "no ETag"), again)
 }
 
-// stateOf is the worst that is said about a row.
+// stateOf returns wrong if a finding is about the row, else noted if a note is.
 func (r *Report) stateOf(about string) state {
 	isAbout := func(f Finding) bool { return f.About == about }
 	switch {
@@ -155,7 +155,7 @@ func (r *Report) stateOf(about string) state {
 	}
 }
 
-// printer remembers the first error of a writer.
+// printer keeps the first error of its writer.
 type printer struct {
 	io.Writer
 	color bool
@@ -168,7 +168,7 @@ func (p *printer) line(format string, args ...any) {
 	}
 }
 
-// mark is a state's word, in a column of its own.
+// mark returns a state's word, padded to the width of its column.
 func (p *printer) mark(s state) string {
 	padded := fmt.Sprintf("%-5s", s.word)
 	if p.color {
@@ -177,7 +177,7 @@ func (p *printer) mark(s state) string {
 	return padded
 }
 
-func (p *printer) answer(who string, a *AnswerSummary) {
+func (p *printer) response(who string, a *ResponseSummary) {
 	if a == nil {
 		return
 	}
@@ -197,7 +197,7 @@ func (p *printer) list(s state, findings []Finding) {
 	}
 }
 
-// columns is how wide text is set.
+// columns is the width of wrapped text.
 const columns = 100
 
 // wrap breaks s between words.
@@ -212,7 +212,7 @@ func wrap(s string) (lines []string) {
 	return append(lines, line)
 }
 
-// join leaves out what is empty.
+// join joins the parts that are not empty.
 func join(separator string, parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), separator)
 }

@@ -42,8 +42,7 @@ without consent  200, text/html; charset=utf-8, gzip
 wrong  data-main-input-query-selector: no element of the page matches #message: try
        document.querySelector('#message') in the browser's console
 
-note   id cookie: it is for support.acme.com alone, so that visitors have another id on other hosts of
-       acme.com
+note   id cookie: it is only for support.acme.com, so visitors have another id on other hosts of acme.com
 
 1 finding
 `
@@ -70,16 +69,16 @@ func TestConclusions(t *testing.T) {
 // A sentence names the cookies that were passed, if there were any.
 func TestNoCookiesToCompare(t *testing.T) {
 	s := &Site{NotRequired: true, With: answerOf(plainPage)}
-	if got := printed(t, Judge(*s, product), false); !strings.Contains(got, "without --consent-not-required") || strings.Contains(got, "cookies  were") {
+	if got := printed(t, Judge(*s, product), false); !strings.Contains(got, "Omit --consent-not-required") || strings.Contains(got, "cookies  were") {
 		t.Error(got)
 	}
 }
 
-// What was not looked for is not shown as if it had been found.
+// A selector that was not checked is not shown as one that matches nothing.
 func TestSelectorsOfALogin(t *testing.T) {
 	s := sound()
 	replace(theForm, "<form><input type=password></form>")(s)
-	if got := printed(t, Judge(*s, product), false); strings.Count(got, "  -> not looked for\n") != 4 {
+	if got := printed(t, Judge(*s, product), false); strings.Count(got, "  -> not checked\n") != 4 {
 		t.Error(got)
 	}
 }

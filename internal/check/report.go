@@ -2,7 +2,7 @@ package check
 
 import "slices"
 
-// What a finding is about, where that is no attribute: a row of the table.
+// What a finding is about, if not an attribute: a row of the table.
 const (
 	aboutTag     = "tag"
 	aboutScript  = "script"
@@ -19,38 +19,38 @@ const (
 	ResultFindings = "findings"
 )
 
-// Report is what was found. It is what --json prints; its names stay.
+// Report is the result of a check. --json prints it, so its names must not change.
 type Report struct {
 	// The address asked for.
 	URL string `json:"url"`
 	// "fine", or "findings" if there are any.
 	Result string `json:"result"`
-	// What a visitor got who has consented, and one without any cookie; null
-	// for one that was not asked for.
-	WithConsent    *AnswerSummary `json:"with_consent"`
-	WithoutConsent *AnswerSummary `json:"without_consent"`
-	// The tag that the first of the two got.
+	// The responses to a visitor with consent and to one without any cookie; null
+	// if not requested.
+	WithConsent    *ResponseSummary `json:"with_consent"`
+	WithoutConsent *ResponseSummary `json:"without_consent"`
+	// The tag in the first of the two.
 	Tag Tag `json:"tag"`
-	// Its data attributes, and those of them that are selectors.
+	// Its data attributes, and those among them that are selectors.
 	Attributes []Attribute `json:"attributes"`
 	Selectors  []Selector  `json:"selectors"`
 	// The id that came with the tag.
 	IDCookie IDCookie `json:"id_cookie"`
 	CSP      CSP      `json:"csp"`
 	Caching  Caching  `json:"caching"`
-	// What is wrong, and what may be.
+	// What is wrong, and what may be wrong.
 	Findings []Finding `json:"findings"`
 	Notes    []Finding `json:"notes"`
 }
 
-// AnswerSummary is an answer in short.
-type AnswerSummary struct {
+// ResponseSummary summarizes a response.
+type ResponseSummary struct {
 	URL         string `json:"url"` // after redirects, without its query
 	Redirects   int    `json:"redirects"`
 	Status      int    `json:"status"`
 	ContentType string `json:"content_type"`
 	Compressed  bool   `json:"compressed"`
-	Coding      string `json:"coding,omitempty"` // by which it is: "gzip" or "zstd"
+	Coding      string `json:"coding,omitempty"` // "gzip" or "zstd"
 	Tag         bool   `json:"tag"`
 	SetsID      bool   `json:"sets_id"`
 }
@@ -62,10 +62,10 @@ type Tag struct {
 	Line    int    `json:"line,omitempty"`   // 1 for the first
 	Offset  int    `json:"offset,omitempty"` // in bytes
 	Source  string `json:"src,omitempty"`
-	Reason  Reason `json:"reason,omitempty"` // the likeliest why there is none
+	Reason  Reason `json:"reason,omitempty"` // the likeliest one why there is none
 }
 
-// Attribute is one of the tag.
+// Attribute is an attribute of the tag.
 type Attribute struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
@@ -77,10 +77,10 @@ type Selector struct {
 	Selector  string `json:"selector"`
 	State     string `json:"state"` // "matches", "nothing", "invalid" or "untried"
 	Matches   int    `json:"matches"`
-	First     string `json:"first,omitempty"` // the element that is taken
+	First     string `json:"first,omitempty"` // the element that the deflector uses
 }
 
-// IDCookie is the visitor's id, but for its value.
+// IDCookie describes the cookie with the visitor's id, without its value.
 type IDCookie struct {
 	Set      bool   `json:"set"`
 	Kept     bool   `json:"kept"` // by browsers
@@ -91,32 +91,32 @@ type IDCookie struct {
 	HTTPOnly bool   `json:"http_only"`
 	SameSite string `json:"same_site,omitempty"`
 	Valid    bool   `json:"valid"`         // it is a UUID
-	Why      string `json:"why,omitempty"` // it is not set, where that is right
+	Why      string `json:"why,omitempty"` // it is not set, if that is right
 }
 
 // CSP is what the Content-Security-Policy says about the tag.
 type CSP struct {
 	Present bool     `json:"present"`
-	Blocks  []string `json:"blocks"` // the directives that do
+	Blocks  []string `json:"blocks"` // the directives that block it
 }
 
-// Caching is how the page with the tag may be kept.
+// Caching is how caches may store the page with the tag.
 type Caching struct {
 	CacheControl string `json:"cache_control"`
 	Vary         string `json:"vary"`
 	ETag         bool   `json:"etag"`
-	Revalidation int    `json:"revalidation,omitempty"` // the status when it was asked for again
+	Revalidation int    `json:"revalidation,omitempty"` // the status of the second response
 	Cache        string `json:"cache,omitempty"`        // the field that shows a shared cache
 }
 
-// Finding is one thing that is wrong, or a note. Codes stay, texts may change.
+// Finding is a finding or a note. Codes must not change, texts may.
 type Finding struct {
 	Code  Code   `json:"code"`
 	About string `json:"about"` // an attribute, or a row of the table
 	Text  string `json:"text"`
 }
 
-// newReport returns a report that finds nothing. Its lists are empty, not null.
+// newReport returns a report without findings. Its lists are empty, not null.
 func newReport(s Site) *Report {
 	return &Report{
 		URL: withoutQuery(s.URL), Result: ResultFine, Attributes: []Attribute{}, Selectors: []Selector{},
@@ -128,12 +128,12 @@ func (r *Report) has(code Code) bool {
 	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Code == code })
 }
 
-// summarize returns an answer in short.
-func (j *judge) summarize(a *Answer, p *page) *AnswerSummary {
+// summarize returns the summary of a response.
+func (j *judge) summarize(a *Response, p *page) *ResponseSummary {
 	if a == nil {
 		return nil
 	}
-	return &AnswerSummary{
+	return &ResponseSummary{
 		URL: withoutQuery(a.URL), Redirects: a.Redirects, Status: a.Status, ContentType: a.Header.Get("Content-Type"),
 		Compressed: a.Coding != "", Coding: a.Coding, Tag: len(p.tags) > 0, SetsID: j.idOf(a) != "",
 	}

@@ -11,21 +11,21 @@ import (
 	"golang.org/x/net/html/atom"
 )
 
-// What became of a selector.
+// The results of a selector.
 const (
 	selectorMatches = "matches"
 	selectorNothing = "nothing"
 	selectorInvalid = "invalid"
-	selectorUntried = "untried" // browsers may know it, the library does not
+	selectorUntried = "untried" // browsers may support it, the library does not
 )
 
-// What a page can make of work.
+// Limits for the work that a page can cause.
 const (
 	longestSelector = 1024
 	matchTime       = 5 * time.Second
 )
 
-// query finds the elements that document.querySelectorAll would. what says what
+// query finds the elements that document.querySelectorAll would find. what says what
 // is wrong with an invalid selector.
 func (p *page) query(selector string) (found []*html.Node, state, what string) {
 	if what := notCSS(selector); what != "" {
@@ -50,10 +50,9 @@ func (p *page) query(selector string) (found []*html.Node, state, what string) {
 	}
 }
 
-// match finds the elements that a selector matches. done is false if that would
-// take too long: the library tries combinations, and a page can be made so that
-// there are more than anybody can wait for. What is begun then goes on until the
-// program ends.
+// match finds the elements that a selector matches. done is false if that takes too
+// long: the library tries combinations, and a page may have far too many of them. The
+// search then goes on until the program ends.
 func (p *page) match(group cascadia.SelectorGroup) (found []*html.Node, done bool) {
 	result := make(chan []*html.Node, 1)
 	go func() {
@@ -73,8 +72,8 @@ func (p *page) match(group cascadia.SelectorGroup) (found []*html.Node, done boo
 	}
 }
 
-// bare is a selector without what stands in strings and escapes, in which the
-// patterns below would find what is none.
+// bare returns a selector without its strings and escapes, in which the patterns below
+// must not match.
 func bare(selector string) string { return quoted.ReplaceAllString(selector, "x") }
 
 var (
@@ -85,9 +84,9 @@ var (
 	pseudo    = regexp.MustCompile(`:(:?[a-zA-Z-]+)(\()?`)
 )
 
-// notCSS finds what browsers take for a mistake and the library does not: what
-// jQuery and the library itself have added to CSS, and an id that begins with a
-// digit. It returns "" if there is none.
+// notCSS finds what the library accepts and browsers do not: the additions of jQuery
+// and of the library to CSS, and an id that begins with a digit. It returns "" if
+// there is none.
 func notCSS(selector string) string {
 	s := bare(selector)
 	if m := operators.FindStringSubmatch(s); m != nil {
@@ -95,23 +94,23 @@ func notCSS(selector string) string {
 	}
 	s = brackets.ReplaceAllString(s, "")
 	if digitID.MatchString(s) {
-		return `an id that begins with a digit has to be written [id="..."]`
+		return `an id that begins with a digit must be written [id="..."]`
 	}
 	for _, m := range pseudo.FindAllStringSubmatch(s, -1) {
 		switch strings.ToLower(m[1]) {
 		case "contains", "containsown", "matches", "matchesown", "haschild", "input", "eq", "gt", "lt", "even", "odd", "first", "last",
 			"visible", "text", "button", "checkbox", "radio", "password", "submit", "image", "reset", "file", "header", "parent", "selected":
-			return "CSS has no :" + m[1] + ", which is of jQuery or the like"
+			return "CSS has no :" + m[1] + ": it belongs to jQuery or the like"
 		}
 	}
 	return ""
 }
 
-// beyondLibrary reports whether a selector has something in it that browsers
-// know, and that the library does not, or that no page shows in its source.
+// beyondLibrary reports whether a selector contains something that browsers support
+// and the library does not, or that a page's source cannot show.
 func beyondLibrary(selector string) bool {
 	if s := bare(selector); strings.Count(s, "[") > strings.Count(s, "]") || strings.Count(s, "(") > strings.Count(s, ")") {
-		return true // browsers close at the end what is open
+		return true // browsers close open brackets at the end
 	}
 	s := brackets.ReplaceAllString(bare(selector), "")
 	for _, m := range pseudo.FindAllStringSubmatch(s, -1) {
@@ -134,7 +133,7 @@ var beyond = []string{
 	"read-write", "required", "scope", "state", "target", "user-invalid", "user-valid", "valid", "visited",
 }
 
-// checkSelectors looks for the elements that the tag names.
+// checkSelectors looks for the elements that the tag's selectors match.
 func (j *judge) checkSelectors(t tag) {
 	late := j.drawnByScript(t)
 	first := make(map[string]*html.Node)
@@ -146,41 +145,41 @@ func (j *judge) checkSelectors(t tag) {
 		case selectorInvalid:
 			j.finding(codeSelectorInvalid, a.Key, "browsers do not understand the selector %s: %s", short(a.Val), what)
 		case selectorUntried:
-			j.note(codeSelectorUntried, a.Key, "the selector has what only a browser can tell: %s", try)
+			j.note(codeSelectorUntried, a.Key, "only a browser can check this selector: %s", try)
 		case selectorNothing:
 			if late != "" {
-				j.note(codeSelectorDrawnByScript, a.Key, "not in the page as it was served, but %s; %s", late, try)
+				j.note(codeSelectorDrawnByScript, a.Key, "not in the page as served, but %s: %s", late, try)
 			} else {
 				j.finding(codeSelectorMatchesNothing, a.Key, "no element of the page matches %s: %s", short(a.Val), try)
 			}
 		case selectorMatches:
-			first[a.Key] = found[0] // which document.querySelector takes
+			first[a.Key] = found[0] // as document.querySelector does
 			s.First = describe(found[0])
 		}
 		j.report.Selectors = append(j.report.Selectors, s)
 	}
 	j.checkElements(t, first)
 	if f := j.page.frameAddress(); f != "" && len(first) == 0 && j.page.first(atom.Form, atom.Frameset) == nil {
-		j.note(codeFormInFrame, aboutTag, "the page has no form, but a frame: if the form is in there, the tag belongs on that page, %s", short(f))
+		j.note(codeFormInFrame, aboutTag, "the page has a frame but no form: if the form is in the frame, the tag belongs in the page of the frame, %s", short(f))
 	}
 }
 
-// drawnByScript says by what the page shows that its form comes later, "" if
-// nothing does.
+// drawnByScript returns the sign that a script draws the form later, "" if there is
+// none.
 func (j *judge) drawnByScript(t tag) string {
 	switch {
 	case t.attr(attrRender) == "false":
 		return "the tag waits for render()"
 	case j.page.isShell():
-		return "there is next to nothing in it but scripts"
+		return "it has almost nothing except scripts"
 	case j.page.first(atom.Form) == nil:
-		return "there is no form in it at all"
+		return "it has no form"
 	default:
 		return ""
 	}
 }
 
-// console is the line to try a selector with.
+// console returns a line that tries the selector in a browser's console.
 func console(selector string) string {
 	r := strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\n", `\n`, "\r", `\r`)
 	return "document.querySelector('" + r.Replace(selector) + "')"

@@ -140,7 +140,7 @@ func TestElements(t *testing.T) {
 }
 
 func setAttribute(s *Site, name, value string) {
-	for _, a := range []*Answer{s.With, s.GrantedAgain} {
+	for _, a := range []*Response{s.With, s.GrantedAgain} {
 		page := readPage(a.Body, product)
 		old := page.tags[0].attr(name)
 		a.Body = []byte(strings.Replace(string(a.Body), name+`="`+old+`"`, name+`="`+html.EscapeString(value)+`"`, 1))

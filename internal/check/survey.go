@@ -24,7 +24,7 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/authority"
 )
 
-// What one request may cost.
+// Limits for one request.
 const (
 	surveyTime      = 30 * time.Second
 	surveyBody      = 16 << 20
@@ -32,10 +32,9 @@ const (
 	surveyRedirects = 10
 )
 
-// surveyFields are those of a browser that opens a page whose address was
-// typed (https://www.w3.org/TR/fetch-metadata/). Browsers accept br as well: to
-// read it would take one more dependency, in every Caddy with this plugin, and a
-// site that has br has gzip for those who do not.
+// surveyFields are the request fields of a browser whose user has typed the address
+// (https://www.w3.org/TR/fetch-metadata/). Browsers accept br as well. Decoding it
+// would need another dependency, and a site with br also has gzip.
 var surveyFields = map[string]string{
 	"User-Agent":                "Mozilla/5.0 (compatible; caddy-kapa-check)",
 	"Accept":                    "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
@@ -75,8 +74,8 @@ func NewSurvey(insecure bool) Survey {
 }
 
 // Ask asks for the page at that address, without and with the cookies of a visitor who has
-// consented, and then whether what came is still good. If
-// notRequired, nobody needs consent, and no visitor comes without the cookies.
+// consented, and then with the entity tags of both. If notRequired, the site asks
+// nobody for consent, and Ask does not ask without the cookies.
 func (s Survey) Ask(ctx context.Context, address *url.URL, cookies string, notRequired bool) (Site, error) {
 	site := Site{URL: address.String(), Cookies: cookieNames(cookies), NotRequired: notRequired}
 	stranger, consented := newGuest(s, ""), newGuest(s, cookies)
@@ -100,7 +99,7 @@ func (s Survey) Ask(ctx context.Context, address *url.URL, cookies string, notRe
 	return site, nil
 }
 
-// askAgain asks for the page as those do who have a copy.
+// askAgain asks for the page as a visitor with a copy of it does.
 func (s Survey) askAgain(ctx context.Context, site *Site, stranger, consented *guest) (err error) {
 	with := site.With.Header.Get("Etag")
 	if site.Again, err = consented.revisit(ctx, site.With.URL, with); err != nil || site.Without == nil {
@@ -117,9 +116,8 @@ func (s Survey) askAgain(ctx context.Context, site *Site, stranger, consented *g
 	return err
 }
 
-// A guest is a visitor with cookies: those given, and those that redirects set
-// on the way. What the page itself sets is not kept, so that each visit is a
-// first one.
+// A guest is a visitor with the given cookies and those that redirects have set. It
+// does not keep the cookies of the page itself, so that each visit is a first visit.
 type guest struct {
 	survey  Survey
 	cookies string
@@ -131,20 +129,20 @@ func newGuest(s Survey, cookies string) *guest {
 	return &guest{survey: s, cookies: cookies, jar: jar}
 }
 
-// visit opens a page and follows redirects, as long as they stay on the site
-// and do not leave https.
-func (g *guest) visit(ctx context.Context, address *url.URL) (*Answer, error) {
+// visit opens a page and follows redirects that stay on the site and do not lead from
+// https to http.
+func (g *guest) visit(ctx context.Context, address *url.URL) (*Response, error) {
 	for n := 0; ; n++ {
-		answer, err := g.request(ctx, address, "")
+		response, err := g.request(ctx, address, "")
 		if err != nil {
 			return nil, err
 		}
-		answer.Redirects = n
-		next := redirect(address, answer)
+		response.Redirects = n
+		next := redirect(address, response)
 		if next == nil || n == surveyRedirects || !isSameSite(address, next) || address.Scheme == "https" && next.Scheme != "https" {
-			return answer, nil
+			return response, nil
 		}
-		g.jar.SetCookies(address, (&http.Response{Header: answer.Header}).Cookies())
+		g.jar.SetCookies(address, (&http.Response{Header: response.Header}).Cookies())
 		if next.User == nil && next.Host == address.Host {
 			next.User = address.User
 		}
@@ -152,23 +150,23 @@ func (g *guest) visit(ctx context.Context, address *url.URL) (*Answer, error) {
 	}
 }
 
-// revisit asks for a page that the guest has a copy of, with this entity tag.
-func (g *guest) revisit(ctx context.Context, address, etag string) (*Answer, error) {
+// revisit asks for a page of which the guest has a copy with this entity tag.
+func (g *guest) revisit(ctx context.Context, address, etag string) (*Response, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := g.request(ctx, u, etag)
+	response, err := g.request(ctx, u, etag)
 	if err != nil {
 		return nil, fmt.Errorf("asking again: %w", err)
 	}
-	return answer, nil
+	return response, nil
 }
 
-// visitAfresh opens a page that came out of a cache at an address that no cache
-// can know, for what the site itself answers. It returns nil for others, and if
-// the site does not like the address: then nothing is known.
-func (g *guest) visitAfresh(ctx context.Context, a *Answer) *Answer {
+// visitAfresh asks again for a page that came from a cache, at a URL that is in no
+// cache. It returns nil if the page did not come from a cache, or if the request
+// fails.
+func (g *guest) visitAfresh(ctx context.Context, a *Response) *Response {
 	if a == nil || a.FromCache() == "" {
 		return nil
 	}
@@ -184,7 +182,7 @@ func (g *guest) visitAfresh(ctx context.Context, a *Answer) *Answer {
 	return afresh
 }
 
-func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*Answer, error) {
+func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, surveyTime)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
@@ -219,7 +217,7 @@ func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*An
 	if err != nil {
 		return nil, fmt.Errorf("the answer broke off after %d bytes: %w", len(body), explain(err))
 	}
-	return &Answer{
+	return &Response{
 		URL:    address.String(),
 		Status: resp.StatusCode,
 		Header: resp.Header,
@@ -229,15 +227,16 @@ func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*An
 	}, nil
 }
 
-// largestWindow is what browsers allow a zstd frame (RFC 9659).
+// largestWindow is the largest window of a zstd frame that browsers accept (RFC 9659).
 const largestWindow = 8 << 20
 
-// decompressed is the body as it was before it was compressed by coding, "" for
-// not at all. Another coding than were asked for stays, and in the header, too.
+// decompressed returns the body without its compression, and the coding, "" if it was
+// not compressed. A body with a coding that was not accepted stays as it is, and so
+// does its header.
 func decompressed(resp *http.Response) (content io.ReadCloser, coding string, err error) {
 	body := bufio.NewReader(resp.Body)
 	if _, err := body.Peek(1); err == io.EOF {
-		return io.NopCloser(body), "", nil // as that of a 304
+		return io.NopCloser(body), "", nil // such as that of a 304
 	}
 	coding = strings.ToLower(resp.Header.Get("Content-Encoding"))
 	switch coding {
@@ -253,14 +252,14 @@ func decompressed(resp *http.Response) (content io.ReadCloser, coding string, er
 		return io.NopCloser(body), "", nil
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("the answer is not the %s that it says it is: %w", coding, err)
+		return nil, "", fmt.Errorf("the response is not compressed with %s, as its Content-Encoding says: %w", coding, err)
 	}
 	resp.Header.Del("Content-Encoding")
 	resp.Header.Del("Content-Length")
 	return content, coding, nil
 }
 
-// cookieHeader is what the guest sends to that address.
+// cookieHeader returns the Cookie field that the guest sends to that address.
 func (g *guest) cookieHeader(address *url.URL) string {
 	cookies := g.cookies
 	for _, c := range g.jar.Cookies(address) {
@@ -271,7 +270,7 @@ func (g *guest) cookieHeader(address *url.URL) string {
 	return cookies
 }
 
-// cookieNames are the names in a Cookie header.
+// cookieNames returns the names in a Cookie field.
 func cookieNames(header string) (names []string) {
 	for pair := range strings.SplitSeq(header, ";") {
 		if name, _, ok := strings.Cut(pair, "="); ok {
@@ -281,8 +280,8 @@ func cookieNames(header string) (names []string) {
 	return names
 }
 
-// redirect is where an answer sends its visitor, nil for nowhere.
-func redirect(from *url.URL, a *Answer) *url.URL {
+// redirect returns the target of a redirect, nil if the response is none.
+func redirect(from *url.URL, a *Response) *url.URL {
 	switch a.Status {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 	default:
@@ -297,8 +296,7 @@ func redirect(from *url.URL, a *Answer) *url.URL {
 	return next
 }
 
-// isSameSite reports whether visitors' cookies may go from the one address to
-// the other.
+// isSameSite reports whether a visitor's cookies may be sent to both addresses.
 func isSameSite(a, b *url.URL) bool {
 	if strings.EqualFold(a.Hostname(), b.Hostname()) {
 		return true
@@ -308,7 +306,7 @@ func isSameSite(a, b *url.URL) bool {
 	return errA == nil && errB == nil && siteA == siteB && net.ParseIP(a.Hostname()) == nil
 }
 
-// explain says more about errors for which there is something to do.
+// explain adds a hint to errors that the user can mend.
 func explain(err error) error {
 	var unknown x509.UnknownAuthorityError
 	var plain tls.RecordHeaderError
@@ -318,7 +316,7 @@ func explain(err error) error {
 	case errors.As(err, &unknown):
 		return fmt.Errorf("%w; --insecure accepts a certificate of Caddy's internal CA", err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("no whole answer within %s", surveyTime)
+		return fmt.Errorf("no whole response within %s", surveyTime)
 	default:
 		return err
 	}

@@ -28,7 +28,7 @@ func (t tag) attr(name string) string {
 
 func (t tag) src() string { return strings.TrimSpace(t.attr("src")) }
 
-// usesCookie reports whether the deflector knows its visitor by the id.
+// usesCookie reports whether the deflector recognises its visitor by the id.
 func (t tag) usesCookie() bool { return t.attr(attrCookies) != "false" && !t.usesFingerprint() }
 
 func (t tag) usesFingerprint() bool { return t.attr(attrFingerprint) == "true" }
@@ -36,7 +36,7 @@ func (t tag) usesFingerprint() bool { return t.attr(attrFingerprint) == "true" }
 // tracks reports whether the deflector recognises its visitor at all.
 func (t tag) tracks() bool { return t.usesCookie() || t.usesFingerprint() }
 
-// where says where the tag is, in words.
+// where describes the place of the tag.
 func (t tag) where() string {
 	where := "in the " + t.place
 	if t.line > 0 {
@@ -53,30 +53,30 @@ func (j *judge) checkTag(t tag) {
 		for _, t := range j.page.tags {
 			places = append(places, t.where())
 		}
-		j.finding(codeTagTwice, aboutTag, "the page has %d tags of the deflector (%s): take one away, in the page's template or here", n, strings.Join(places, "; "))
+		j.finding(codeTagTwice, aboutTag, "the page has %d tags of the deflector (%s): remove one, in the page's template or in the Caddyfile", n, strings.Join(places, "; "))
 	} else if t.place == "body" {
-		j.note(codeTagInBody, aboutTag, "the tag is in the body, where the directive puts none: the page has one of its own")
+		j.note(codeTagInBody, aboutTag, "the tag is in the body, where the directive never puts it: the page has a tag of its own")
 	}
 	if j.page.first(atom.Frameset) != nil {
-		j.finding(codeFrameset, aboutTag, "the page is a frameset, and has no form: the tag belongs on the page in its frame, %s", short(j.page.frameAddress()))
+		j.finding(codeFrameset, aboutTag, "the page is a frameset and has no form: the tag belongs in the page of its frame, %s", short(j.page.frameAddress()))
 	}
 
 	src, err := url.Parse(t.src())
 	switch {
 	case err != nil || t.src() == "":
-		j.finding(codeScriptSource, aboutScript, "the tag's src \"%s\" is no address", short(t.src()))
+		j.finding(codeScriptSource, aboutScript, "the tag's src \"%s\" must be a URL", short(t.src()))
 	case !t.named:
-		j.finding(codeScriptFile, aboutScript, "the script's file is not called %s, nor as a version of it: Kapa's bundle may look for its own tag by that name", j.deflector.ScriptFile)
+		j.finding(codeScriptFile, aboutScript, "the script's file name must be %s or that of a version: Kapa's bundle may look for its own tag by that name", j.deflector.ScriptFile)
 	}
-	if base := j.page.base(j.answer.address(), t.node); err == nil && src.Host == "" && strings.HasPrefix(src.Path, "/") && base.Host != j.answer.address().Host {
-		j.finding(codeScriptBase, aboutScript, "the page's <base href> has browsers load the script from %s: write its address with https:// and the site's host, "+
-			"or take the host out of the <base href>", base.Host)
+	if base := j.page.base(j.response.address(), t.node); err == nil && src.Host == "" && strings.HasPrefix(src.Path, "/") && base.Host != j.response.address().Host {
+		j.finding(codeScriptBase, aboutScript, "because of the page's <base href>, browsers load the script from %s: write its address with https:// and the site's host, "+
+			"or remove the host from the <base href>", base.Host)
 	}
-	if err == nil && src.Scheme == "http" && j.answer.secure() {
-		j.finding(codeScriptMixedContent, aboutScript, "the script is loaded by http on a page of https: browsers block it")
+	if err == nil && src.Scheme == "http" && j.response.secure() {
+		j.finding(codeScriptMixedContent, aboutScript, "the page uses https, but loads the script over http: browsers block it")
 	}
 	if kind := t.attr("type"); !isScriptType(kind) {
-		j.finding(codeScriptType, aboutScript, "the tag has type=\"%s\", and browsers do not run it: a CDN (such as Cloudflare's Rocket Loader) "+
+		j.finding(codeScriptType, aboutScript, "the tag has type=\"%s\", so browsers do not run it: a CDN (such as Cloudflare's Rocket Loader) "+
 			"or a consent tool in front of Caddy has rewritten it", short(kind))
 	}
 }
@@ -92,10 +92,10 @@ func isScriptType(kind string) bool {
 	}
 }
 
-// placeholder is Caddy's syntax for a value that should have been filled in.
+// placeholder matches a Caddy placeholder that was not replaced.
 var placeholder = regexp.MustCompile(`\{(\$|(env|file|system|http|header|cookie|query|vars|time|remote)\b)[^{}\s]*\}`)
 
-// checkAttributes judges what the deflector is configured with.
+// checkAttributes judges the tag's data attributes.
 func (j *judge) checkAttributes(t tag) {
 	for _, a := range t.node.Attr {
 		if !strings.HasPrefix(a.Key, "data-") {
@@ -105,9 +105,9 @@ func (j *judge) checkAttributes(t tag) {
 		words := j.deflector.Words[a.Key]
 		switch {
 		case placeholder.MatchString(a.Val):
-			j.finding(codeAttributePlaceholder, a.Key, "%s was not filled in: the placeholder is misspelt or unknown to Caddy", short(a.Val))
+			j.finding(codeAttributePlaceholder, a.Key, "%s was not replaced: the placeholder is misspelt or unknown to Caddy", short(a.Val))
 		case words != nil && !slices.Contains(words, a.Val):
-			j.finding(codeAttributeValue, a.Key, "it is \"%s\"; Kapa knows %s", short(a.Val), strings.Join(words, " and "))
+			j.finding(codeAttributeValue, a.Key, "it is \"%s\", but must be %s", short(a.Val), strings.Join(words, " or "))
 		}
 		if hint := j.deflector.Hint(a.Key); hint != "" {
 			j.note(codeAttributeName, a.Key, "%s", hint)
@@ -117,12 +117,12 @@ func (j *judge) checkAttributes(t tag) {
 		return strings.TrimSpace(t.attr(name)) != ""
 	})
 	if len(missing) > 0 {
-		j.finding(codeAttributeMissing, aboutTag, "required attributes are missing or empty, and the deflector does not start without them: %s",
+		j.finding(codeAttributeMissing, aboutTag, "the deflector does not start, because these attributes are missing or empty: %s",
 			strings.Join(missing, ", "))
 	}
 }
 
-// selectorsOf are the tag's attributes that name elements.
+// selectorsOf returns the tag's attributes that are selectors.
 func selectorsOf(t tag) []html.Attribute {
 	return slices.DeleteFunc(slices.Clone(t.node.Attr), func(a html.Attribute) bool {
 		return !isSelectorName(a.Key) || strings.TrimSpace(a.Val) == "" || placeholder.MatchString(a.Val)

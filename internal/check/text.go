@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// clean makes text from outside harmless to a terminal, and to its reader: what
-// steers either of them is shown by its number.
+// clean makes text from outside harmless in a terminal: it replaces every character
+// that cannot be printed by its number.
 func clean(s string) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -24,10 +24,10 @@ func clean(s string) string {
 	return b.String()
 }
 
-// shortest bounds what is shown of one value from outside, in characters.
+// shortest is the number of characters that are shown of a value from outside.
 const shortest = 120
 
-// short is s made harmless, and cut where it is long.
+// short returns s cleaned, and cut if it is long.
 func short(s string) string {
 	if r := []rune(s); len(r) > shortest {
 		s = string(r[:shortest]) + "..."
@@ -35,7 +35,7 @@ func short(s string) string {
 	return clean(s)
 }
 
-// withoutQuery is an address without its query, in which there may be secrets.
+// withoutQuery returns an address without its query, which may contain secrets.
 func withoutQuery(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -48,10 +48,10 @@ func withoutQuery(address string) string {
 	return short(u.String())
 }
 
-// place is the path that answered, as pages has it.
-func place(a *Answer) string { return short(a.address().EscapedPath()) }
+// place returns the response's path, as it must be written in pages.
+func place(a *Response) string { return short(a.address().EscapedPath()) }
 
-func statusOf(a *Answer) string {
+func statusOf(a *Response) string {
 	return strings.TrimSpace(strconv.Itoa(a.Status) + " " + http.StatusText(a.Status))
 }
 

@@ -365,6 +365,7 @@ func TestOtherFields(t *testing.T) {
 		{"with the script's host", "", `("https://widget.kapa.ai")`, plain, "yes"},
 		{"with its domain", "", `("https://*.kapa.ai");report-to=x`, plain, "yes"},
 		{"with any scheme, host and port", "", `("*://*:*")`, plain, "yes"},
+		{"with the default port", "", `("https://widget.kapa.ai:443")`, plain, "yes"},
 		{"with another port", "", `("https://widget.kapa.ai:8443")`, plain, byConnection},
 		{"with its file", "", `("https://widget.kapa.ai/kapa-*.js")`, plain, "yes"},
 		{"with another file", "", `("https://widget.kapa.ai/kapa-widget.bundle.js")`, plain, byConnection},

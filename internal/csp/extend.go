@@ -5,57 +5,57 @@ import (
 	"strings"
 )
 
-// IsSource reports whether text is a source expression that stands for URLs: a
-// host, with or without a scheme, a port and a path, or a scheme.
+// IsSource reports whether text is a source expression that matches URLs: a scheme,
+// or a host with an optional scheme, port and path.
 func IsSource(text string) bool {
 	_, ok := parseSource(text)
 	return ok && inValue(text) && !strings.ContainsAny(text, ";"+whitespace)
 }
 
-// NamesHost reports whether such an expression names a host, or a domain whose
-// subdomains it stands for.
+// NamesHost reports whether text is such an expression with a host, such as
+// example.com or *.example.com.
 func NamesHost(text string) bool {
 	s, ok := parseSource(text)
 	return ok && s.host != "" && IsSource(text)
 }
 
-// An Extension is what a page is to be allowed besides what it is.
+// An Extension is what [Policies.Extend] makes the policies allow.
 type Extension struct {
 	Script  Script
 	Inline  string    // the content of an inline script, "" for none
-	Sources []Sources // for what the script loads in turn
+	Sources []Sources // for what the script itself loads
 
-	// Nonce makes a nonce that nobody can guess, for a policy in which nothing
-	// else counts. It is called once at most; nil leaves such policies alone.
+	// Nonce makes a nonce that nobody can guess, for a policy in which only a
+	// nonce counts. It is called at most once. If nil, such policies stay as they
+	// are.
 	Nonce func() string
 }
 
-// Sources are to be allowed under a directive: script-src or one of those that
+// Sources are what a directive must allow: script-src, or a directive that
 // [Policies.Fetch] knows.
 type Sources struct {
 	Directive string
 	Sources   []string // each an [IsSource]
 }
 
-// Extend adds to the policies of the header, to those that only report as well,
-// what they lack to allow e. It never removes a word, and adds to a list only
-// what widens it by just that:
+// Extend adds the words that allow e to the policies of the header, including
+// those that only report. It never removes a word, and it allows no more than e:
 //
-//   - No policy gets a directive about something that it is silent on.
-//   - default-src, and child-src for frames, are not widened: a directive for
-//     just this kind gets a copy of their list.
-//   - A list that is empty or 'none' stays so. So does default-src 'none' for
-//     scripts; for what the script loads it is no answer, but a list that nobody
-//     has filled in.
-//   - The script gets in by the nonce that is there; by its exact URL else. Only
-//     where 'strict-dynamic' voids URLs, and 'unsafe-inline' with them, is a
-//     nonce added, a fresh one. In other lists a nonce, or a hash, would void
-//     'unsafe-inline', by which the site's own scripts may run. Beside the hash of
-//     another URL, the hash of the script's goes with its URL.
-//   - The inline script gets in by the nonce that is there; by its hash else.
-//     Where it does not get in without, 'unsafe-inline' is void or missing.
+//   - A policy gets no directive for a kind that it does not restrict.
+//   - default-src does not change, nor does child-src for frames: Extend adds a
+//     directive for the one kind, with a copy of their list.
+//   - An empty list stays empty, and 'none' stays 'none'. For scripts, default-src
+//     'none' stays, too. For what the script loads, default-src 'none' is extended,
+//     because it does not show that the site refuses this kind.
+//   - The script is allowed by a nonce of the policy, otherwise by its exact URL.
+//     Extend adds a fresh nonce only where 'strict-dynamic' makes browsers ignore
+//     URLs and 'unsafe-inline'. Elsewhere a nonce or a hash would make browsers
+//     ignore 'unsafe-inline', which the site's own scripts may need. If the list
+//     has the hash of another URL, Extend adds the script's URL and its hash.
+//   - The inline script is allowed by a nonce of the policy, otherwise by its hash.
+//     If it needs either, the policy has no 'unsafe-inline' that counts.
 //
-// Whether all of that is enough, [Policies.Script] and the others say.
+// [Policies.Script] and the other methods then say whether that is enough.
 func (p *Policies) Extend(e Extension) {
 	if p.unread {
 		return
@@ -86,7 +86,7 @@ func (p *Policies) extendScript(e Extension) {
 	nonce, serves := p.servingNonce(allows)
 	fresh := !serves && e.Nonce != nil && !e.Script.Unnonceable
 	if fresh {
-		// the nonce of another policy would let in all that carries it
+		// a nonce of another policy would allow every element that carries it
 		nonce = e.Nonce()
 	}
 	for policy := range p.editable {
@@ -104,8 +104,8 @@ func (p *Policies) extendScript(e Extension) {
 	}
 }
 
-// missing returns the directive that may get what it lacks to let a script in,
-// nil for a policy that lacks nothing, or is left as it is.
+// missing returns the directive to which words must be added to allow a script. It
+// returns nil if the policy allows the script, or must stay as it is.
 func (p *policy) missing(nonce string, allows func(l list, nonce string) bool) *directive {
 	d := p.blocks(scriptElements, nonce, allows)
 	if d == nil || d.name == "sandbox" || d.sources.isNone() {
@@ -114,9 +114,9 @@ func (p *policy) missing(nonce string, allows func(l list, nonce string) bool) *
 	return d
 }
 
-// servingNonce returns the nonce with which the most policies allow, of those that
-// serve where nothing else does: in meta elements, and with 'strict-dynamic'.
-// serves is false if there is none.
+// servingNonce returns a nonce that satisfies all policies in which nothing else can
+// help: those in meta elements, and those with 'strict-dynamic'. It prefers the best
+// nonce. If no nonce satisfies them, it returns the best one, and serves is false.
 func (p *Policies) servingNonce(allows func(l list, nonce string) bool) (nonce string, serves bool) {
 	best := p.bestNonce(scriptElements, allows)
 	for _, nonce := range append([]string{best}, p.nonces(scriptElements)...) {
@@ -135,7 +135,7 @@ func (p *Policies) servingNonce(allows func(l list, nonce string) bool) (nonce s
 	return best, false
 }
 
-// ExtendInline is Extend for an inline script with this content alone.
+// ExtendInline is like Extend, for only an inline script with this content.
 func (p *Policies) ExtendInline(content string) {
 	if p.unread {
 		return
@@ -149,8 +149,7 @@ func (p *Policies) ExtendInline(content string) {
 	}
 }
 
-// extendSources adds those of sources that the list in charge of kind does not
-// cover yet.
+// extendSources adds the sources that the list that governs kind does not cover yet.
 func (p *policy) extendSources(kind string, sources []string, page URL) {
 	d := p.governing(kind)
 	if d == nil || d.sources.isNone() && (d.name != "default-src" || kind == scriptElements) ||
@@ -174,14 +173,14 @@ func (p *policy) extendSources(kind string, sources []string, page URL) {
 	}
 }
 
-// covers reports whether a word of a list allows all that the source does. A
-// wildcard is compared as if it was a host.
+// covers reports whether a word of a list allows everything that the source text
+// allows. A wildcard is compared as if it were a host.
 func covers(word, text string, page URL) bool {
 	if word == text {
 		return true
 	}
 	s, ok := parseSource(text)
-	if !ok || s.scheme == "" || s.host == "" || s.anyPort { // no URL is like that
+	if !ok || s.scheme == "" || s.host == "" || s.anyPort { // no single URL stands for it
 		return false
 	}
 	u := URL{Scheme: s.scheme, Host: s.host, Port: s.port, Path: s.path}
@@ -191,12 +190,12 @@ func covers(word, text string, page URL) bool {
 	return list(word).allows(u, page)
 }
 
-// add adds words to the list that governs kind: in place, or in a directive for
-// kind alone where the one that governs is about other kinds as well.
+// add adds words to the list that governs kind. If that list governs other kinds
+// as well, add copies it to a new directive for kind.
 func (p *policy) add(kind, words string) {
 	d := p.governing(kind)
 	if d.name == "default-src" || d.name == "child-src" {
-		if !p.taken(kind) { // by an invalid one, so that another would not count
+		if !p.taken(kind) { // if an invalid directive has the name, browsers ignore a second one
 			p.addDirective(kind, strings.TrimLeft(d.sources.about(kind)+" "+words, " "))
 		}
 		return
@@ -212,7 +211,7 @@ func (p *policy) add(kind, words string) {
 	}
 }
 
-// addDirective adds one behind all others.
+// addDirective adds a directive after all others.
 func (p *policy) addDirective(name, value string) {
 	end := len(strings.TrimRight(p.text, whitespace))
 	added := "; " + name + " " + value
@@ -223,13 +222,13 @@ func (p *policy) addDirective(name, value string) {
 	p.directives = append(p.directives, directive{name: name, sources: list(value), end: end + len(added)})
 }
 
-// about returns the words of the list that say something about kind.
+// about returns the words of the list that have a meaning for kind.
 func (l list) about(kind string) string {
 	var words []string
 	for word := range strings.FieldsSeq(string(l)) {
 		_, isSource := parseSource(word)
 		keyword := kind == scriptElements || kind == styleElements || strings.EqualFold(word, "'self'")
-		if (isSource || keyword) && !strings.EqualFold(word, "'none'") { // beside others it says nothing
+		if (isSource || keyword) && !strings.EqualFold(word, "'none'") { // beside other words it has no effect
 			words = append(words, word)
 		}
 	}

@@ -2,23 +2,23 @@ package csp
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dunglas/httpsfv"
 )
 
-// Two more fields of a page say which scripts it may load. Their forms that only
-// report, Integrity-Policy-Report-Only and Connection-Allowlist-Report-Only, block
-// nothing and are not read.
-
+// Two more response fields restrict the scripts that a page may load. This package
+// does not read Integrity-Policy-Report-Only and Connection-Allowlist-Report-Only,
+// because they block nothing.
 const (
 	integrityField  = "Integrity-Policy"
 	connectionField = "Connection-Allowlist"
 )
 
 // AddIntegrity adds the lines of the field Integrity-Policy
-// (https://www.w3.org/TR/sri-2/#integrity-policy-section). Browsers pass over one
-// that is malformed.
+// (https://www.w3.org/TR/sri-2/#integrity-policy-section). Browsers ignore a
+// malformed field.
 func (p *Policies) AddIntegrity(lines []string) {
 	if lines == nil {
 		return
@@ -37,8 +37,8 @@ func (p *Policies) AddIntegrity(lines []string) {
 }
 
 // AddConnections adds the lines of the field Connection-Allowlist
-// (https://wicg.github.io/connection-allowlists). One that is malformed allows
-// nothing, in Chromium as well.
+// (https://wicg.github.io/connection-allowlists). A malformed field allows nothing,
+// also in Chromium.
 func (p *Policies) AddConnections(lines []string) {
 	if strings.Join(lines, "") == "" {
 		return
@@ -48,7 +48,7 @@ func (p *Policies) AddConnections(lines []string) {
 	if err != nil || len(members) == 0 {
 		return
 	}
-	list, _ := members[0].(httpsfv.InnerList) // Chromium reads no other
+	list, _ := members[0].(httpsfv.InnerList) // Chromium reads only the first member
 	for _, item := range list.Items {
 		switch value := item.Value.(type) {
 		case httpsfv.Token:
@@ -61,8 +61,7 @@ func (p *Policies) AddConnections(lines []string) {
 	}
 }
 
-// blocksScript returns the field by which the page keeps its browser from loading
-// the script, "" for none.
+// blocksScript returns the name of the field that blocks the script, "" for none.
 func (p *Policies) blocksScript(s Script) string {
 	switch {
 	case p.integrity && (!s.CORS || !hasMetadata(s.Integrity)):
@@ -79,8 +78,8 @@ func (p *Policies) blocksConnection(u URL) bool {
 	return p.connections != nil && !slices.ContainsFunc(p.connections, u.matchesPattern)
 }
 
-// hasMetadata reports whether an integrity attribute has a hash in it that
-// browsers know.
+// hasMetadata reports whether an integrity attribute contains a hash with an
+// algorithm that browsers know.
 func hasMetadata(integrity string) bool {
 	for word := range strings.FieldsSeq(integrity) {
 		word, _, _ = strings.Cut(word, "?") // options
@@ -92,8 +91,8 @@ func hasMetadata(integrity string) bool {
 }
 
 // matchesPattern reports whether u matches a URL pattern
-// (https://urlpattern.spec.whatwg.org/) of plain text and asterisks. One with
-// groups, names or modifiers is not understood, and matches nothing: in doubt, the
+// (https://urlpattern.spec.whatwg.org/) of plain text and asterisks. A pattern with
+// groups, names or modifiers is not supported and matches nothing: in doubt, the
 // script counts as blocked.
 func (u URL) matchesPattern(pattern string) bool {
 	scheme, rest, ok := strings.Cut(pattern, "://")
@@ -102,6 +101,9 @@ func (u URL) matchesPattern(pattern string) bool {
 	}
 	host, path, hasPath := strings.Cut(rest, "/")
 	host, port, _ := strings.Cut(host, ":")
+	if port == strconv.Itoa(defaultPort(scheme)) {
+		port = "" // as in the URL's normal form
+	}
 	return matchesWildcards(scheme, u.Scheme) && matchesWildcards(strings.ToLower(host), u.Host) &&
 		(port == "*" || port == u.portText()) && (!hasPath || matchesWildcards("/"+path, u.Path))
 }

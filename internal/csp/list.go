@@ -21,8 +21,7 @@ func (l list) any(f func(word string) bool) bool {
 	return false
 }
 
-// A Script is an external one, as a script element in the page's source asks
-// for it.
+// A Script is an external script, as its element in the page's source describes it.
 type Script struct {
 	URL       URL
 	Source    string // the src attribute, if it is an absolute URL
@@ -39,18 +38,18 @@ func (l list) has(keyword string) bool {
 	return l.any(func(word string) bool { return strings.EqualFold(word, keyword) })
 }
 
-// isNone reports whether the list is empty but for 'none', so that the site has
-// said that it wants nothing of the kind.
+// isNone reports whether the list allows nothing: it is empty, or has only 'none'
+// and 'report-sample'.
 func (l list) isNone() bool {
 	return !l.any(func(word string) bool {
 		return !strings.EqualFold(word, "'none'") && !strings.EqualFold(word, "'report-sample'")
 	})
 }
 
-// voidsURLs reports whether the list has the hash of a script's URL. In browsers
-// that know such a source (https://developer.chrome.com/blog/script-src-hashes),
-// hosts, schemes, 'self' and 'unsafe-inline' are then void, in others they are not:
-// what counts on them has to be allowed by both readings.
+// voidsURLs reports whether the list has the hash of a script's URL. Browsers that
+// know such a source (https://developer.chrome.com/blog/script-src-hashes) then
+// ignore hosts, schemes, 'self' and 'unsafe-inline'. Other browsers do not. The list
+// must allow a script in both.
 func (l list) voidsURLs() bool {
 	return l.any(func(word string) bool {
 		_, ok := urlHashOf(word)
@@ -137,8 +136,8 @@ func (l list) hasHash(h hash) bool {
 	})
 }
 
-// hasIntegrity is "does integrity metadata match source list" (6.7.2.4): all
-// hashes that the script may have are in it.
+// hasIntegrity is "does integrity metadata match source list" (6.7.2.4): the list
+// has every hash of the metadata.
 func (l list) hasIntegrity(metadata string) bool {
 	matched := false
 	for word := range strings.FieldsSeq(metadata) {
@@ -171,7 +170,8 @@ func (l list) allowsInline(content, nonce string) bool {
 	return l.allowsAllInline() || l.hasNonce(nonce) || l.hasSum(content, hashOf)
 }
 
-// hasSum reports whether a hash that is read from the list is the one of text.
+// hasSum reports whether one of the hashes that read finds in the list is the hash
+// of text.
 func (l list) hasSum(text string, read func(word string) (hash, bool)) bool {
 	sums := make(map[string]string, 3) // a list may have a thousand hashes
 	return l.any(func(word string) bool {
@@ -205,7 +205,7 @@ func (l list) allowsScript(s Script, nonce string, page URL) bool {
 	case !s.Unnonceable && l.hasNonce(nonce), l.hasIntegrity(s.Integrity):
 		return true
 	case l.strictDynamic(), l.voidsURLs() && !l.hasSum(s.Source, urlHashOf):
-		return false // only scripts trusted already may bring others
+		return false // only a trusted script may add others
 	default:
 		return l.allows(s.URL, page)
 	}

@@ -6,27 +6,27 @@ import (
 	"strings"
 )
 
-// What is read of a page's policies at most. Beyond it the page counts as one
-// that allows nothing, and is not edited.
+// The limits for a page's policies. If they exceed one, the page counts as one that
+// allows nothing, and its policies are not edited.
 const (
 	maxText     = 64 << 10 // bytes of all policies together
 	maxPolicies = 64
 	maxNonces   = 32 // that are tried
 )
 
-// Policies are all that govern one page: those of its header, and those of the
-// meta elements in its head.
+// Policies are all policies of one page: those of its header, and those of the meta
+// elements in its head.
 type Policies struct {
 	page   URL
 	lines  []line
 	metas  []policy
-	unread bool // there are more, or longer ones, than are read
+	unread bool // they exceed a limit, or AddUnread was called
 
 	integrity   bool     // scripts need integrity and crossorigin
-	connections []string // URL patterns, of which one has to match; nil for no list
+	connections []string // URL patterns, one of which must match; nil if there is no list
 }
 
-// A line is one of a header field.
+// A line is one line of a header field.
 type line struct {
 	reportOnly bool
 	members    []policy // between its commas
@@ -50,7 +50,7 @@ func Read(page URL, enforced, reportOnly []string) *Policies {
 		if room < 0 || count < 0 {
 			return &Policies{page: page, unread: true}
 		}
-		// 2.2.2: a comma separates policies, and can be nowhere in them
+		// 2.2.2: a comma separates policies, and never occurs in one
 		for member := range strings.SplitSeq(text, ",") {
 			l.members = append(l.members, parse(member, l.reportOnly, false))
 		}
@@ -59,11 +59,12 @@ func Read(page URL, enforced, reportOnly []string) *Policies {
 	return p
 }
 
-// AddMeta adds the policies of a meta element, given the content attribute as
-// the page's source has it: character references in it are decoded here. They
-// govern what comes after it (3.3).
+// AddMeta adds the policies of a meta element. source is its content attribute as it
+// stands in the page's source; AddMeta decodes the character references. The
+// policies govern what comes after the element (3.3).
 //
-// The text knows no lists here; Chromium splits at commas as in a header.
+// The specification allows only one policy here. Chromium splits at commas, as in a
+// header.
 func (p *Policies) AddMeta(source string) {
 	if len(source) > maxText {
 		p.unread = true
@@ -79,12 +80,12 @@ func (p *Policies) AddMeta(source string) {
 	}
 }
 
-// AddUnread says that there is a policy that was not read. What it may forbid
-// counts as forbidden.
+// AddUnread says that the page has a policy that was not read. The page then counts
+// as one that allows nothing.
 func (p *Policies) AddUnread() { p.unread = true }
 
-// Header returns the lines of both fields, byte for byte as they were read but
-// for what [Policies.Extend] has added.
+// Header returns the lines of both fields, byte for byte as they were read, with the
+// additions of [Policies.Extend].
 func (p *Policies) Header() (enforced, reportOnly []string) {
 	for _, l := range p.lines {
 		var texts []string
@@ -124,14 +125,14 @@ func (p *Policies) all(yield func(*policy) bool) {
 	}
 }
 
-// A Verdict is what a page's enforced policies come to.
+// A Verdict says whether a page's enforced policies allow something.
 type Verdict struct {
 	Allowed bool
-	Nonce   string // with this value of the nonce attribute; "" for none needed
+	Nonce   string // the value that the nonce attribute must have; "" if none is needed
 
-	// If not allowed: the directive that blocks, such as "script-src 'self'", or
-	// another field of the header, and whether it is in a meta element, where nobody
-	// can edit it.
+	// If not Allowed: the directive that blocks, such as "script-src 'self'", or the
+	// name of another header field that does; and whether the directive is in a
+	// meta element, which is not edited.
 	Directive string
 	InMeta    bool
 }
@@ -139,8 +140,8 @@ type Verdict struct {
 // Script says whether the page may load the script and run it, if its element
 // stands in the page's source.
 //
-// Reports count, too: among the nonces that all enforced policies allow it is
-// one with which the most of the others have nothing to report.
+// Policies that only report count, too: of the nonces that satisfy all enforced
+// policies, the verdict has the one that causes the fewest reports.
 func (p *Policies) Script(s Script) Verdict {
 	allows := func(l list, nonce string) bool { return l.allowsScript(s, nonce, p.page) }
 	return p.ScriptWith(p.bestNonce(scriptElements, allows), s)
@@ -152,8 +153,8 @@ func (p *Policies) Inline(content string) Verdict {
 	return p.judge(scriptElements, func(l list, nonce string) bool { return l.allowsInline(content, nonce) })
 }
 
-// ScriptWith and InlineWith are Script and Inline for an element that is there
-// already, with this value of its nonce attribute, "" for none.
+// ScriptWith is like Script, for an element that already has this nonce attribute,
+// "" for none.
 func (p *Policies) ScriptWith(nonce string, s Script) Verdict {
 	v := p.judgeWith(scriptElements, nonce, func(l list, nonce string) bool { return l.allowsScript(s, nonce, p.page) })
 	if by := p.blocksScript(s); v.Allowed && by != "" {
@@ -162,6 +163,8 @@ func (p *Policies) ScriptWith(nonce string, s Script) Verdict {
 	return v
 }
 
+// InlineWith is like Inline, for an element that already has this nonce attribute,
+// "" for none.
 func (p *Policies) InlineWith(nonce, content string) Verdict {
 	return p.judgeWith(scriptElements, nonce, func(l list, nonce string) bool { return l.allowsInline(content, nonce) })
 }
@@ -169,14 +172,14 @@ func (p *Policies) InlineWith(nonce, content string) Verdict {
 // Loads says whether a script that the page runs may load another from that URL.
 func (p *Policies) Loads(u URL) Verdict {
 	if p.integrity {
-		return Verdict{Directive: integrityField} // which nobody knows it to have
+		return Verdict{Directive: integrityField} // the other script may have no integrity metadata
 	}
 	return p.fetch(scriptElements, u, func(l list) bool {
 		return l.strictDynamic() || !l.voidsURLs() && l.allows(u, p.page)
 	})
 }
 
-// Fetch says whether the page may load the URL as what the directive is about:
+// Fetch says whether the page may load the URL for the kind that a directive governs:
 // connect-src, font-src, frame-src, img-src, media-src or style-src.
 func (p *Policies) Fetch(directive string, u URL) Verdict {
 	return p.fetch(kindOf(directive), u, func(l list) bool { return l.allows(u, p.page) })
@@ -190,7 +193,7 @@ func (p *Policies) fetch(kind string, u URL, allows func(l list) bool) Verdict {
 	return v
 }
 
-// kindOf is what a directive is about that a site would name.
+// kindOf returns the name of the most specific directive for what a directive governs.
 func kindOf(directive string) string {
 	switch directive {
 	case "script-src":
@@ -214,8 +217,8 @@ func (p *Policies) RequiresTrustedTypes() bool {
 	return false
 }
 
-// judge asks all policies, with the nonce that pleases most of them. allows is
-// about the list that governs.
+// judge asks all policies, with the nonce that satisfies most of them. allows is
+// called with the list that governs.
 func (p *Policies) judge(kind string, allows func(l list, nonce string) bool) Verdict {
 	return p.judgeWith(kind, p.bestNonce(kind, allows), allows)
 }
@@ -245,9 +248,9 @@ func (p *policy) blocks(kind, nonce string, allows func(l list, nonce string) bo
 	return d
 }
 
-// bestNonce returns the nonce with which the most policies allow: of those in
-// meta elements first, which cannot be edited, then of the enforced ones of the
-// header, then of those that only report. Where none does better, it is "".
+// bestNonce returns the nonce that satisfies the most policies. Those in meta elements
+// count first, because they cannot be edited; then the enforced ones of the header;
+// then those that only report. If no nonce is better than none, it returns "".
 func (p *Policies) bestNonce(kind string, allows func(l list, nonce string) bool) (best string) {
 	score := func(nonce string) (s [3]int) {
 		for policy := range p.all {
@@ -278,7 +281,7 @@ func (p *Policies) bestNonce(kind string, allows func(l list, nonce string) bool
 	return best
 }
 
-// nonces are those in the lists that govern.
+// nonces returns the nonces in the lists that govern kind.
 func (p *Policies) nonces(kind string) (found []string) {
 	for policy := range p.all {
 		d := policy.governing(kind)

@@ -1,11 +1,11 @@
-// Package csp reads the Content-Security-Policies of a page and says whether a
-// script that the parser inserts may run there, which nonce it has to carry,
-// what stands in its way, and what is the least to add so that it may.
+// Package csp reads the Content-Security-Policies of a page. It says whether a script
+// that the parser inserts may run there, which nonce it needs, and which directive
+// blocks it. It also adds the fewest words that allow the script.
 //
-// It follows Content Security Policy Level 3 (https://www.w3.org/TR/CSP3/); the
-// sections named in comments are its. Where Chromium reads a policy otherwise
-// than the text says, it is Chromium that is followed, and the comment says so:
-// what counts is whether the visitor's browser runs the script.
+// It follows Content Security Policy Level 3 (https://www.w3.org/TR/CSP3/); section
+// numbers in comments refer to it. Where Chromium differs from the specification,
+// this package follows Chromium, and a comment says so: what counts is whether the
+// visitor's browser runs the script.
 package csp
 
 import (
@@ -22,8 +22,8 @@ type policy struct {
 	meta       bool
 }
 
-// A directive is one that this package asks about: of several with the same name,
-// the first.
+// A directive is one that this package knows. If a policy has several with the same
+// name, only the first counts.
 type directive struct {
 	name    string // one of names
 	sources list   // its value
@@ -31,18 +31,17 @@ type directive struct {
 	invalid bool   // it has no effect, but its name is taken
 }
 
-// names are the directives that are read. Others say nothing about the deflector,
-// and a policy may have any number of them.
+// names are the directives that are read. No other directive affects the deflector.
 var names = []string{
 	"default-src", "script-src", scriptElements, "script-src-attr", "style-src", styleElements,
 	"connect-src", "font-src", "img-src", "media-src", "frame-src", "child-src",
 	"sandbox", "require-trusted-types-for",
 }
 
-// whitespace is ASCII whitespace, which alone separates words.
+// whitespace is ASCII whitespace. Nothing else separates words.
 const whitespace = "\t\n\f\r "
 
-// parse reads a serialized policy (2.2.1). Its text remains the one to be sent.
+// parse reads a serialized policy (2.2.1). It keeps the text, which is what is sent.
 func parse(text string, reportOnly, meta bool) policy {
 	p := policy{text: text, reportOnly: reportOnly, meta: meta}
 	p.directives = make([]directive, 0, min(strings.Count(text, ";")+1, len(names)))
@@ -59,9 +58,9 @@ func parse(text string, reportOnly, meta bool) policy {
 
 // parseDirective reads the directive at text[from:to].
 //
-// The text ignores a directive that is not ASCII. Chromium ignores a value with
-// anything in it but visible ASCII and white space, and still takes a second
-// directive of that name for a duplicate.
+// The specification ignores a directive that is not ASCII. Chromium ignores a value
+// that has anything other than visible ASCII and white space, and still ignores a
+// second directive with that name as a duplicate.
 func (p *policy) parseDirective(from, to int) {
 	token := strings.Trim(p.text[from:to], whitespace)
 	name, value := token, ""
@@ -102,8 +101,7 @@ func (p *policy) taken(name string) bool {
 	return slices.ContainsFunc(p.directives, func(d directive) bool { return d.name == name })
 }
 
-// find returns the directive called name, nil if there is none that has an
-// effect.
+// find returns the directive called name, nil if there is none or it has no effect.
 func (p *policy) find(name string) *directive {
 	for i := range p.directives {
 		if d := &p.directives[i]; d.name == name && !d.invalid {
@@ -113,14 +111,14 @@ func (p *policy) find(name string) *directive {
 	return nil
 }
 
-// What a page may load, by the directive that says so first.
+// The most specific directives for script and style elements.
 const (
 	scriptElements = "script-src-elem"
 	styleElements  = "style-src-elem"
 )
 
-// fallback is the directive that is asked after the one called name, in which
-// what it is about is not a case of its own (6.8.3); "" if there is none.
+// fallback returns the directive that governs if the one called name is missing
+// (6.8.3), "" for none.
 func fallback(name string) string {
 	switch name {
 	case scriptElements, "script-src-attr":
@@ -136,8 +134,8 @@ func fallback(name string) string {
 	}
 }
 
-// governing returns the directive that decides about what is loaded under the
-// name of kind, nil if the policy does not care.
+// governing returns the directive that governs kind, nil if the policy does not
+// restrict it.
 func (p *policy) governing(kind string) *directive {
 	for name := kind; name != ""; name = fallback(name) {
 		if d := p.find(name); d != nil {

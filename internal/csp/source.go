@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A URL is what policies see of one: no user, no query, no fragment.
+// A URL is the part of a URL that policies compare: no user, no query, no fragment.
 type URL struct {
 	Scheme string // "" for a path on the page's own site
 	Host   string // in lower case
@@ -40,9 +40,9 @@ func ParseURL(s string) (URL, error) {
 	return parsed, nil
 }
 
-// StaysOn reports whether a path on the page's own site is one still where a base
-// element of the page has this href, as it stands in the source. In doubt it is
-// not: browsers read URLs otherwise than net/url where something is odd about them.
+// StaysOn reports whether a path still leads to the page's own site if a base element
+// of the page has this href, as it stands in the source. In doubt it returns false,
+// because browsers and net/url read odd URLs differently.
 func StaysOn(href string, page URL) bool {
 	if strings.HasPrefix(href, "//") || strings.ContainsFunc(href, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '\\' || r == '&' }) {
 		return false
@@ -51,7 +51,7 @@ func StaysOn(href string, page URL) bool {
 	return err == nil && (u.Scheme == "" || u.Scheme == page.Scheme && u.Host == page.Host && u.port() == page.port())
 }
 
-// on returns u as the page at page has it.
+// on returns u with the scheme and host of the page if u is only a path.
 func (u URL) on(page URL) URL {
 	if u.Scheme == "" {
 		u.Scheme, u.Host, u.Port = page.Scheme, page.Host, page.Port
@@ -66,7 +66,7 @@ func (u URL) port() int {
 	return defaultPort(u.Scheme)
 }
 
-// portText is the port as a URL in its normal form has it, "" for the default.
+// portText returns the port as in the URL's normal form: "" for the default port.
 func (u URL) portText() string {
 	if u.Port == 0 || u.Port == defaultPort(u.Scheme) {
 		return ""
@@ -74,7 +74,7 @@ func (u URL) portText() string {
 	return strconv.Itoa(u.Port)
 }
 
-// Origin is what stands before the path in the URL's text.
+// Origin returns the text of the URL before its path.
 func (u URL) Origin() string {
 	text := u.Scheme + "://" + u.Host
 	if strings.Contains(u.Host, ":") {
@@ -97,11 +97,11 @@ func defaultPort(scheme string) int {
 	}
 }
 
-// source is the source expression for u alone on the page at that place, "" if
-// there is none: a path that ends with a solidus would stand for all below it.
+// source returns the source expression that matches only u on that page, "" if there
+// is none: a path that ends with a solidus would match everything below it.
 //
-// A path on the page's own site has an expression without a scheme, which stands
-// for the page's: nobody has to know it, behind a proxy that ends TLS.
+// For a path on the page's own site, the expression has no scheme, because Caddy may
+// not know the scheme behind a proxy that terminates TLS.
 func (u URL) source(page URL) string {
 	text := u.Scheme + "://"
 	if u.Scheme == "" {
@@ -114,7 +114,7 @@ func (u URL) source(page URL) string {
 	if u.Port != 0 {
 		text += ":" + strconv.Itoa(u.Port)
 	}
-	// 2.3.1: what separates directives and policies has to be encoded
+	// 2.3.1: the separators of directives and policies must be encoded
 	text += strings.NewReplacer(";", "%3B", ",", "%2C").Replace(u.Path)
 	if s, ok := parseSource(text); !ok || !s.matches(u, u) {
 		return ""
@@ -132,8 +132,8 @@ type source struct {
 	path    string // percent-decoded, "" for any
 }
 
-// parseSource reads a host-source or scheme-source, and nothing else: "*" is
-// the former, and stands for more where it stands alone.
+// parseSource reads a host-source or scheme-source, and nothing else. It reads "*" as
+// a host-source; [list.allows] knows that it matches more.
 func parseSource(text string) (s source, ok bool) {
 	rest := text
 	if i := strings.IndexAny(text, ":/"); i >= 0 && text[i] == ':' {
@@ -199,8 +199,8 @@ func isScheme(s string) bool {
 	return s != ""
 }
 
-// isHost reports whether a lower-case s is made of letters, digits, hyphens and
-// single dots, of which the root's may be one.
+// isHost reports whether s, in lower case, has only letters, digits, hyphens and
+// single dots. It may end with the dot of the DNS root.
 func isHost(s string) bool {
 	for label := range strings.SplitSeq(strings.TrimSuffix(s, "."), ".") {
 		if label == "" || strings.ContainsFunc(label, func(r rune) bool {
@@ -212,7 +212,7 @@ func isHost(s string) bool {
 	return true
 }
 
-// decodePath decodes what is percent-encoded; both sides are compared so.
+// decodePath decodes percent-encoded characters. Paths are compared decoded.
 func decodePath(s string) string {
 	if !strings.Contains(s, "%") {
 		return s
@@ -223,11 +223,11 @@ func decodePath(s string) string {
 	return s
 }
 
-// matches reports whether u matches the expression on a page at that place
-// (6.7.2.8). Redirects are not known here; after one, paths do not count.
+// matches reports whether u matches the expression on that page (6.7.2.8). It does
+// not know redirects, after which browsers ignore the path.
 //
-// An http expression matches https as well, if the port, too, is the default
-// one or left open. That is Chromium's condition: the text has none on ports.
+// An http expression also matches https if its port is missing, any or the default.
+// The condition on the port is Chromium's; the specification has none.
 func (s source) matches(u, page URL) bool {
 	scheme := s.scheme
 	if scheme == "" {

@@ -2,20 +2,23 @@ package head
 
 import "bytes"
 
-// Browsers look for the encoding of a document, unless its header or a byte order
-// mark says it, in a meta element that begins in the first 1024 bytes (HTML, "prescan
-// a byte stream to determine its encoding"), be it in the head or not. One behind
-// the anchor would be pushed out of their sight by what is inserted. Where no other
-// has come before, the scanner therefore reads on to that byte, and sees to it that
-// the document keeps its encoding: by the element that [Scanner.Charset] returns,
-// or by giving the document up.
+// If neither the header nor a byte order mark names the encoding of a document,
+// browsers look for a meta element that does, in the first 1024 bytes, inside the
+// head or outside (HTML, "prescan a byte stream to determine its encoding"). An
+// insertion could push such an element behind the 1024th byte. If there is none
+// before the anchor, the scanner therefore reads on to that byte. The document then
+// keeps its encoding by the element that [Scanner.Charset] returns, or the scanner
+// gives the document up.
 
 // sight is how many bytes browsers look at.
 const sight = 1024
 
-// Charset returns what has to stand before all else that is inserted, so that the
-// document keeps the encoding that a meta element behind the anchor declares: a
-// meta element that says the same, or nothing.
+// white is ASCII white space (https://infra.spec.whatwg.org/#ascii-whitespace).
+const white = " \t\n\f\r"
+
+// Charset returns what must come first in the insertion, so that the document keeps
+// the encoding that a meta element behind the anchor declares: a meta element that
+// declares the same encoding, or "" if none is needed.
 func (s *Scanner) Charset() string {
 	if s.utf8 {
 		return "<meta charset=utf-8>"
@@ -23,14 +26,14 @@ func (s *Scanner) Charset() string {
 	return ""
 }
 
-// Release says that the bytes fed so far are let go, but for [MaxHeld] of them at
-// most. From then on the scanner cannot read on behind an anchor. If it was reading
-// on, done is true, and off says where the anchor is, as from [Scanner.Feed] with
-// nothing in its hands.
+// Release says that the caller sends on the bytes fed so far, except the last
+// [MaxHeld] at most. From then on the scanner cannot read on behind an anchor. If it
+// was reading on, done is true, and off is the anchor's distance from the end of the
+// bytes fed so far.
 //
-// An anchor that a tag such as </head> or <body> has shown is then final: a meta
-// element with the encoding behind it would be a mistake that nobody makes. At any
-// other the document is [Scanner.Unusable].
+// If a tag such as </head> or <body> has shown the anchor, the anchor is final: no
+// author declares the encoding behind such a tag. Otherwise the document is
+// [Scanner.Unusable].
 func (s *Scanner) Release() (off int, done bool) {
 	s.released = true
 	if s.state != stateLooking {
@@ -49,15 +52,15 @@ func (s *Scanner) unseen() (off int, done bool) {
 	return s.mark, true
 }
 
-// look goes on behind the anchor, at i, if the document does not say its encoding
-// before it.
+// look starts to read on behind the anchor, from i, if the document does not declare
+// its encoding before the anchor.
 func (s *Scanner) look(p []byte, i int) (looking bool) {
 	if s.trusted || s.declared || s.unusable || s.fed+s.mark >= sight {
 		return false
 	}
 	s.state = stateLooking
 	s.ahead = new(bytes.Buffer)
-	if s.mark < i && s.name.len() > 0 { // the beginning of a tag may be gone already
+	if s.mark < i && s.name.len() > 0 { // the beginning of the tag may be in an earlier piece
 		s.ahead.WriteByte('<')
 		s.ahead.Write(s.name.bytes())
 	}
@@ -65,12 +68,13 @@ func (s *Scanner) look(p []byte, i int) (looking bool) {
 	return true
 }
 
-// lookAt keeps of p, which begins at that byte of the document, what browsers see.
+// lookAt keeps the part of p that is within sight. p begins at byte at of the document.
 func (s *Scanner) lookAt(p []byte, at int) {
 	s.ahead.Write(p[:min(max(sight-at, 0), len(p))])
 }
 
-// looked ends the look, and is false if the document has to be left alone.
+// looked ends the reading behind the anchor. It returns false if the document must
+// stay as it is.
 func (s *Scanner) looked() bool {
 	utf8, sure := charsetIn(s.ahead.Bytes())
 	s.ahead = nil
@@ -81,9 +85,10 @@ func (s *Scanner) looked() bool {
 // metaMark is what every meta element begins with.
 var metaMark = []byte("<meta")
 
-// charsetIn looks for a meta element with an encoding. Browsers differ in what they
-// take for one in comments, scripts and the like, so that it is only sure of one
-// that stands by itself and says UTF-8, as nearly all do.
+// charsetIn looks for a meta element that declares an encoding. Browsers disagree
+// about those in comments, scripts and the like. sure is true only if there is no
+// such element, or if the first one stands by itself and declares UTF-8, as nearly
+// all do.
 func charsetIn(source []byte) (utf8, sure bool) {
 	source = bytes.ToLower(source)
 	for {
@@ -94,11 +99,11 @@ func charsetIn(source []byte) (utf8, sure bool) {
 		before, rest := source[:at], source[at+len(metaMark):]
 		end := bytes.IndexByte(rest, '>')
 		if end < 0 {
-			return false, false // it may go on with anything
+			return false, false // the rest of the tag is out of sight
 		}
 		attrs := rest[:end]
 		switch {
-		case !bytes.Contains(attrs, []byte("charset")) && !bytes.ContainsAny(attrs, "&") && balanced(attrs):
+		case !bytes.Contains(attrs, []byte("charset")) && !bytes.Contains(attrs, []byte("&#")) && quotesEnd(attrs):
 			source = rest[end+1:]
 			if !plain(before) {
 				return false, !bytes.Contains(source, metaMark)
@@ -111,9 +116,9 @@ func charsetIn(source []byte) (utf8, sure bool) {
 	}
 }
 
-// plain reports whether source, with nothing open at its beginning, has nothing
-// open at its end: tags without a > or < in their attributes, and no element or
-// comment whose content some browsers read in another way.
+// plain reports whether no tag, element or comment is open at the end of source,
+// and all browsers read source in the same way: no attribute contains > or <, and
+// scripts without <!-- are the only raw text.
 func plain(source []byte) bool {
 	open := false
 	for i := 0; i < len(source); i++ {
@@ -132,7 +137,7 @@ func plain(source []byte) bool {
 				continue
 			}
 			open = i+1 < len(source) && (class[source[i+1]] == letter || source[i+1] == '/')
-			if end := bytes.IndexByte(source[i:], '>'); open && end >= 0 && !balanced(source[i:i+end]) {
+			if end := bytes.IndexByte(source[i:], '>'); open && end >= 0 && !quotesEnd(source[i:i+end]) {
 				return false
 			}
 		case '>':
@@ -142,12 +147,34 @@ func plain(source []byte) bool {
 	return !open
 }
 
-// balanced reports whether all quotes in a tag are closed.
-func balanced(tag []byte) bool {
-	return bytes.Count(tag, []byte{'"'})%2 == 0 && bytes.Count(tag, []byte{'\''})%2 == 0
+// quotesEnd reports whether each quoted value in a tag ends there. A quote of the
+// other kind within one does not count.
+func quotesEnd(tag []byte) bool {
+	for {
+		i := bytes.IndexAny(tag, "\"'=")
+		if i < 0 {
+			return true
+		}
+		name := bytes.TrimRight(tag[:i], white)
+		if tag[i] != '=' || len(name) == 0 || name[len(name)-1] == '/' {
+			return false // this character begins a name, or belongs to one
+		}
+		tag = bytes.TrimLeft(tag[i+1:], white)
+		end := bytes.IndexAny(tag, white)
+		if len(tag) > 0 && (tag[0] == '"' || tag[0] == '\'') {
+			if end = bytes.IndexByte(tag[1:], tag[0]) + 1; end == 0 {
+				return false
+			}
+		}
+		if end < 0 {
+			return true
+		}
+		tag = tag[end+1:]
+	}
 }
 
-// rawTag returns what a tag's text begins with if it is a comment or raw text.
+// rawTag returns the beginning of text if it begins a comment or an element with raw
+// text, otherwise "".
 func rawTag(text []byte) string {
 	for _, name := range []string{
 		"!", "?", "script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "noscript", "plaintext",
@@ -159,8 +186,8 @@ func rawTag(text []byte) string {
 	return ""
 }
 
-// declaresUTF8 reports whether the attributes of a meta element, in lower case, are
-// those of one of the two forms that say UTF-8.
+// declaresUTF8 reports whether attrs, in lower case, are the attributes of a meta
+// element that declares UTF-8, in one of its two forms.
 func declaresUTF8(attrs []byte) bool {
 	squeezed := bytes.Join(bytes.FieldsFunc(attrs, func(c rune) bool {
 		return c == ' ' || c == '\t' || c == '\n' || c == '\f' || c == '\r' || c == '/' || c == '"' || c == '\''
@@ -177,8 +204,8 @@ func declaresUTF8(attrs []byte) bool {
 	}
 }
 
-// charsetDone is called behind each attribute. Of the encodings it knows those that
-// pages without UTF-8 mostly have; with others the scanner looks for a second one.
+// charsetDone is called after each attribute. It knows UTF-8 and the encodings that
+// most other pages use. After any other the scanner looks for a second declaration.
 func (s *Scanner) charsetDone() {
 	if s.attr != attrCharset {
 		return
