@@ -95,6 +95,9 @@ func hasMetadata(integrity string) bool {
 // groups, names or modifiers is not supported and matches nothing: in doubt, the
 // script counts as blocked.
 func (u URL) matchesPattern(pattern string) bool {
+	if pattern == u.Origin() { // an IPv6 host has brackets, which patterns use otherwise
+		return true
+	}
 	scheme, rest, ok := strings.Cut(pattern, "://")
 	if !ok || strings.ContainsAny(pattern, `{}()[]?#+\`) {
 		return false

@@ -28,6 +28,7 @@ const (
 	halfMagic               // one byte has come, the first of gzip's two
 	plain
 	zipped
+	foreign // neither
 )
 
 // isText reports whether write has begun to write the body's text.
@@ -54,6 +55,7 @@ func (b *body) write(p []byte, labelled bool, to io.Writer) (unread []byte, err 
 	case document.IsGzipMagic(p):
 		b.coding, b.decoder = zipped, newDecoder(to)
 	case p[0] == document.GzipMagic, labelled && !isText(p):
+		b.coding = foreign
 		return p, nil
 	default:
 		b.coding = plain

@@ -46,6 +46,9 @@ func (t *task) describe(h http.Header, d decision, c *change, changed, exact boo
 	}
 	if relabelled {
 		delete(h, "Content-Encoding")
+		if t.request.Method == http.MethodHead {
+			delete(h, "Content-Length") // GET's depends on what the body turns out to be
+		}
 	}
 	if forwarded { // whoever wrote those fields could put a page into caches
 		variant.MakePrivate(h)

@@ -28,6 +28,7 @@ const (
 	holding               // header and body are held back until the anchor is found
 	scanning              // the header is sent, the anchor is not found yet
 	through               // everything passes
+	discarding            // nothing passes: the body of a HEAD whose header is a changed page's
 )
 
 // A Writer carries out the plan for one response: it decides once what becomes of
@@ -142,14 +143,15 @@ func (w *Writer) WriteHeader(status int) {
 }
 
 // begin decides by the final header, or waits for the body's first bytes if the
-// header names no type.
+// header leaves the type to them. A handler that sets the field to nil forbids that,
+// as Caddy's file_server does (net/http.ResponseWriter).
 func (w *Writer) begin() {
 	h := w.Header()
-	if contentType := h["Content-Type"]; contentType != nil || !w.mayBeSniffed() {
+	if contentType, named := h["Content-Type"]; named || !w.mayBeSniffed() {
 		w.decide(document.ContentType(contentType))
 		return
 	}
-	w.change = new(change)
+	w.change = &change{trailers: announced(h)}
 	w.stage = sniffing
 }
 
@@ -157,7 +159,7 @@ func (w *Writer) begin() {
 // changed if net/http finds HTML in its first bytes.
 func (w *Writer) mayBeSniffed() bool {
 	const contentType = "text/html"
-	return w.plan.Covered && w.stage != flushed &&
+	return w.plan.Covered && w.stage != flushed && w.Header()["Transfer-Encoding"] == nil &&
 		document.Kind(w.finalStatus(), w.Header(), contentType) == outcome.Undecided &&
 		document.Refusal(w.Header(), contentType) == outcome.Undecided
 }
@@ -172,23 +174,23 @@ func (w *Writer) decide(contentType string) {
 	switch undecided := w.decision.outcome == outcome.Undecided; {
 	case w.request.Method == http.MethodHead && w.decision.html:
 		// the same header as for GET, as far as it can be known without the body
-		changed := false
+		w.stage = through
 		if undecided {
 			w.change = new(change)
-			changed = w.mayInsert()
+			if w.mayInsert() {
+				w.stage = discarding // net/http would count a body that is not the changed page's
+			}
 		}
 		w.decision.outcome = outcome.NoBody
-		w.stage = through
-		w.sendHeader(changed, false)
+		w.sendHeader(w.stage == discarding, false)
 	case !undecided:
 		w.stage = through
 		w.sendHeader(false, false)
 	default:
 		if w.change == nil {
-			w.change = new(change)
+			w.change = &change{trailers: announced(w.Header())}
 		}
 		w.stage = holding
-		w.change.trailers = announced(w.Header())
 		w.change.scanner.Reset(kapa.ScriptFile)
 		if document.NamesEncoding(contentType) {
 			w.change.scanner.TrustEncoding() // it keeps ASCII, otherwise judge had refused it
@@ -342,9 +344,12 @@ func (w *Writer) sniffed(p []byte) error {
 // it leaves an error in a compressed body to finishBody, so that an error route can
 // respond.
 func (w *Writer) read(p []byte) error {
-	if w.passes() {
+	switch {
+	case w.passes():
 		_, err := w.send(p)
 		return err
+	case w.stage == discarding:
+		return nil
 	}
 	unread, err := w.change.body.write(p, isLabelledGzip(w.Header()), (*text)(w))
 	switch {
@@ -491,6 +496,9 @@ func (w *Writer) release(p []byte) error {
 // the anchor in one that is.
 func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
 	w.imply()
+	if w.stage == discarding {
+		return io.Copy(io.Discard, r)
+	}
 	n, err := w.readUntilPassing(r)
 	if err == io.EOF {
 		return n, nil
@@ -543,6 +551,7 @@ func (w *Writer) FlushError() error {
 		}
 	}
 	if w.stage == holding {
+		// release leaves MaxHeld bytes at most, also where the scanner holds more
 		if c := w.change; len(c.buffer.held) <= min(c.scanner.Held(), head.MaxHeld) || c.body.isBroken() {
 			return nil // no byte may leave yet
 		}
@@ -567,10 +576,10 @@ func (w *Writer) endSniffing() error {
 // Nothing else is decided: an encode in front may swallow the flush, and then a
 // later status still counts.
 func (w *Writer) flushEarly() bool {
-	contentType := w.Header()["Content-Type"]
+	contentType, named := w.Header()["Content-Type"]
 	d := w.judge(document.ContentType(contentType))
 	if w.plan.changes() {
-		if d.outcome == outcome.Undecided || contentType == nil {
+		if d.outcome == outcome.Undecided || !named {
 			return false
 		}
 		w.stage = flushed
@@ -583,7 +592,7 @@ func (w *Writer) flushEarly() bool {
 // setApartTrailers takes trailers out of the header while it is held back. undo
 // puts them back.
 func (w *Writer) setApartTrailers() (undo func()) {
-	if w.stage == through || w.change == nil || w.change.trailers == nil {
+	if w.stage >= through || w.change == nil || w.change.trailers == nil {
 		return func() {}
 	}
 	return w.change.trailers.setApart(w.Header())
@@ -604,7 +613,7 @@ func (w *Writer) finish() {
 		w.decision.outcome = outcome.NoBody
 		w.stage = through
 		w.sendHeader(false, true)
-	case w.stage != through:
+	case w.stage < through:
 		if off, ok := w.change.scanner.End(); ok {
 			_ = w.settle(len(w.change.buffer.held)+off, nil)
 		} else {

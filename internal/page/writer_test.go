@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -178,6 +179,74 @@ func TestTypesAreSniffedFromSeveralWrites(t *testing.T) {
 				t.Errorf("Content-Type %q", w.Header().Get("Content-Type"))
 			}
 		})
+	}
+}
+
+// A handler forbids sniffing by a Content-Type of nil, as Caddy's file_server does.
+func TestSniffingCanBeForbidden(t *testing.T) {
+	w := httptest.NewRecorder()
+	got, _, _ := carryOut(t, w, newPlan(), func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header()["Content-Type"] = nil
+		w.WriteHeader(200)
+		_, err := io.WriteString(w, sample)
+		return err
+	})
+	if got != outcome.NotHTML || w.Body.String() != sample {
+		t.Errorf("outcome %s, body %q", got, w.Body)
+	}
+}
+
+// What begins as gzip does and is none passes as it came, however it is cut.
+func TestAlmostGzip(t *testing.T) {
+	for _, label := range []string{"", "gzip"} {
+		for _, parts := range [][]string{{"\x1f", "plain"}, {"\x1f"}, {"\x1fplain", "and more"}, {"\x1f", "p", "lain"}} {
+			if label != "" && len(parts) == 1 {
+				continue // gzip that ends too soon
+			}
+			w := httptest.NewRecorder()
+			got, _, err := carryOut(t, w, newPlan(), func(w http.ResponseWriter, r *http.Request) error {
+				if label != "" {
+					w.Header().Set("Content-Encoding", label)
+				}
+				w.Header().Set("Content-Length", strconv.Itoa(len(strings.Join(parts, ""))))
+				return html(parts...)(w, r)
+			})
+			if err != nil || got != outcome.Encoded || w.Body.String() != strings.Join(parts, "") || w.Header().Get("Content-Encoding") != label {
+				t.Errorf("label %q, %q: outcome %s, error %v, got %q", label, parts, got, err, w.Body)
+			}
+		}
+	}
+}
+
+// HEAD has GET's header, whatever its handler writes.
+func TestHEADOfAPageThatIsWritten(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = new(Writer).Serve(w, r, caddyhttp.HandlerFunc(html(sample)), newPlan(), new(stubVisitor))
+	}))
+	defer server.Close()
+	resp, err := http.Head(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if length := resp.ContentLength; length >= 0 && length != int64(len(changed)) {
+		t.Errorf("Content-Length %d of a page of %d bytes", length, len(changed))
+	}
+}
+
+// Trailers that are set while the type is still unknown stay trailers.
+func TestTrailersWhileSniffing(t *testing.T) {
+	w := httptest.NewRecorder()
+	_, _, err := carryOut(t, w, newPlan(), func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Trailer", "X-Sum")
+		_, _ = io.WriteString(w, "<!doc")
+		w.Header().Set("X-Sum", "1")
+		_, err := io.WriteString(w, sample[5:])
+		return err
+	})
+	resp := w.Result()
+	if err != nil || resp.Header.Get("X-Sum") != "" || resp.Trailer.Get("X-Sum") != "1" || w.Body.String() != changed {
+		t.Errorf("%v, header %v, trailer %v, %q", err, resp.Header, resp.Trailer, w.Body)
 	}
 }
 
