@@ -22,13 +22,13 @@ import (
 type stage uint8
 
 const (
-	waiting  stage = iota // the final header has not come
-	flushed               // as waiting, but an early flush may have sent the header
-	sniffing              // the header names no type: the first body bytes will
-	holding               // header and body are held back until the anchor is found
-	scanning              // the header is sent, the anchor is not found yet
-	through               // everything passes
-	discarding            // nothing passes: the body of a HEAD whose header is a changed page's
+	waiting    stage = iota // the final header has not come
+	flushed                 // as waiting, but an early flush may have sent the header
+	sniffing                // the header names no type: the first body bytes will
+	holding                 // header and body are held back until the anchor is found
+	scanning                // the header is sent, the anchor is not found yet
+	through                 // everything passes
+	discarding              // nothing passes: the body of a HEAD whose header is a changed page's
 )
 
 // A Writer carries out the plan for one response: it decides once what becomes of
