@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// In these documents | is the anchor; those without it have none. A real parser
-// is asked about each.
+// In these documents | is the anchor; documents without | have none. A real parser
+// checks each.
 var anchors = []struct{ name, document string }{
 	// What keeps the head open, and what ends it.
 
@@ -251,7 +251,7 @@ var anchors = []struct{ name, document string }{
 	{"not quite a byte order mark", "|\xEF\xBB\xBE<!doctype html>"},
 	{"space before the doctype", "\n\n<!doctype html>|<body>"},
 
-	// What other tools are known to get wrong, besides.
+	// Other documents that other tools are known to get wrong.
 
 	{"everything in one line", "<!doctype html><html><head><meta charset=utf-8><title>x</title>|</head><body><p>y</p></body></html>"},
 	{"Windows line ends", "<!doctype html>\r\n<head>\r\n<title>x</title>\r\n|</head>\r\n"},
@@ -276,7 +276,7 @@ func TestAnchor(t *testing.T) {
 	}
 }
 
-// Where x/net's parser is wrong only the standard, as others read it, can judge.
+// Where x/net's parser is wrong, only the standard can judge, as others read it.
 func TestAnchorDespiteNet(t *testing.T) {
 	document, _ := checkAnchor(t, "<head><script><!--<<script></script>--></script>|</head>")
 	if !netIsWrong.MatchString(document) {

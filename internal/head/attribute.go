@@ -2,22 +2,22 @@ package head
 
 import "bytes"
 
-// An attribute says what becomes of the value of the attribute being read. One
-// that is to be looked at has a name here, is recognised by attrName, and has its
-// value taken by attrValue; [tag.watched] tells in which tags there are any.
+// An attribute says what the scanner does with the value of the attribute being
+// read. attrName recognises the attributes named here, and attrValue reads their
+// values; [tag.watched] tells which tags can have them.
 type attribute uint8
 
 const (
 	attrOther   attribute = iota // nothing
 	attrSrc                      // the src of a script; a second one does not count
 	attrEquiv                    // the http-equiv of a meta element
-	attrCharset                  // the charset of one
-	attrContent                  // the content of one that may be a policy
-	attrPragma                   // the content of another, which may name the encoding
+	attrCharset                  // the charset of a meta element
+	attrContent                  // the content of a meta element that may be a policy
+	attrPragma                   // the content of any other, which may name the encoding
 	attrBase                     // the href of the first base element that has one
 )
 
-// attrName is called when the name of an attribute of a watched tag was read.
+// attrName is called after the name of an attribute of a watched tag.
 func (s *Scanner) attrName() {
 	switch s.tag {
 	case tagHTML:
@@ -55,8 +55,8 @@ func (s *Scanner) attrValue(piece []byte) {
 }
 
 // declaresAMP reports whether this attribute of <html> makes the document one
-// of AMP's three formats. The lightning sign may come with the selector that
-// asks for its colourful form.
+// of AMP's three formats. The variation selector for the emoji form may follow
+// the lightning sign.
 func declaresAMP(name []byte) bool {
 	switch string(name) {
 	case "amp", "amp4ads", "amp4email",
@@ -84,7 +84,7 @@ func (s *Scanner) readBeforeAttrName(p []byte, i int) int {
 			s.attr = attrOther
 			s.name.clear()
 			s.state = stateAttrName
-			if p[i] == '=' { // as the first byte of a name it is part of it
+			if p[i] == '=' { // part of the name if it is the first byte
 				s.name.add('=')
 				i++
 			}
@@ -96,7 +96,7 @@ func (s *Scanner) readBeforeAttrName(p []byte, i int) int {
 	return i
 }
 
-// readAttrName is the "attribute name state". Quotes are nothing special in it.
+// readAttrName is the "attribute name state". Quotes are ordinary bytes in it.
 func (s *Scanner) readAttrName(p []byte, i int) int {
 	start := i
 	for i < len(p) && class[p[i]] < equals {
@@ -117,7 +117,7 @@ func (s *Scanner) readAttrName(p []byte, i int) int {
 		return i
 	}
 	if i += 2; i < len(p) && (p[i-1] == '"' || p[i-1] == '\'') {
-		if n := bytes.IndexByte(p[i:], p[i-1]); n >= 0 { // for speed; as readQuoted
+		if n := bytes.IndexByte(p[i:], p[i-1]); n >= 0 { // for speed, as in readQuoted
 			if s.attr != attrOther {
 				s.attrValue(p[i : i+n])
 			}

@@ -1,15 +1,15 @@
 package head
 
-// maxBase is how much is kept of a base URL: more than its host needs.
+// maxBase is how many bytes of a base URL are kept: more than its host needs.
 const maxBase = 1 << 10
 
-// A base is the document's base URL, as its first <base href> has it (HTML, "The
-// base element").
+// A base is the document's base URL, from its first <base href> (HTML, "The base
+// element").
 type base struct{ href []byte }
 
-// Base returns the href of the first base element before the anchor that has one,
-// as it stands in the source, at most 1 KiB of it. It is what the browser resolves
-// relative URLs against.
+// Base returns the first base element's href before the anchor, undecoded and cut
+// off at 1 KiB. Base elements without a href do not count. The browser resolves
+// relative URLs against it.
 func (s *Scanner) Base() (href string, found bool) {
 	if s.base == nil {
 		return "", false
@@ -17,7 +17,7 @@ func (s *Scanner) Base() (href string, found bool) {
 	return string(s.base.href), true
 }
 
-// baseAttrName is called when the name of an attribute of a base element was read.
+// baseAttrName is called after the name of an attribute of a base element.
 func (s *Scanner) baseAttrName(name []byte) {
 	if string(name) == "href" && s.base == nil {
 		s.base = new(base)

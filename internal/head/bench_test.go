@@ -74,8 +74,8 @@ func BenchmarkLongPage(b *testing.B) {
 }
 
 // BenchmarkRealPages times each page by itself, with its bytes in the cache, as
-// a server has just put them there. Of a page it takes the median of all rounds,
-// since a busy machine makes outliers of any, and of these the percentiles.
+// a server has just put them there. It takes the median of all rounds of a page,
+// since a busy machine makes outliers, and reports percentiles of the medians.
 func BenchmarkRealPages(b *testing.B) {
 	pages := corpus.RealPages(b)
 	b.Run("encoding=unknown", func(b *testing.B) {

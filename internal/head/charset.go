@@ -10,7 +10,7 @@ import "bytes"
 // keeps its encoding by the element that [Scanner.Charset] returns, or the scanner
 // gives the document up.
 
-// sight is how many bytes browsers look at.
+// sight is how many bytes browsers search.
 const sight = 1024
 
 // white is ASCII white space (https://infra.spec.whatwg.org/#ascii-whitespace).
@@ -87,8 +87,8 @@ var metaMark = []byte("<meta")
 
 // charsetIn looks for a meta element that declares an encoding. Browsers disagree
 // about those in comments, scripts and the like. sure is true only if there is no
-// such element, or if the first one stands by itself and declares UTF-8, as nearly
-// all do.
+// such element, or if the first one stands by itself and declares UTF-8, as almost
+// always.
 func charsetIn(source []byte) (utf8, sure bool) {
 	source = bytes.ToLower(source)
 	for {
@@ -147,8 +147,8 @@ func plain(source []byte) bool {
 	return !open
 }
 
-// quotesEnd reports whether each quoted value in a tag ends there. A quote of the
-// other kind within one does not count.
+// quotesEnd reports whether each quoted value in a tag ends in that tag. A quote of
+// the other kind within a value does not count.
 func quotesEnd(tag []byte) bool {
 	for {
 		i := bytes.IndexAny(tag, "\"'=")
@@ -205,7 +205,7 @@ func declaresUTF8(attrs []byte) bool {
 }
 
 // charsetDone is called after each attribute. It knows UTF-8 and the encodings that
-// most other pages use. After any other the scanner looks for a second declaration.
+// most other pages use. For the rest the scanner looks for a second declaration.
 func (s *Scanner) charsetDone() {
 	if s.attr != attrCharset {
 		return

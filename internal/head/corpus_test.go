@@ -9,7 +9,7 @@ import (
 
 // The documents of html5lib's parser tests, and the trees that these demand.
 func TestHTML5Lib(t *testing.T) {
-	// What x/net's parser gets wrong, and leaves out of its own tests as well:
+	// Tests that x/net's parser fails, and that its own tests leave out as well:
 	// a template in foreign content, and elements that copy another's content.
 	isWrongInNet := func(input string) bool {
 		return input == `<template><svg><foo><template><foreignObject><div></template><div>` ||

@@ -1,7 +1,7 @@
 package head
 
 // readStart looks for a byte order mark, which is not part of the document
-// (Encoding Standard, section 6, "BOM sniff"). A part of a mark is text.
+// (Encoding Standard, section 6, "BOM sniff"). An incomplete mark is text.
 func (s *Scanner) readStart(p []byte, i int) int {
 	s.name.add(p[i])
 	switch string(s.name.bytes()) {
@@ -25,12 +25,12 @@ func (s *Scanner) readStart(p []byte, i int) int {
 	return i
 }
 
-// readData is the "data state", between tokens. Of all characters only white
-// space leaves the head open; NUL and the no-break space end it.
+// readData is the "data state", between tokens. White space is the only
+// text that leaves the head open; NUL and the no-break space end it.
 //
-// For the standard a NUL before the head is text, which makes what follows a
-// body in quirks mode. Browsers drop it before it is a token, and the doctype
-// still counts: there is no place that is right for both.
+// The standard takes a NUL before the head for text, so that a body in quirks
+// mode follows. Browsers drop the NUL, and the doctype still counts. No place is
+// right for both.
 func (s *Scanner) readData(p []byte, i int) int {
 	for i < len(p) && class[p[i]] == space {
 		i++
@@ -61,7 +61,7 @@ func (s *Scanner) readData(p []byte, i int) int {
 
 // readReference is the "character reference state" and those that follow it. A
 // reference to white space is white space; any other is text, and so is an
-// ampersand that begins none.
+// ampersand that begins no reference.
 func (s *Scanner) readReference(p []byte, i int) int {
 	for ; i < len(p); i++ {
 		s.name.add(p[i])
@@ -70,9 +70,9 @@ func (s *Scanner) readReference(p []byte, i int) int {
 		case open && s.name.len() < MaxHeld:
 			// The ampersand is held too: at most 1 + 15 bytes.
 		case open:
-			// So many zeros that no more can be held. They may still become
-			// white space, which the parser drops before <head> but would keep
-			// after a script, so that neither side of them is safe.
+			// Too many zeros to hold. The reference may still become white space,
+			// which the parser drops before <head> but would keep after a script.
+			// So no place is safe, neither before nor after them.
 			s.state = stateLost
 			return i
 		case white:
@@ -90,17 +90,17 @@ func (s *Scanner) readReference(p []byte, i int) int {
 	return i
 }
 
-// isWhiteReference reports whether the reference being read, if nothing more
-// comes, is one to white space.
+// isWhiteReference reports whether the reference being read would be white space
+// if it ended here.
 func (s *Scanner) isWhiteReference() bool {
 	_, white := reference(s.name.bytes())
 	return white
 }
 
-// reference judges ref, what follows an ampersand. While it is open, more
-// bytes may change the answer; when it is not, or the input is over, white says
-// whether the reference is to white space. A numeric one does without its
-// semicolon: the byte that shows it to be over is then not a part of it.
+// reference judges ref, the text after an ampersand. While open is true, more
+// bytes may change the answer. Otherwise, or at the end of the input, white says
+// whether the reference is to white space. A numeric reference needs no semicolon:
+// the byte that ends it is then not a part of it.
 func reference(ref []byte) (open, white bool) {
 	const tab, newLine = "Tab;", "NewLine;"
 	switch n := len(ref); {
@@ -117,7 +117,7 @@ func reference(ref []byte) (open, white bool) {
 	}
 }
 
-// numericReference does the same for ref, what follows "&#".
+// numericReference does the same for ref, the text after "&#".
 func numericReference(ref []byte) (open, white bool) {
 	base := 10
 	if len(ref) > 0 && ref[0]|0x20 == 'x' {
@@ -137,7 +137,7 @@ func numericReference(ref []byte) (open, white bool) {
 	return true, class[code] == space
 }
 
-// hexDigit is the value of c as a digit, or more than any when it is none.
+// hexDigit returns the value of the digit c, or a larger number if c is none.
 func hexDigit(c byte) int {
 	switch lower := c | 0x20; {
 	case '0' <= c && c <= '9':

@@ -172,7 +172,7 @@ func TestHasScript(t *testing.T) {
 	}
 }
 
-// Of an unusable document the anchor is the place that shows it.
+// The anchor of an unusable document is the place that shows it.
 func TestUnusable(t *testing.T) {
 	for _, test := range []struct {
 		name, document string
@@ -225,7 +225,7 @@ func TestUnusable(t *testing.T) {
 
 const usable = -1
 
-// Where the encoding is known an escape byte is nothing special.
+// If the encoding is known, an escape byte is an ordinary byte.
 func TestTrustEncoding(t *testing.T) {
 	for _, test := range []struct {
 		document string // | is the anchor
@@ -317,8 +317,8 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// checkPolicies lets a real parser look for policies in the head, as far as it
-// has come at the anchor.
+// checkPolicies lets a real parser look for policies in the part of the head
+// before the anchor.
 func checkPolicies(t testing.TB, document string) {
 	t.Helper()
 	var s head.Scanner
@@ -345,14 +345,14 @@ func checkPolicies(t testing.TB, document string) {
 		}
 	}
 	sameText := func(source, text string) bool {
-		return source == text || strings.ContainsAny(source, "&\r\x00") // which a parser changes
+		return source == text || strings.ContainsAny(source, "&\r\x00") // a parser changes these
 	}
 	if !slices.EqualFunc(got, want, sameText) {
 		t.Errorf("policies %q, to a parser %q", got, want)
 	}
 }
 
-// What is found does not depend on what other documents had.
+// Findings do not depend on earlier documents.
 func TestBase(t *testing.T) {
 	for _, test := range []struct {
 		document, href string
@@ -392,8 +392,8 @@ func TestPoliciesAreReset(t *testing.T) {
 	}
 }
 
-// A charset behind the anchor, in sight of browsers, is said again before what is
-// inserted; where it is not certain, the document is left alone.
+// A charset behind the anchor, in sight of browsers, is repeated before the
+// insertion; if it is not certain, the document is left alone.
 func TestCharset(t *testing.T) {
 	const again, alone = "<meta charset=utf-8>", "unusable"
 	for _, test := range []struct{ name, document, want string }{
@@ -428,8 +428,8 @@ func TestCharset(t *testing.T) {
 	}
 }
 
-// What is let go before the encoding is known: an anchor that a tag has shown is
-// final, any other is given up.
+// If bytes are released before the encoding is known, an anchor that a tag has
+// shown is final; any other is given up.
 func TestRelease(t *testing.T) {
 	for _, test := range []struct {
 		name, before, after string

@@ -48,7 +48,7 @@ func words(bytes []byte) string {
 }
 
 // spell is the opposite, for seeds: it takes the longest words that fit, and
-// leaves out what has none.
+// leaves out text for which there is no word.
 func spell(document string) []byte {
 	var bytes []byte
 	for document != "" {
@@ -68,8 +68,8 @@ func spell(document string) []byte {
 	return bytes
 }
 
-// addSeeds begins with the documents of the other tests, as far as they are
-// short, written down by encode.
+// addSeeds adds the short documents of the other tests as seeds, written down by
+// encode.
 func addSeeds(f *testing.F, encode func(string) []byte) {
 	for _, test := range anchors {
 		if document := strings.Replace(test.document, "|", "", 1); len(document) < 500 {
@@ -97,7 +97,7 @@ func FuzzSplitsOfBytes(f *testing.F) {
 }
 
 // What is inserted at an anchor is a child of the head, and changes no other
-// node. Where there is no anchor there is no place for it.
+// node. Without an anchor, there is no place for it.
 func FuzzInsertion(f *testing.F) {
 	addSeeds(f, spell)
 	f.Fuzz(func(t *testing.T, input []byte) {
@@ -127,7 +127,7 @@ func TestRandomDocuments(t *testing.T) {
 }
 
 // randomDocument makes a document of some words that leave the head open, and
-// some that need not.
+// some that may end it.
 func randomDocument(random *rand.Rand) string {
 	var b strings.Builder
 	var s head.Scanner

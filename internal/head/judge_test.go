@@ -16,7 +16,7 @@ import (
 // bundle is the file name that the tests look for with HasScript.
 const bundle = "kapa-support-form-deflector.bundle.js"
 
-// A finding is all that a scanner says of a document.
+// A finding is all that a scanner says about a document.
 type finding struct {
 	anchor   int // the bytes before it, or noAnchor
 	evidence bool
@@ -80,7 +80,7 @@ func scan(t testing.TB, input string, size int) finding {
 }
 
 // scanAll scans the input in pieces of various sizes and whole. The findings
-// must not depend on it.
+// must be the same.
 func scanAll(t testing.TB, input string) finding {
 	t.Helper()
 	whole := scan(t, input, max(len(input), 1))
@@ -120,8 +120,8 @@ func checkInsertion(t testing.TB, input string, anchor int) {
 	}
 }
 
-// checkNoAnchor lets the parser judge a document that has none: its end must be
-// inside of something, so that a comment put there becomes none.
+// checkNoAnchor lets the parser judge a document without an anchor: its end must
+// be inside a construct, so that a comment put there does not become a comment.
 func checkNoAnchor(t testing.TB, input string) {
 	t.Helper()
 	doc, ok := parse(input + "<!--9f2b7c-->")
@@ -140,10 +140,10 @@ func checkNoAnchor(t testing.TB, input string) {
 // empty touches a comment.
 var mayHaveNone = regexp.MustCompile(`&#[xX]?0{12}|(?i)><template[\s/>]`)
 
-// parse is what a browser makes of the input. It is not ok if the parser gives
-// up, as on elements nested too deep.
+// parse returns the tree that a browser makes of the input. It is not ok if the
+// parser gives up, as on elements nested too deep.
 func parse(input string) (doc *html.Node, ok bool) {
-	input = strings.TrimPrefix(input, "\uFEFF") // which x/net takes for text
+	input = strings.TrimPrefix(input, "\uFEFF") // x/net takes it for text
 	doc, err := html.ParseWithOptions(strings.NewReader(input), html.ParseOptionEnableScripting(true))
 	return doc, err == nil
 }

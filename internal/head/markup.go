@@ -11,7 +11,7 @@ func (s *Scanner) readMarkup(p []byte, i int) int {
 	return i
 }
 
-// readMarkupDash tells a comment from what only begins like one.
+// readMarkupDash tells a comment from markup that only begins like one.
 func (s *Scanner) readMarkupDash(p []byte, i int) int {
 	if p[i] == '-' {
 		s.state = stateCommentStart
@@ -21,9 +21,9 @@ func (s *Scanner) readMarkupDash(p []byte, i int) int {
 	return i
 }
 
-// readDoctype looks for the word that makes a doctype of it, which only matters
-// as evidence. Doctypes, CDATA sections outside of foreign content and all else
-// that begins with <! but is no comment end with the next >, even in quotes.
+// readDoctype looks for the word "doctype", which only matters as evidence.
+// Doctypes, CDATA sections outside of foreign content and everything else that
+// begins with <!, except comments, end with the next >, even in quotes.
 func (s *Scanner) readDoctype(p []byte, i int) int {
 	const word = "doctype"
 	for ; i < len(p); i++ {
@@ -42,8 +42,8 @@ func (s *Scanner) readDoctype(p []byte, i int) int {
 	return i
 }
 
-// readToBracket is the "bogus comment state", and in effect all those of doctypes
-// and processing instructions.
+// readToBracket is the "bogus comment state", and in effect all the states of
+// doctypes and processing instructions.
 func (s *Scanner) readToBracket(p []byte, i int) int {
 	end := indexByte(p[i:], awaited[stateToBracket])
 	if end < 0 {
@@ -53,9 +53,8 @@ func (s *Scanner) readToBracket(p []byte, i int) int {
 	return i + end + 1
 }
 
-// commentNext says what each state of a comment becomes after a byte. The states
-// that the standard has for "<!--" within a comment are left out: they only tell
-// errors.
+// commentNext returns the state of a comment after a byte. The standard's states
+// for "<!--" within a comment are left out: they only report errors.
 var commentNext = [...]struct{ dash, bracket, bang, other state }{
 	stateCommentStart:     {stateCommentStartDash, stateAfterComment, stateComment, stateComment},
 	stateCommentStartDash: {stateCommentEnd, stateAfterComment, stateComment, stateComment},
@@ -91,7 +90,7 @@ func (s *Scanner) readComment(p []byte, i int) int {
 	return i + 1
 }
 
-// readAfterComment finds out whether a comment is React's and touches a tag: then
+// readAfterComment finds out whether a comment is React's and touches a tag. If so,
 // it is a marker that belongs to that element.
 func (s *Scanner) readAfterComment(p []byte, i int) int {
 	s.marked = s.marker && p[i] == '<'

@@ -7,7 +7,7 @@ const (
 	other  uint8 = iota
 	letter       // of ASCII
 	equals       // ends the name of an attribute
-	space        // ends any name, as do those that follow
+	space        // ends any name, like the classes that follow
 	solidus
 	bracket // >
 )
@@ -27,7 +27,7 @@ var class = func() (class [256]uint8) {
 	return class
 }()
 
-// lower is each byte with the letters of ASCII in lower case.
+// lower maps each byte to itself, and letters of ASCII to lower case.
 var lower = func() (lower [256]byte) {
 	for c := range lower {
 		lower[c] = byte(c)
@@ -38,7 +38,7 @@ var lower = func() (lower [256]byte) {
 	return lower
 }()
 
-// A name collects the bytes of a name. What exceeds its room is cut off, which
+// A name collects the bytes of a name. It cuts off names that are too long, which
 // does no harm: no name that matters fills it.
 type name struct {
 	buf [MaxHeld]byte
@@ -68,7 +68,7 @@ func (n *name) addLower(p []byte) {
 	n.n += uint8(len(p))
 }
 
-// indexByte is bytes.IndexByte, spared its start-up for most single bytes.
+// indexByte is bytes.IndexByte, but saves its start-up for most single bytes.
 func indexByte(p []byte, c byte) int {
 	if len(p) == 1 && p[0] != c {
 		return -1

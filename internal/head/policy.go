@@ -1,20 +1,20 @@
 package head
 
-// What is kept of policies at most; a document with more has some that nobody
-// has read.
+// The limits for the policies that are kept. If a document exceeds them, some of
+// its policies are not read.
 const (
 	maxPolicies     = 64
-	maxPolicyLength = 8 << 10  // of one
-	maxPolicyText   = 64 << 10 // of all, as in package csp
+	maxPolicyLength = 8 << 10  // of one policy
+	maxPolicyText   = 64 << 10 // of all policies, as in package csp
 )
 
 // A metaTag is what is known of the tag of a meta element being read.
 type metaTag struct {
 	equiv   uint8 // bytes of its http-equiv that agree with policyKeyword, or otherEquiv
-	pragma  uint8 // the same with pragmaKeyword
+	pragma  uint8 // the same for pragmaKeyword
 	charset uint8 // bytes of its content that agree with charsetWord
 	seen    seen
-	skipped bool // its content was taken for something else than a policy
+	skipped bool // its content was not taken for a policy
 }
 
 // seen are attributes that the tag has had. Of two with the same name, the
@@ -23,12 +23,12 @@ type seen uint8
 
 const (
 	seenEquiv   seen = 1 << iota
-	seenContent      // and was kept, unless it was skipped
-	seenName         // one by which a meta element says that it is no policy
+	seenContent      // it was kept, unless skipped
+	seenName         // an attribute that shows the meta element to be no policy
 )
 
 // policyKeyword is the http-equiv of a policy, in any case. References in it are
-// not decoded: nobody writes it so.
+// not decoded: nobody writes it that way.
 const policyKeyword = "content-security-policy"
 
 // pragmaKeyword is the http-equiv of an element whose content names the encoding
@@ -48,8 +48,8 @@ func agree(n uint8, keyword string, c byte) uint8 {
 	return n + 1
 }
 
-// readPragma looks for charsetWord in a piece of a content. No other c is in the
-// word, so that a byte that does not agree can only begin it anew.
+// readPragma looks for charsetWord in a piece of a content. The word has only one
+// c, its first letter, so a byte that does not agree can only begin it again.
 func (m *metaTag) readPragma(piece []byte) {
 	for _, c := range piece {
 		if class[c] == letter {
@@ -68,24 +68,24 @@ func (m *metaTag) readPragma(piece []byte) {
 	}
 }
 
-// policies are those that were found, and the one being read. A scanner has none
-// before it meets something that may be one, so that most documents do without
-// the memory.
+// policies are the policies found and the one being read. A scanner allocates
+// them when it first meets a possible policy, so most documents need no memory
+// for them.
 type policies struct {
 	content  []byte // of the tag being read
 	found    []string
-	length   int // of all that were found
+	length   int // of all policies found
 	unread   bool
 	overlong bool // content
 }
 
 // Policies returns the content attributes of the <meta
-// http-equiv=Content-Security-Policy> elements before the anchor, as they stand
-// in the source, character references and all. They govern what is inserted.
+// http-equiv=Content-Security-Policy> elements before the anchor. Character
+// references in them are not decoded. The policies govern what is inserted.
 //
 // complete is false if there are policies that were not kept: more than 64, one of
-// more than 8 KiB, more than 64 KiB in all, or one whose element calls itself
-// something else as well.
+// more than 8 KiB, more than 64 KiB in all, or one whose element also calls itself
+// something else.
 func (s *Scanner) Policies() (contents []string, complete bool) {
 	if s.policies == nil {
 		return nil, true
@@ -93,8 +93,7 @@ func (s *Scanner) Policies() (contents []string, complete bool) {
 	return s.policies.found, !s.policies.unread
 }
 
-// metaAttrName is called when the name of an attribute of a meta element was
-// read.
+// metaAttrName is called after the name of an attribute of a meta element.
 func (s *Scanner) metaAttrName(name []byte) {
 	m := &s.meta
 	switch string(name) {
@@ -109,7 +108,7 @@ func (s *Scanner) metaAttrName(name []byte) {
 		}
 		m.seen |= seenContent
 		// the order is free, but nearly every other meta element begins with
-		// what it is
+		// the attribute that says what it is
 		if m.seen == seenContent || m.isPolicy() {
 			s.attr = attrContent
 			s.keep().content = s.policies.content[:0]
@@ -129,7 +128,7 @@ func (s *Scanner) metaAttrName(name []byte) {
 	}
 }
 
-// isPolicy reports whether the element is a policy, as far as has been read.
+// isPolicy reports whether the element is a policy, as far as it was read.
 func (m *metaTag) isPolicy() bool { return int(m.equiv) == len(policyKeyword) }
 
 // readEquiv compares a piece of the http-equiv.
@@ -159,7 +158,7 @@ func (p *policies) readContent(piece []byte) {
 	p.content = append(p.content, piece...)
 }
 
-// metaDone is called at the > of a meta element. Without a content it is nothing
+// metaDone is called at the > of a meta element. Without a content it has no effect
 // (HTML, "Content security policy state").
 func (s *Scanner) metaDone() {
 	m := &s.meta

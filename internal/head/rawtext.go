@@ -1,18 +1,17 @@
 package head
 
-// An escape is how far a script has gone in what once hid scripts from browsers
-// that knew none: the standard's "script data escaped" and "double escaped".
+// An escape is how deep a script is in the comments that once hid scripts from
+// old browsers: the standard's "script data escaped" and "double escaped".
 type escape uint8
 
 const (
 	notEscaped    escape = iota
 	escaped              // after <!--, up to -->
-	doubleEscaped        // after <script in that, up to </script, which ends nothing else
+	doubleEscaped        // after <script in an escaped script, up to </script, which ends only this
 )
 
-// readTemplate looks for the end tag, which is all that may follow the start tag
-// of a template with nothing in it. Of another it would take a tree to find the
-// end.
+// readTemplate looks for the end tag right after the start tag of a template. To
+// find the end of a template that is not empty would take a tree.
 func (s *Scanner) readTemplate(p []byte, i int) int {
 	if p[i] != '<' {
 		s.state = stateLost
@@ -23,7 +22,7 @@ func (s *Scanner) readTemplate(p []byte, i int) int {
 }
 
 // readRawText is the "RCDATA state", the "RAWTEXT state" and the "script data
-// state": what follows the start tags of title, of style and its like, of script.
+// state": the text after the start tags of title, of style and its like, of script.
 func (s *Scanner) readRawText(p []byte, i int) int {
 	less := indexByte(p[i:], awaited[stateRawText])
 	if less < 0 {
@@ -37,7 +36,7 @@ func (s *Scanner) readRawText(p []byte, i int) int {
 	return i
 }
 
-// backToRawText goes on with the text after what was not the end of it.
+// backToRawText goes on with the text after bytes that did not end it.
 func (s *Scanner) backToRawText() {
 	switch {
 	case s.tag == tagTemplate:

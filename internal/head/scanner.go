@@ -23,14 +23,14 @@
 //	       character; the end of the input
 //
 // Foreign content, tables and framesets only begin after the head, so this list
-// is all that is left of tree construction. <template> alone could stay and hold
-// any of them. It counts as an end, since before it is in the head all the same.
-// Only an empty one that touches a comment of React's stays: the two belong
+// is all that is left of tree construction. Only <template> could stay and hold
+// any of them. It counts as an end, since the place before it is in the head too.
+// Only an empty template that touches a React comment stays: the two belong
 // together.
 //
-// Of tokenization (13.2.5) there are the states for tags, comments, raw text and
-// references; each function names the ones that it stands for. Scripting is taken
-// to be on, as it is for whoever will run what is inserted.
+// The package has the tokenization states (13.2.5) for tags, comments, raw text
+// and references; each function names the states that it implements. It assumes
+// that scripting is on, since only then does the inserted script run.
 //
 // # No anchor
 //
@@ -44,11 +44,11 @@
 //
 // # Encodings
 //
-// In all encodings of the Encoding Standard the bytes of ASCII are characters of
-// ASCII, but for UTF-16, ISO-2022-JP and the one called replacement.
+// In every encoding of the Encoding Standard except UTF-16, ISO-2022-JP and
+// replacement, the bytes of ASCII are characters of ASCII.
 // [Scanner.Unusable] reports UTF-16 if it begins with a byte order mark, and
-// ISO-2022-JP if it needs an escape byte before the anchor. The rest only the
-// caller can know, from the header; see also [Scanner.TrustEncoding].
+// ISO-2022-JP if it needs an escape byte before the anchor. Only the caller can
+// know the rest, from the header; see also [Scanner.TrustEncoding].
 package head
 
 import "bytes"
@@ -61,7 +61,7 @@ const MaxHeld = 16
 // makes it ready for another. It keeps no reference to its input, and allocates
 // only for what may be a policy, a base URL or the encoding.
 type Scanner struct {
-	script string // file name that HasScript is about
+	script string // file name that HasScript looks for
 
 	// mark is where the token being read began, counted from the start of the
 	// bytes in Feed's hands and, between calls, from the end of the input.
@@ -88,7 +88,7 @@ type Scanner struct {
 	name   name      // what has been read of a name, a reference or a mark
 	src    urlFile   // the file in the src of the tag being read
 	meta   metaTag   // the meta element's tag being read
-	base   *base     // the first one that has a href, nil for none
+	base   *base     // the first base element that has a href, or nil
 
 	evidence  bool
 	amp       bool
@@ -97,16 +97,16 @@ type Scanner struct {
 	policies  *policies
 }
 
-// Reset makes the scanner ready for a new document. The script is the file
-// name of the one that [Scanner.HasScript] looks for; "" looks for none.
+// Reset makes the scanner ready for a new document. script is the file name
+// that [Scanner.HasScript] looks for; "" looks for none.
 func (s *Scanner) Reset(script string) {
 	*s = Scanner{script: script}
 }
 
-// TrustEncoding says, before anything is fed, that the encoding is known to be
-// one that keeps ASCII, as from the header that came with the document. The
-// scanner then takes an escape byte for what it is. A byte order mark of UTF-16
-// still counts, since it overrules the header.
+// TrustEncoding says, before anything is fed, that the encoding is known to
+// keep ASCII, for example from the document's header. The scanner then reads an
+// escape byte as any other character. A byte order mark of UTF-16 still counts,
+// since it overrules the header.
 func (s *Scanner) TrustEncoding() { s.trusted = true }
 
 // Feed reads p, the bytes that follow those of earlier calls. As soon as the
@@ -114,7 +114,7 @@ func (s *Scanner) TrustEncoding() { s.trusted = true }
 // 0 to len(p), or down to -[Scanner.Held] when it lies before bytes held back.
 //
 // Feed is also done when it finds the document to be [Scanner.Unusable]; off is
-// then the place that gave it away, and nothing may be inserted.
+// then the place that shows it, and nothing may be inserted.
 //
 // Feed is done once: after that it ignores its input and returns 0, false.
 func (s *Scanner) Feed(p []byte) (off int, done bool) {
@@ -243,11 +243,11 @@ func (s *Scanner) giveUp(at int) (off int, done bool) {
 	return at, true
 }
 
-// escapeByte begins what switches an ISO-2022 encoding between its character
-// sets. No byte that is held back is one.
+// escapeByte begins a sequence that switches an ISO-2022 encoding between its
+// character sets. No byte that is held back is an escape byte.
 const escapeByte = 0x1B
 
-// escapeIn is where in p an escape byte gives away such an encoding, or -1.
+// escapeIn returns where in p an escape byte shows such an encoding, or -1.
 func (s *Scanner) escapeIn(p []byte) int {
 	if s.trusted {
 		return -1
@@ -255,9 +255,9 @@ func (s *Scanner) escapeIn(p []byte) int {
 	return indexByte(p, escapeByte)
 }
 
-// Held is how many of the last bytes fed may still turn out to follow the
-// anchor, and so must not be sent on: 0 to [MaxHeld], or more while the anchor of a
-// document that does not say its encoding may still have to go.
+// Held returns how many of the last bytes fed must not be sent on, because they
+// may follow the anchor: 0 to [MaxHeld], or more while the scanner reads on behind
+// the anchor of a document that has not declared its encoding.
 func (s *Scanner) Held() int {
 	if s.state.holds() || s.state == stateLooking {
 		return -s.mark
@@ -265,7 +265,7 @@ func (s *Scanner) Held() int {
 	return 0
 }
 
-// End says that the input is over. When that gives it an anchor, ok is true and
+// End says that the input is over. If that shows an anchor, ok is true and
 // off is its distance from the end of the input: 0, or -[Scanner.Held] when the
 // bytes held back turn out to be text, or nothing.
 //
@@ -305,13 +305,13 @@ func (s *Scanner) AMP() bool { return s.amp }
 
 // HasScript reports whether the head has a script element whose src has a path
 // that ends in the file name given to [Scanner.Reset], or in that of a version of
-// it ([IsVersion]). The name is compared byte for byte with what the source says,
-// nothing in it being decoded.
+// it ([IsVersion]). The name is compared byte for byte with the source, without
+// decoding.
 func (s *Scanner) HasScript() bool { return s.hasScript }
 
 // Unusable reports whether the document is in an encoding that cannot be
 // scanned as bytes: it has a UTF-16 byte order mark or, before the anchor, an
-// escape byte, as of ISO-2022-JP. It also does so where an insertion could change
-// how browsers read the rest: a NUL comes before the head, or another encoding than
+// escape byte such as ISO-2022-JP uses. It is also true if an insertion could change
+// how browsers read the rest: a NUL comes before the head, or an encoding other than
 // UTF-8 may be declared behind the anchor. All other answers are then no.
 func (s *Scanner) Unusable() bool { return s.unusable }

@@ -43,7 +43,7 @@ func TestReset(t *testing.T) {
 	}
 }
 
-// Feeding nothing is no news, wherever it happens.
+// Feeding nothing changes nothing, wherever it happens.
 func TestFeedNothing(t *testing.T) {
 	const document = "\uFEFF<!doctype html>&#32;<head><title>x</title></head>"
 	var s head.Scanner
@@ -62,7 +62,7 @@ func TestFeedNothing(t *testing.T) {
 	t.Error("no anchor")
 }
 
-// What is held is what is still open, and not a byte more.
+// Only bytes that are still undecided are held.
 func TestHeld(t *testing.T) {
 	for _, test := range []struct{ document, held string }{
 		{"", ""},

@@ -41,7 +41,7 @@ const (
 	stateCommentEnd     // after --
 	stateCommentEndBang // after --!
 
-	stateTemplate // after the start tag of a template that has to be empty
+	stateTemplate // after the start tag of a template that must be empty
 	stateRawText
 	stateRawLess            // after < in raw text
 	stateRawEndTagName      // in the name after </ in raw text
@@ -67,7 +67,7 @@ var awaited = [stateEnded + 1]byte{
 	stateRawText:      '<',
 }
 
-// ignores reports whether c is one of those before it, and of no interest.
+// ignores reports whether c comes before that byte and does not matter.
 func (s *Scanner) ignores(c byte) bool {
 	end := awaited[s.state]
 	return end != 0 && c != end && c != escapeByte && s.attr == attrOther

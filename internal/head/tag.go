@@ -1,11 +1,11 @@
 package head
 
-// A tag is what remains to be known of a start tag that stays in the head: what
-// to look for in its attributes, and how to read what follows it.
+// A tag is the kind of a start tag that stays in the head. It tells what to look
+// for in its attributes, and how to read the text after it.
 type tag uint8
 
 const (
-	tagOther tag = iota // nothing, and as usual; so for all end tags
+	tagOther tag = iota // nothing to look for, no special text; all end tags too
 	tagHTML
 	tagMeta
 	tagBase
@@ -57,8 +57,8 @@ func (s *Scanner) readTagOpen(p []byte, i int) int {
 		s.state = stateMarkup
 		return i + 1
 	case c == '?':
-		// A processing instruction, or a bogus comment in the parsers that do
-		// not know any. Either ends with the next >, even if that comes first.
+		// A processing instruction, or a bogus comment in parsers without them.
+		// Either ends with the next >, even if that comes first.
 		s.marked = false
 		s.state = stateToBracket
 		return i + 1
@@ -76,7 +76,7 @@ func (s *Scanner) readEndTagOpen(p []byte, i int) int {
 		s.state = stateEndTagName
 		return s.readEndTagName(p, i)
 	}
-	s.state = stateToBracket // which, in </>, comes at once
+	s.state = stateToBracket // in </> the bracket comes at once
 	return i
 }
 
@@ -87,8 +87,8 @@ const (
 	maxEndTagName   = len("head")
 )
 
-// readStartTagName is the "tag name state" of a start tag. It must be one of
-// those that may stay in the head.
+// readStartTagName is the "tag name state" of a start tag. The name must be one
+// that may stay in the head.
 func (s *Scanner) readStartTagName(p []byte, i int) int {
 	i, fits := s.readTagName(p, i, maxStartTagName)
 	switch {
@@ -107,7 +107,7 @@ func (s *Scanner) readStartTagName(p []byte, i int) int {
 //
 // React finds what it streams by a comment and the empty template that touches it:
 // <!--$?--><template id="B:0"></template><!--/$-->. Nothing may come between them,
-// so that such a template stays.
+// so such a template stays.
 func (s *Scanner) startTag() {
 	marked := s.marked
 	s.marked = false
@@ -165,8 +165,8 @@ func (s *Scanner) readEndTagName(p []byte, i int) int {
 	return i
 }
 
-// readTagName reads letters, no more than most, up to what ends a name. If it
-// meets anything else the name is none of those that matter, and does not fit.
+// readTagName reads at most most letters, up to a byte that ends a name. Any other
+// byte shows that the name does not matter: it does not fit.
 func (s *Scanner) readTagName(p []byte, i, most int) (end int, fits bool) {
 	n := s.name.len()
 	for ; i < len(p) && class[p[i]] == letter; i++ {

@@ -3,14 +3,14 @@ package head
 import "strings"
 
 // A urlFile follows a URL, piece by piece, and keeps the last segment of its path.
-// It heeds what browsers do to a URL in an attribute (URL Standard, 4.4 "URL
+// It does what browsers do to a URL in an attribute (URL Standard, 4.4 "URL
 // parsing"): space around it is cut off, tabs and line breaks are taken out, and a
 // backslash is a slash.
 type urlFile struct {
 	segment [maxFile]byte
 	n       uint8
 	began   bool // something other than space was read
-	spaced  bool // space followed, which is a part of the segment if more follows
+	spaced  bool // space followed; it belongs to the segment if more follows
 	over    bool // a query or a fragment was reached
 	other   bool // the segment cannot be a name that is looked for
 }
@@ -66,7 +66,7 @@ func (u *urlFile) readByte(c byte) {
 func (u *urlFile) is(name string) bool {
 	stem, _, _ := strings.Cut(name, ".")
 	if name == "" || u.other || int(u.n) < len(stem) || string(u.segment[:len(stem)]) != stem {
-		return false // as nearly all are, without an allocation
+		return false // true for nearly all, and saves an allocation
 	}
 	return IsVersion(string(u.segment[:u.n]), name)
 }

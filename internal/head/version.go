@@ -28,7 +28,7 @@ func notInWord(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_'
 }
 
-// isRelease reports whether s is such as -v1.2.3.
+// isRelease reports whether s looks like -v1.2.3.
 func isRelease(s string) bool {
 	s, ok := strings.CutPrefix(s, "-v")
 	numbers := 0
