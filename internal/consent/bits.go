@@ -1,8 +1,8 @@
 package consent
 
 // IAB's strings are fields of bits, the highest bit first, six to a character
-// of base64url (RFC 4648 section 5) without padding. Their length in
-// characters is any: what fills up the last one is theirs, not RFC 4648's.
+// of base64url (RFC 4648 section 5) without padding. They may
+// have any number of characters: IAB pads the last one, not RFC 4648.
 
 const base64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
@@ -27,8 +27,8 @@ func isBase64URL(s string) bool {
 	return all < notBase64URL
 }
 
-// bits returns n bits of s from the one at index from on, at most 24. They
-// must be in s, and s must be base64url.
+// bits returns n bits of s, at most 24, beginning at index from. They must be
+// in s, and s must be base64url.
 func bits(s string, from, n int) uint32 {
 	var v uint32
 	last := from + n - 1

@@ -135,7 +135,7 @@ func TestCookieRule(t *testing.T) {
 	words("1 yes true accept accepted acceptall allow allowed all granted on agree optin noted 1732400000 v-1", granted)
 }
 
-// What nobody has set neither grants nor deletes.
+// The zero value neither grants nor deletes.
 func TestZeroVerdict(t *testing.T) {
 	var zero Finding
 	if zero.Verdict != Unknown {

@@ -52,11 +52,11 @@ func isJoined(value string) bool {
 }
 
 // maxCopies is how many copies of a cookie are read: beyond any site's, and few
-// enough that a header full of them costs no more than any other.
+// enough that a header full of copies costs no more than any other.
 const maxCopies = 16
 
 // findCookies judges every cookie whose name matches. Copies that agree count
-// once; which of two that disagree the site itself would read, nothing tells.
+// once. If copies disagree, nothing tells which one the site itself would read.
 func findCookies(header []string, matches func(name string) bool, judge func(value string) Finding) Finding {
 	if len(header) == 0 {
 		return Finding{Unknown, NoCookieHeader}
@@ -85,9 +85,9 @@ func findCookies(header []string, matches func(name string) bool, judge func(val
 	}
 }
 
-// presence judges a cookie of which only the name was configured. A single
-// plain word that is no refusal grants. A structured value is Unknown: what a
-// platform writes before the visitor chose, or after a refusal, looks like that.
+// presence judges a cookie if only its name was configured. A single plain word
+// that is no refusal grants. A structured value is Unknown: platforms also write
+// such values before the visitor chose, or after a refusal.
 func presence(value string) Finding {
 	word, err := url.PathUnescape(unquote(value))
 	word = strings.TrimSpace(unquote(strings.TrimSpace(word))) // a JSON string is a word, too
@@ -115,15 +115,14 @@ func unquote(s string) string {
 	return s
 }
 
-// refusals are plain words for no, or for no more than what is necessary; see
-// sameWord.
+// refusals are plain words for no, or for only what is necessary; see sameWord.
 var refusals = strings.Fields("0 false no off none n nein non " +
 	"deny denied denyall decline declined declineall reject rejected rejectall rejectedall refuse refused refuseall " +
 	"disagree disagreed disallow disallowed disabled dismiss dismissed optout optedout revoke revoked withdrawn noconsent " +
 	"necessary necessaryonly onlynecessary essential essentialonly onlyessential required minimal")
 
-// noAnswers are words for no answer yet, and for one that may be to another
-// question.
+// noAnswers are words for no answer yet, and for an answer that may be to
+// another question.
 var noAnswers = strings.Fields("-1 unset undefined null nan pending unknown implied default functional " +
 	"close closed hidden seen shown viewed")
 
@@ -133,8 +132,8 @@ func isOneOf(word string, known []string) bool {
 	return slices.ContainsFunc(known, func(k string) bool { return sameWord(word, k) })
 }
 
-// sameWord compares a word in any case, with hyphens, underscores or spaces inside
-// it or without. A sign at its beginning is a part of a number.
+// sameWord compares words without case, and without hyphens, underscores or spaces
+// inside them. A sign at the beginning is a part of a number.
 func sameWord(word, known string) bool {
 	for i := range len(word) {
 		c := word[i]

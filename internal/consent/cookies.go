@@ -4,7 +4,7 @@ import "strings"
 
 // Cookies walks through the cookie pairs of all lines of a Cookie header.
 //
-// It is not net/http's parser, on purpose: that one drops every cookie whose
+// It does not use net/http's parser, which drops every cookie whose
 // value holds a quote, a backslash or a non-ASCII byte, and every name that is
 // not a token; consent platforms write such cookies. Names and values come out
 // raw, without the white space around them, as RFC 6265bis section 5.6 reads a

@@ -9,7 +9,7 @@ import (
 const usualCookies = "_ga=GA1.1.1104500000.1764000000; _gid=GA1.1.1; _gcl_au=1.1.1; session_id=8f14e45fceea167a5a36dedd4bea2543; theme=dark; locale=en-gb; csrftoken=VdB1m3l7; "
 
 // costs are rules of every kind, with the most allocations that a yes may take.
-// What package encoding/json takes of them is its own affair.
+// Allocations by package encoding/json are left to that package.
 var costs = []struct {
 	name, platform string
 	allocations    float64
@@ -29,7 +29,7 @@ var costs = []struct {
 	{"gpp", "gpp", 1},
 }
 
-// accepted returns a platform's rules and the header of who accepted all.
+// accepted returns a platform's rules and the header of a visitor who accepted all.
 func accepted(t testing.TB, name string) (rules []Rule, header []string) {
 	t.Helper()
 	platform, _ := LookUp(name)

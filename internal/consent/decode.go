@@ -16,11 +16,11 @@ type decoder struct {
 	outer, inner string // separators
 }
 
-// A step decodes a value once. It gives "" where there is nothing to read, and
-// a doubt where the value is not what it should be.
+// A step decodes a value once. It returns "" if there is nothing to read, and a
+// doubt if the value is not what it should be.
 type step func(string) (decoded string, doubt Reason)
 
-// shape is what a value is once it is decoded.
+// shape is the form of a decoded value.
 type shape uint8
 
 const (
@@ -31,25 +31,24 @@ const (
 	shapeTC
 )
 
-// A reading is a decoded value, and whatever else tests look at.
+// A reading is a decoded value, and everything else that tests look at.
 type reading struct {
 	text         string // in every shape
 	outer, inner string // of lists and pairs
-	json         any    // as package encoding/json has it
+	json         any    // as package encoding/json returns it
 	tc           TCString
 	header       []string // the lines of the Cookie header
 	others       []other  // cookies in it that a test has looked for
 }
 
-// other is what a test found in another cookie, which is the same for all copies
-// of the one that is read.
+// other is what a test found in another cookie. It is the same for all copies of
+// the cookie that is read.
 type other struct {
 	test  string // its words
 	found Finding
 }
 
-// decode reads a value into r. Where there is nothing to read, the text is
-// empty.
+// decode reads a value into r. If there is nothing to read, the text is empty.
 func (d *decoder) decode(value string, r *reading) (doubt Reason) {
 	r.text, r.outer, r.inner = unquote(value), d.outer, d.inner
 	for _, step := range d.steps {
@@ -84,7 +83,7 @@ type stepKind struct {
 	write    string // how the line is written
 	min, max int    // how many words follow
 	step     func(args []string) step
-	shape    shape // of the value, where the line is the last
+	shape    shape // of the value, if the line is the last
 }
 
 var stepKinds = []stepKind{
@@ -163,8 +162,8 @@ func (s shape) String() string {
 }
 
 // unpercent undoes percent-encoding. JavaScript's libraries encode some
-// characters and leave others, so that nothing tells an encoded value from one
-// that is not; one that cannot be decoded is taken as it is.
+// characters and leave others, so nothing tells whether a value is encoded. A
+// value that cannot be decoded stays as it is.
 func unpercent(s string) (string, Reason) {
 	if decoded, err := url.PathUnescape(s); err == nil {
 		return decoded, NoReason

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// checkFinding looks at what is true of any finding.
+// checkFinding checks what is true of any finding.
 func checkFinding(t *testing.T, f Finding) {
 	t.Helper()
 	var fits bool
@@ -135,8 +135,8 @@ func FuzzPlatforms(f *testing.F) {
 	})
 }
 
-// disagrees reports whether the cookie of this name and value is no yes to one
-// of the rules that read it, put in the place of all others that they read.
+// disagrees reports whether the cookie of this name and value is not a yes for one
+// of the rules that read it, if it replaces all other cookies that they read.
 func disagrees(rules []Rule, name, value, line string) bool {
 	return slices.ContainsFunc(rules, func(rule Rule) bool {
 		names := rule.(*packed).names
@@ -159,8 +159,8 @@ func withoutCookies(line string, names patterns) string {
 	}
 }
 
-// No text makes the reader of JSON panic or nest deeper than it may, and no path
-// leads astray.
+// No text makes the reader of JSON panic or nest deeper than it may, and every
+// path leads to the right value.
 func FuzzJSON(f *testing.F) {
 	for _, name := range PlatformNames() {
 		for _, g := range goldensOf(f, name) {

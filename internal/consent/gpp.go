@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// errGPP is the error of every malformed string; it holds nothing of it.
+// errGPP is the error of every malformed string; it quotes none of it.
 var errGPP = errors.New("GPP string: its header is malformed, or lists other sections than there are")
 
 // Section 2 of a GPP string, tcfeuv2, is a TC string as it stands.
@@ -13,7 +13,7 @@ const gppSectionTCF = 2
 
 // Fields of the header.
 const (
-	gppType    = 3 // that of a header
+	gppType    = 3 // the type of a header
 	gppVersion = 1
 )
 
@@ -45,8 +45,8 @@ func TCStringOfGPP(s string) (tc string, found bool, err error) {
 	return tc, true, nil
 }
 
-// gppSections reads a header: how many sections there are, and which of them,
-// counted from 0, is that of the TCF, or -1.
+// gppSections reads a header. It returns the number of sections, and the index of
+// the TCF's section, or -1.
 func gppSections(header string) (total, at int, ok bool) {
 	at = -1
 	if !isBase64URL(header) {
@@ -58,7 +58,7 @@ func gppSections(header string) (total, at int, ok bool) {
 		return 0, at, false
 	}
 	// A Range(Fibonacci): items in ascending order, each a single number or a
-	// group, by how far it is from the one before and how far it reaches.
+	// group, given by its distance from the item before and by its reach.
 	last := 0
 	for range items {
 		group := r.int(1) == 1
@@ -78,8 +78,8 @@ func gppSections(header string) (total, at int, ok bool) {
 	return total, at, true
 }
 
-// bitReader reads a base64url string from its front. Past its end it is short,
-// for good, and all it reads is 0.
+// bitReader reads a base64url string from its front. Past the end, short stays
+// true, and every bit reads as 0.
 type bitReader struct {
 	s     string
 	next  int // index of the next bit
@@ -99,7 +99,7 @@ func (r *bitReader) int(n int) int {
 
 // fibonacci reads a number in Fibonacci coding: each bit stands for one of
 // 1, 2, 3, 5, 8, ..., and the second 1 of two in a row ends it. It is at least
-// 1; of what is above maxGPPSection only that is told.
+// 1; a number above maxGPPSection is not exact.
 func (r *bitReader) fibonacci() int {
 	sum, previous := 0, 0
 	for value, following := 1, 2; !r.short; {

@@ -20,7 +20,7 @@ func parseJSON(s string) (v any, ok bool) {
 	return v, err == nil
 }
 
-// nesting is how deep the arrays and objects in s nest, at the most.
+// nesting returns the greatest depth of the arrays and objects in s.
 func nesting(s string) (deepest int) {
 	depth, quoted := 0, false
 	for i := 0; i < len(s); i++ {
@@ -55,7 +55,7 @@ func parseJSONTest(args []string) (test, bool) {
 		return func(r *reading) (holds bool, doubt Reason) {
 			holds = leadsTo(r.json, path, func(v any) bool {
 				members, isList := inside(v).([]any)
-				if !isList && v != nil { // it says neither yes nor no
+				if !isList && v != nil { // v says neither yes nor no
 					doubt = Malformed
 				}
 				return isList && containsAll(members, words)
@@ -120,7 +120,7 @@ func leadsTo(v any, path []string, wanted func(any) bool) bool {
 	return ok && leadsTo(member, path[1:], wanted)
 }
 
-// inside is what a string that holds JSON holds; any other value as it is.
+// inside returns the value in a string that holds JSON, and any other v as it is.
 func inside(v any) any {
 	if s, isString := v.(string); isString && (strings.HasPrefix(s, "{") || strings.HasPrefix(s, "[")) {
 		if within, ok := parseJSON(s); ok {

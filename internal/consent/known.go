@@ -2,9 +2,9 @@ package consent
 
 import "strings"
 
-// PlatformOf returns the platform to which a cookie of this name belongs, by
-// default: one that holds its answer, or goes with it. No pattern there fits
-// the cookies of two platforms.
+// PlatformOf returns the platform to which a cookie of this name belongs by
+// default. The cookie holds the platform's answer or goes with it. No pattern
+// fits the cookies of two platforms.
 func PlatformOf(cookie string) (Platform, bool) {
 	for _, p := range platforms {
 		for _, names := range p.cookies() {
@@ -29,7 +29,7 @@ func (p Platform) cookies() (all []patterns) {
 type unseenPlatform struct {
 	name    string
 	why     string
-	cookies string // names of those that it sets all the same
+	cookies string // names of the cookies that it sets nevertheless
 }
 
 const inStorage = "it keeps its answer in the browser's storage, which no request shows"
@@ -44,7 +44,7 @@ var unseenPlatforms = []unseenPlatform{
 }
 
 // Unseen says why the edge cannot read the answer of the platform with this
-// name; ok is false if it is not known for that.
+// name; ok is false if the platform is not on that list.
 func Unseen(name string) (why string, ok bool) {
 	for _, p := range unseenPlatforms {
 		if p.name == name {
@@ -55,7 +55,7 @@ func Unseen(name string) (why string, ok bool) {
 }
 
 // UnseenOf returns the platform to which a cookie of this name belongs, and why
-// the edge cannot read its answer; ok is false if it is not known for that.
+// the edge cannot read its answer; ok is false if no such platform is known.
 func UnseenOf(cookie string) (name, why string, ok bool) {
 	for _, p := range unseenPlatforms {
 		if newPatterns(strings.Fields(p.cookies)).matches(cookie) {

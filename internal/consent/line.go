@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// A test puts one question to a reading. A doubt is why it has no answer.
+// A test asks one question about a reading. A doubt says why there is no answer.
 type test func(r *reading) (holds bool, doubt Reason)
 
-// A line is tests of which one is enough.
+// A line is a list of tests; one that holds is enough.
 type line []test
 
-// hold reports whether a test holds; then no doubt elsewhere matters.
+// hold reports whether a test holds; if so, doubts of other tests do not matter.
 func (l line) hold(r *reading) (holds bool, doubt Reason) {
 	for _, t := range l {
 		holds, why := t(r)
@@ -26,7 +26,7 @@ func (l line) hold(r *reading) (holds bool, doubt Reason) {
 	return false, doubt
 }
 
-// not turns a test round. A doubt stays one.
+// not negates a test. A doubt stays a doubt.
 func not(t test) test {
 	return func(r *reading) (bool, Reason) {
 		holds, doubt := t(r)
@@ -37,8 +37,8 @@ func not(t test) test {
 // lines must all hold.
 type lines []line
 
-// hold reports whether every line holds. One that certainly does not settles
-// it, whatever is in doubt elsewhere.
+// hold reports whether every line holds. If one certainly does not, doubts of
+// other lines do not matter.
 func (ls lines) hold(r *reading) (holds bool, doubt Reason) {
 	for _, l := range ls {
 		holds, why := l.hold(r)
@@ -52,8 +52,8 @@ func (ls lines) hold(r *reading) (holds bool, doubt Reason) {
 	return doubt == NoReason, doubt
 }
 
-// add compiles the words of a line, which is for readings of one shape, and
-// puts it to the others. It returns the other cookies that the line is about.
+// add compiles the words of a line for readings of one shape, and appends the
+// line. It returns the other cookies that the line is about.
 func (ls *lines) add(words []string, of shape) (cookies patterns, err error) {
 	var l line
 	for {
@@ -75,8 +75,7 @@ func (ls *lines) add(words []string, of shape) (cookies patterns, err error) {
 	}
 }
 
-// cookieOf returns the names of the other cookie that a test is about, if it is
-// about one.
+// cookieOf returns the names of the other cookie that a test is about, if any.
 func cookieOf(test []string) patterns {
 	if test[0] == "not" {
 		test = test[1:]

@@ -10,14 +10,14 @@ import (
 
 // A pattern is a text in which each "*" stands for any number of letters and
 // digits, such as the number of an account that a platform puts into its
-// cookies' names. It holds what stands around the stars; without a star it
-// fits one text, exactly.
+// cookies' names. It holds the texts around the stars; without a star it
+// fits exactly one text.
 type pattern []string
 
 func newPattern(s string) pattern { return strings.Split(s, "*") }
 
-// matches takes, for each star, all letters and digits that there are. That is
-// right because nothing behind a star begins with one; see checkPattern.
+// matches takes all letters and digits that follow for each star. That is right
+// because no text behind a star begins with one; see checkPattern.
 func (p pattern) matches(s string) bool {
 	s, ok := strings.CutPrefix(s, p[0])
 	for _, part := range p[1:] {
@@ -51,7 +51,7 @@ func isAlphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
-// checkPattern finds stars that would not end where the rest begins.
+// checkPattern finds stars that would run into the text behind them.
 func checkPattern(s string) error {
 	for i := range len(s) {
 		if s[i] == '*' && i+1 < len(s) && (s[i+1] == '*' || isAlphanumeric(s[i+1])) {
@@ -61,7 +61,7 @@ func checkPattern(s string) error {
 	return nil
 }
 
-// patterns fit what one of them fits.
+// patterns fit a text if one of them fits it.
 type patterns []pattern
 
 func newPatterns(texts []string) (ps patterns) {

@@ -9,16 +9,16 @@ import (
 // A Platform is a row of the table: a consent platform whose answer is in
 // cookies that can be read at the edge.
 type Platform struct {
-	// Name is how the platform is called in a configuration.
+	// Name is the platform's name in a configuration.
 	Name string
 	// Category says what the platform sorts consent by, with an example; ""
-	// where it knows only one yes.
+	// if it knows only one yes.
 	Category string
-	// Defaults are the categories asked for where none is named; none where
-	// each site makes its own and has to name it.
+	// Defaults are the categories asked for if none is named. There are none if
+	// each site makes its own categories and has to name them.
 	Defaults []string
 
-	optional bool // whether the rules without a category will do
+	optional bool // whether the rules without a category are enough
 	rules    []platformRule
 	also     string // names of its other cookies, from which no answer is read
 }
@@ -53,11 +53,11 @@ func PlatformNames() (names []string) {
 	return names
 }
 
-// Cookie is the name of the platform's cookie, where a configuration names no
-// other, or its names; see [PackedRule]. {category} stands for a category.
+// Cookie is the platform's cookie name, or names, unless a configuration names
+// another; see [PackedRule]. {category} stands for a category.
 func (p Platform) Cookie() string { return p.rules[0].cookie }
 
-// Usage is how a consent line for the platform is written, behind the word
+// Usage shows how to write a consent line for the platform, after the word
 // consent.
 func (p Platform) Usage() string {
 	switch {
@@ -73,9 +73,9 @@ func (p Platform) Usage() string {
 // maxCategories is how many categories a rule may name.
 const maxCategories = 16
 
-// Compile returns the rules for these categories, all of which have to be
-// consented to, or for the platform's own if there are none. cookie is the name
-// of its cookie on this site, "" for the usual one.
+// Compile returns the rules that demand consent to all of these categories, or to
+// the platform's defaults if there are none. cookie is the name of its cookie on
+// this site, "" for the usual one.
 func (p Platform) Compile(cookie string, categories []string) ([]Rule, error) {
 	if len(categories) == 0 {
 		categories = p.Defaults
@@ -122,8 +122,8 @@ func (p Platform) checkCategories(categories []string) error {
 	return nil
 }
 
-// compile returns the rules that the template comes to: one for each category
-// that has a cookie of its own, else one that asks for all of them at once.
+// compile returns the template's rules: one for each category if each has a
+// cookie of its own, else one that asks for all of them at once.
 func (t platformRule) compile(cookie string, categories []string) (rules []Rule, err error) {
 	if !strings.Contains(t.cookie+t.lines, categoryMark) {
 		categories = []string{""}
@@ -151,7 +151,7 @@ func (t platformRule) compile(cookie string, categories []string) (rules []Rule,
 	return rules, nil
 }
 
-// fill puts a category and the cookie's name where they stand in the template.
+// fill puts a category and the cookie's name into the template.
 func (t platformRule) fill(cookie, category string) (rule PackedRule) {
 	rule.Cookie = strings.ReplaceAll(t.cookie, categoryMark, category)
 	if strings.Contains(t.cookie, cookieMark) {

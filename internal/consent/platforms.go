@@ -1,20 +1,19 @@
 package consent
 
-// platforms is the table: for each platform, the cookie, how it is decoded, how
-// one sees that the visitor has answered, and what is a yes. Where a platform
-// writes a no as plainly as a yes, a category that its cookie does not name has
-// not been answered; such a category is new to the visitor, or misspelled in
-// the configuration.
+// platforms is the table: for each platform, the cookie, how it is decoded, what
+// shows that the visitor has answered, and what is a yes. If a platform writes a
+// no as plainly as a yes, a category that its cookie does not name has no answer;
+// such a category is new to the visitor, or misspelled in the configuration.
 //
 // Where the law lets a site go ahead until the visitor objects, platforms write
-// a yes of their own accord. No such yes counts; a comment says where nothing
-// tells it from a visitor's.
+// a yes without asking. No such yes counts; a comment says where nothing tells
+// it from a visitor's.
 //
 // Names of cookies and categories are the platforms' defaults.
 var platforms = []Platform{
 	{
-		// interaction 3 is the banner's being closed, which leaves what stood
-		// there before; a visitor who is to be asked again has not answered yet
+		// interaction 3 means that the banner was closed, which leaves the old
+		// answer; a visitor who is to be asked again has not answered yet
 		Name: "onetrust", Category: "a group's id, such as C0002", Defaults: []string{"C0002"},
 		rules: []platformRule{
 			{"OptanonConsent", `
@@ -32,7 +31,7 @@ var platforms = []Platform{
 		also: "OptanonAlertBoxClosed OTAdditionalConsentString",
 	},
 	{
-		// 0 is what it writes of a visitor who refused everything, -1 of one
+		// it writes 0 for a visitor who refused everything, -1 for a visitor
 		// from a country where it does not ask
 		Name: "cookiebot", Category: "preferences, statistics or marketing", Defaults: []string{"statistics"},
 		rules: []platformRule{{"CookieConsent", `
@@ -90,8 +89,8 @@ var platforms = []Platform{
 			granted equals allow`}},
 	},
 	{
-		// Where it does not ask, it still writes what it takes for granted; in
-		// notice_behavior it says at each visit whether it asks there.
+		// Where it does not ask, it still writes the consent that it assumes;
+		// notice_behavior says at each visit whether it asks there.
 		Name: "trustarc", Category: "the number of a level, such as 2", Defaults: []string{"2"},
 		rules: []platformRule{{"cmapi_cookie_privacy", `
 			decode percent
@@ -103,9 +102,9 @@ var platforms = []Platform{
 		also: "notice_gdpr_prefs notice_preferences notice_behavior cmapi_gtm_bl TAconsentID",
 	},
 	{
-		// Where it asks for no consent it allows all by itself, without the
-		// banner's being dismissed. A site that takes statistics for exempt has
-		// them allowed whatever the visitor says, and nothing tells.
+		// Where it asks for no consent it allows all by itself, and the banner
+		// is not dismissed. If a site treats statistics as exempt, they are
+		// allowed whatever the visitor says, and nothing shows it.
 		Name: "complianz", Category: "preferences, statistics or marketing", Defaults: []string{"statistics"},
 		rules: []platformRule{{"cmplz_{category} cmplz_rt_{category}", `
 			answered cookie cmplz_banner-status dismissed or cookie cmplz_rt_banner-status dismissed
@@ -114,8 +113,8 @@ var platforms = []Platform{
 		also: "cmplz_banner-status cmplz_policy_id cmplz_consented_services cmplz_saved_categories cmplz_rt_banner-status",
 	},
 	{
-		// what the site's own platform tells this interface, also where that
-		// platform allows all without asking, and nothing tells
+		// what the site's own platform tells this interface, even if that
+		// platform allows all without asking, and nothing shows it
 		Name: "wp_consent_api", Category: "such as statistics", Defaults: []string{"statistics"},
 		rules: []platformRule{{"wp_consent_{category}", `
 			answered equals allow deny
@@ -123,8 +122,8 @@ var platforms = []Platform{
 		also: "wp_consent_*-*",
 	},
 	{
-		// under each group's number the services consented to; a site that lets
-		// visitors of some countries in unasked writes the same, and nothing tells
+		// under each group's number the services consented to; a site that does
+		// not ask in some countries writes the same there, and nothing shows it
 		Name: "real_cookie_banner", Category: "the number of a service, such as 15",
 		rules: []platformRule{{"real_cookie_banner-v:*_blog:*_path:* real_cookie_banner-v:*_blog:*_path:*-lang:* real_cookie_banner-v:*_blog:*_path:*-lang:*-*", `
 			decode percent
@@ -215,8 +214,8 @@ var platforms = []Platform{
 		also: "axeptio_authorized_vendors axeptio_all_vendors",
 	},
 	{
-		// an acceptance without categories is an older one, of all of them or
-		// of none that are known
+		// an acceptance without categories is older: it is for all categories,
+		// or for none that are known
 		Name: "cookie_script", Category: "such as performance", Defaults: []string{"performance"},
 		rules: []platformRule{{"CookieScriptConsent", `
 			decode percent
@@ -299,8 +298,8 @@ var platforms = []Platform{
 		also: "cookie-agreed-version",
 	},
 	{
-		// purposes 1, to store on and read from the device, and 8, to measure
-		// the performance of content, are what an id for a support form comes to
+		// an id for a support form needs purposes 1, to store on and read from
+		// the device, and 8, to measure the performance of content
 		Name: "tcf", Category: "the number of a purpose, from 1 to 24", Defaults: []string{"1", "8"},
 		rules: []platformRule{{"euconsent-v2", `
 			decode percent

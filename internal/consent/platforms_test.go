@@ -23,7 +23,7 @@ import (
 //	holds       the JSON that base64 in it holds, for the reader
 //	want        verdict and reason
 //
-// A line categories before the first state holds for all that have none.
+// A line categories before the first state holds for all states without one.
 type golden struct {
 	state, from, none, cookie, want string
 	categories, header, holds       []string
@@ -137,8 +137,8 @@ func (g golden) check(t *testing.T, platform Platform) {
 	}
 }
 
-// checkOversized reads a yes that is as long as values may be, if the platform
-// could write such a one, and a longer one.
+// checkOversized reads a yes of the greatest length for values, if the platform
+// could write one, and a longer yes.
 func checkOversized(t *testing.T, platform Platform, rules []Rule, header []string) {
 	t.Helper()
 	var pairs []string
@@ -187,8 +187,7 @@ func TestEveryGoldenHasAPlatformAndSaysWhatItShould(t *testing.T) {
 	}
 }
 
-// Nothing but an explicit yes is a yes, whatever the platform: the states that
-// are required tell.
+// On every platform only an explicit yes is a yes: the required states show it.
 func TestOnlyAYesIsGranted(t *testing.T) {
 	for _, name := range PlatformNames() {
 		for _, g := range goldensOf(t, name) {
@@ -253,7 +252,7 @@ func TestCategoriesOfPlatforms(t *testing.T) {
 	}
 }
 
-// Whatever the category is called, it is nothing but a name.
+// A category is only a name, whatever it contains.
 func TestCategoriesAreTakenLiterally(t *testing.T) {
 	for _, category := range []string{"kapa.ai", `a\.b`, ".", `\`, "json", "equals", "not", "a b", "$$x", "é", "%41", `"`, "C&A"} {
 		klaro, _ := LookUp("klaro")
@@ -360,7 +359,7 @@ func TestPlatformOf(t *testing.T) {
 			t.Errorf("%q: got %q, %v, want %q", cookie, platform.Name, ok, want)
 		}
 	}
-	// every cookie of every golden that is a platform's is that platform's
+	// no cookie of a platform's goldens is taken for another platform's
 	for _, name := range PlatformNames() {
 		for _, g := range goldensOf(t, name) {
 			if g.cookie != "" {

@@ -12,8 +12,8 @@ func parsePublisherPurposes(args []string) (test, bool) {
 	return parseConsented(args, TCString.PublisherPurposes)
 }
 
-// parseConsented is for purposes, of which find tells. What was never put to
-// the visitor is in doubt.
+// parseConsented is for purposes, whose finding find returns. A purpose that the
+// visitor was never asked about is in doubt.
 func parseConsented(args []string, find func(tc TCString, purposes ...int) Finding) (test, bool) {
 	var purposes []int
 	for _, arg := range args {

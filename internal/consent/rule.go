@@ -13,10 +13,10 @@ import (
 // All lines of Answered must hold, or the visitor has made no choice; without
 // such lines any value that is not empty is a choice. Then all lines of Granted
 // must hold, or the choice was a no. Within a line, the word "or" joins tests
-// one of which is enough, and "not" turns the test behind it round.
+// of which one is enough, and "not" negates the test behind it.
 type PackedRule struct {
-	// Cookie is the cookie's name; several, between white space, for one that
-	// goes by several names. A "*" in a name stands for any number of letters
+	// Cookie is the cookie's name, or several names separated by white space
+	// if the cookie has several. A "*" in a name stands for any number of letters
 	// and digits.
 	Cookie string
 	// Decode are the steps; see [PackedRule.Compile].
@@ -64,12 +64,12 @@ type PackedRule struct {
 //	                                 which a "*" stands for letters and digits,
 //	                                 or any value
 //
-// A path is keys between dots; \. is a dot within one, a "*" is any key, and "."
-// alone is the whole. A string that itself holds JSON is read on inside.
+// A path is keys between dots; \. is a dot within a key, a "*" is any key, and "."
+// alone is the whole value. A path goes on inside a string that holds JSON.
 //
 // What cannot be read without doubt is Unknown: a value over 8 KiB, or one that
-// the steps do not fit; something else where a list is looked for; JSON that nests deeper than 32; copies of the cookie, or
-// keys of pairs, that contradict each other.
+// the steps do not fit; another type where a test expects a list; JSON that nests
+// deeper than 32; copies of the cookie, or keys of pairs, that contradict each other.
 func (r PackedRule) Compile() (Rule, error) {
 	p, err := r.compile()
 	if err != nil {
@@ -118,18 +118,18 @@ func (r PackedRule) compile() (p *packed, err error) {
 	return p, nil
 }
 
-// packed is a PackedRule that is ready to be asked, or several that differ in
-// their tests alone.
+// packed is a PackedRule that is ready to be asked, or several that differ only
+// in their tests.
 type packed struct {
 	names     patterns
 	decoder   decoder
 	questions []question
 }
 
-// A question is the tests that tell a choice from none, and a yes from a no.
+// A question is the tests that tell a choice from no choice, and a yes from a no.
 type question struct {
 	answered, granted lines
-	cookies           patterns // other ones that the tests are about
+	cookies           patterns // other cookies that the tests are about
 }
 
 // add compiles the words of a line.

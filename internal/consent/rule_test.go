@@ -262,7 +262,7 @@ func TestCopiesAndSize(t *testing.T) {
 	}
 }
 
-// A header full of copies is no reason to look for another cookie as often.
+// A header full of copies does not make a rule look for another cookie as often.
 func TestAnotherCookieIsLookedForOnce(t *testing.T) {
 	names, err := parseNames("seen")
 	if err != nil {
@@ -400,7 +400,7 @@ func TestJSON(t *testing.T) {
 			}
 		})
 	}
-	// the strings within nest only as deep as the path that is followed
+	// the strings inside nest only as deep as the path
 	rule := compiled(t, "decode json\ngranted json a.a.a exists")
 	text := `{"a":1}`
 	for range 8 {
@@ -483,7 +483,7 @@ func TestRulesThatDoNotCompile(t *testing.T) {
 	}
 }
 
-// A text that nobody has read is seldom a good one.
+// Every error text is written out here, so that someone has read it.
 func TestEveryErrorTextIsExpected(t *testing.T) {
 	tests, err := os.ReadFile("platforms_test.go")
 	if err != nil {
@@ -498,7 +498,7 @@ func TestEveryErrorTextIsExpected(t *testing.T) {
 	found := 0
 	for _, name := range files {
 		if strings.HasSuffix(name, "_test.go") || slices.Contains([]string{"tcstring.go", "gpp.go"}, name) {
-			continue // theirs are in tests of their own
+			continue // their errors have tests of their own
 		}
 		file, err := parser.ParseFile(fset, name, nil, 0)
 		if err != nil {

@@ -14,7 +14,7 @@ import (
 type TCString struct {
 	purposes    purposeBits // PurposesConsent
 	publisher   purposeBits // PubPurposesConsent, of the publisher TC segment
-	segments    [8]bool     // which segments there are, by their type
+	segments    [8]bool     // whether there is a segment of each type
 	undisclosed bool        // PurposeOneTreatment: purpose 1 was not asked for
 }
 
@@ -30,8 +30,8 @@ const (
 	segmentPublisher = 3
 )
 
-// Fields that have a fixed place: their first bit, or how many bits all the
-// fields of a segment have that are in every string.
+// Fields that have a fixed place: their first bit, or the number of bits of a
+// segment's fields that are in every string.
 const (
 	coreVersion         = 0
 	corePolicyVersion   = 132
@@ -48,7 +48,7 @@ const (
 // v2" declares strings of an older policy invalid since 30 September 2023.
 const minPolicyVersion = 4
 
-// Errors of ParseTCString. None holds anything of the string.
+// Errors of ParseTCString. They quote nothing of the string.
 var (
 	errTCAlphabet  = errors.New("TC string: a character that is not of base64url without padding")
 	errTCVersion   = errors.New("TC string: version is not 2")
@@ -91,7 +91,7 @@ func parseTCCore(core string) (tc TCString, err error) {
 	case bits(core, corePolicyVersion, 6) < minPolicyVersion:
 		return tc, errTCPolicy
 	}
-	tc.segments[segmentCore] = true // its first three bits are of the version, and 0
+	tc.segments[segmentCore] = true // its first three bits belong to the version, and are 0
 	tc.purposes = purposeBits(bits(core, corePurposes, MaxPurpose))
 	tc.undisclosed = bits(core, coreUndisclosed, 1) == 1
 	return tc, nil

@@ -12,7 +12,7 @@ import (
 
 var allPurposes = []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24}
 
-// numbers returns those of 1 to 24 of which a finding is granted.
+// numbers returns the numbers from 1 to 24 whose finding is granted.
 func numbers(find func(...int) Finding) (found []int) {
 	for n := range 30 {
 		if find(n).Verdict == Granted {
@@ -182,7 +182,7 @@ func TestTCStringsThatAreNot(t *testing.T) {
 	}
 }
 
-// What the specification of TC strings and those who write about it print.
+// TC strings from their specification and from those who write about it.
 func TestPublishedTCStrings(t *testing.T) {
 	for _, s := range []string{
 		// "Consent string and vendor list formats v2", policy version 2
@@ -196,8 +196,7 @@ func TestPublishedTCStrings(t *testing.T) {
 	}
 }
 
-// Every bit of the core, turned by itself, changes what it stands for and
-// nothing else.
+// Every bit of the core, turned by itself, changes only its own meaning.
 func TestEveryBitOfACore(t *testing.T) {
 	base := tctest.Consent{Purposes: []int{1, 8, 24}}
 	core := base.Core()
@@ -244,8 +243,8 @@ func flip(s string, bit int) string {
 	return string(b)
 }
 
-// What is cut anywhere in the fields that every core has is no TC string, and
-// what has more vendors says the same of purposes.
+// A string cut in the fields that every core has is no TC string, and a string
+// with more vendors says the same about purposes.
 func TestCutAndExtendedCores(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 200 {

@@ -9,7 +9,7 @@ package consent
 // Verdict is what a request says about the visitor's choice.
 type Verdict uint8
 
-// The verdicts. What nobody has set is the one that neither grants nor deletes.
+// The verdicts. The zero value neither grants nor deletes.
 const (
 	// Unknown is no choice, or none that can be read without doubt.
 	Unknown Verdict = iota
@@ -19,8 +19,8 @@ const (
 	Granted
 )
 
-// precedes reports whether v counts where other rules say other: any Denied is
-// Denied, else any Unknown is Unknown.
+// precedes reports whether v takes precedence over other: any Denied is Denied,
+// else any Unknown is Unknown.
 func (v Verdict) precedes(other Verdict) bool {
 	return v != other && (v == Denied || other == Granted)
 }
@@ -85,7 +85,7 @@ var (
 // Rule reads one aspect of consent from the lines of the Cookie header.
 type Rule interface {
 	Find(header []string) Finding
-	// Cookies are what the cookies are called that Find reads: regular
+	// Cookies returns the names of the cookies that Find reads: regular
 	// expressions, each for whole names.
 	Cookies() []string
 }

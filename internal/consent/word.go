@@ -42,7 +42,7 @@ func cutAny(s, separators string) (before, after string) {
 	return s, ""
 }
 
-// parsePair is for pairs. Two of one key that disagree are in doubt. White
+// parsePair is for pairs. Two with the same key that disagree are in doubt. White
 // space and quotes around keys and values do not count.
 func parsePair(args []string) (test, bool) {
 	if len(args) == 0 {
@@ -101,7 +101,7 @@ func parseCookie(args []string) (test, bool) {
 			return refused
 		}
 	}
-	id := strings.Join(args, ";") // which is in no name and in no value
+	id := strings.Join(args, ";") // no name and no value contains a semicolon
 	return func(r *reading) (bool, Reason) {
 		f := r.find(id, names, judge)
 		if f.Reason == Conflict || f.Reason == Malformed {

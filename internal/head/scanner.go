@@ -37,7 +37,7 @@
 // Input that ends inside a tag, a comment or an element's raw text has no
 // anchor: what came after would have been part of that construct. Only a tag
 // that breaks off in its name, as in "<bod", still has the anchor before it if
-// its bytes are held back; to the parser it is nothing.
+// its bytes are held back: the parser ignores it.
 //
 // A character reference with more leading zeros than can be held back leaves the
 // input without an anchor, too, rather than with one that might not be right.

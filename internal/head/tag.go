@@ -165,8 +165,8 @@ func (s *Scanner) readEndTagName(p []byte, i int) int {
 	return i
 }
 
-// readTagName reads at most most letters, up to a byte that ends a name. Any other
-// byte shows that the name does not matter: it does not fit.
+// readTagName reads letters, up to a byte that ends a name. A longer name than
+// most, or any other byte in it, does not fit: such a name does not matter.
 func (s *Scanner) readTagName(p []byte, i, most int) (end int, fits bool) {
 	n := s.name.len()
 	for ; i < len(p) && class[p[i]] == letter; i++ {
