@@ -16,7 +16,7 @@ type pattern []string
 
 func newPattern(s string) pattern { return strings.Split(s, "*") }
 
-// matches takes all letters and digits that follow for each star. That is right
+// matches takes, for each star, all letters and digits that follow. That is right
 // because no text behind a star begins with one; see checkPattern.
 func (p pattern) matches(s string) bool {
 	s, ok := strings.CutPrefix(s, p[0])

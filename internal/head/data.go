@@ -72,7 +72,7 @@ func (s *Scanner) readReference(p []byte, i int) int {
 		case open:
 			// Too many zeros to hold. The reference may still become white space,
 			// which the parser drops before <head> but would keep after a script.
-			// So no place is safe, neither before nor after them.
+			// So no place is safe, neither before nor after the reference.
 			s.state = stateLost
 			return i
 		case white:

@@ -14,7 +14,7 @@ const (
 	stateStartTagName              // in the name of a start tag
 	stateEndTagName                // in the name of an end tag that may end the head
 
-	// In these all bytes may go. The first is where a token is expected; the
+	// In these all bytes may be sent on. In the first a token is expected; the
 	// others are inside a construct that stays in the head.
 
 	stateData
@@ -52,7 +52,7 @@ const (
 
 	stateLost    // no anchor will be found
 	stateFound   // the anchor is at the mark
-	stateLooking // as before, but a charset may still follow
+	stateLooking // the same, but a charset may still follow
 	stateEnded   // Feed was done or End was called
 )
 

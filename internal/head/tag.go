@@ -165,8 +165,8 @@ func (s *Scanner) readEndTagName(p []byte, i int) int {
 	return i
 }
 
-// readTagName reads letters, up to a byte that ends a name. A longer name than
-// most, or any other byte in it, does not fit: such a name does not matter.
+// readTagName reads letters, up to a byte that ends a name. A name with any other
+// byte, or with more letters than the limit most, does not fit and does not matter.
 func (s *Scanner) readTagName(p []byte, i, most int) (end int, fits bool) {
 	n := s.name.len()
 	for ; i < len(p) && class[p[i]] == letter; i++ {
