@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// field is what is compared with each other: contenders that get the same page
-// from the same origin and do the same coding work, but for the one thing that
-// their name says. The first one is what the others are measured by.
+// field is a set of contenders to compare. All get the same page from the same
+// origin and do the same coding work; they differ only in what their names say. The
+// first is the reference.
 type field struct {
 	name       string
 	contenders []contender
@@ -74,8 +74,8 @@ func newFields(caddy, nginx *program) []field {
 		c.gzip = true
 		byProxy.contenders = append(byProxy.contenders, c)
 
-		// Here the work is not the same: what is to be changed has to be encoded
-		// by Caddy, and otherwise the origin's bytes pass.
+		// Here the work differs: Caddy must encode a page that it changes; otherwise
+		// the origin's bytes pass.
 		switch c.name {
 		case "not HTML", "tag and a new id", "nginx", "nginx sub_filter":
 			continue

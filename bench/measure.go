@@ -64,8 +64,7 @@ const (
 	turn = time.Millisecond
 	// warm is how long it is loaded before it counts.
 	warm = 20 * time.Millisecond
-	// seldom is that another program has every so manyth turn: nothing is aimed
-	// at by its figure.
+	// Another program gets only every seldom-th turn: no target depends on its figure.
 	seldom = 4
 )
 

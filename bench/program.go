@@ -51,10 +51,10 @@ func tag() string {
 	return b + ` src="https://widget.kapa.ai/kapa-support-form-deflector.bundle.js"></script>`
 }
 
-// caddy is this repository's Caddy as a reverse proxy. Both hosts have all in
-// common, connections to the origin and buffers too, but for the directive
-// itself, which is as in the README's first Caddyfile. That a matcher tells
-// them apart costs both the same.
+// caddy is this repository's Caddy as a reverse proxy. Both hosts share everything,
+// including connections to the origin and buffers, except the directive, which is as
+// in the README's first Caddyfile. The matcher that tells them apart costs both the
+// same.
 func caddy(binary string) *program {
 	var tag strings.Builder
 	for i := 0; i < len(attributes); i += 2 {

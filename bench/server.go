@@ -91,7 +91,7 @@ func freeAddresses(n int) (free []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close() // not before all are found, lest one be found twice
+		defer l.Close() // after all are found, so that none is found twice
 		free = append(free, l.Addr().String())
 	}
 	return free, nil

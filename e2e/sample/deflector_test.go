@@ -102,7 +102,7 @@ func TestAcceptingBringsTheDeflectorToTheForm(t *testing.T) {
 		const tag = document.querySelector(`+testenv.Quote(testenv.TagSelector)+`);
 		return {
 			InHead: tag.parentNode === document.head,
-			Last: tag.nextSibling === document.head.lastChild && tag.nextSibling.text.includes('Kapa-Deflector'), // but for the watcher
+			Last: tag.nextSibling === document.head.lastChild && tag.nextSibling.text.includes('Kapa-Deflector'), // only the watcher follows
 			Names: tag.getAttributeNames(),
 			Values: Object.fromEntries([...tag.attributes].map(({ name, value }) => [name, value])),
 		};

@@ -12,8 +12,7 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/e2e/internal/testenv"
 )
 
-// The README's way to try it from a terminal, as it is pasted, but for the
-// port: what the two commands print.
+// What the README's two terminal commands print, pasted with only the port changed.
 func TestTheReadmesCurl(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil {

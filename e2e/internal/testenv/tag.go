@@ -5,7 +5,7 @@ import "regexp"
 // StandIn is where Kapa's bundle is on the sites of the tests.
 const StandIn = "/kapa-support-form-deflector.bundle.js"
 
-// Required are the lines of a block that only its consent is missing from.
+// Required are the lines of a block that lacks only its consent.
 const Required = `
 		data-integration-id                abc
 		data-main-input-query-selector     "#description"
