@@ -24,6 +24,7 @@ type policyRow struct {
 	noConnect     bool       // extend does not let the script connect
 	noScripts     bool       // nothing runs on the page at all
 	reported      bool       // the console has reports about the script even with extend
+	stops         string     // a probe that succeeds only in a browser that does not know the fields
 }
 
 type prediction string
@@ -191,4 +192,13 @@ var policyRows = []policyRow{
 	{name: "COEP, on the site", block: "own", fields: []string{"Cross-Origin-Embedder-Policy: require-corp"}, reuse: runs, extend: runs, noConnect: false},
 	{name: "COEP, with crossorigin", block: "sri", fields: []string{"Cross-Origin-Embedder-Policy: require-corp"}, reuse: runs, extend: runs},
 	{name: "COEP without credentials", fields: []string{"Cross-Origin-Embedder-Policy: credentialless"}, reuse: runs, extend: runs},
+	{name: "integrity is required", fields: []string{"Integrity-Policy: blocked-destinations=(script)"}, reuse: blocked, extend: blocked, stops: "other"},
+	{name: "integrity is required, on the site", block: "own", fields: []string{"Integrity-Policy: blocked-destinations=(script)"}, reuse: blocked, extend: blocked, stops: "other"},
+	{name: "integrity is required, and is there", block: "sri", fields: []string{"Integrity-Policy: blocked-destinations=(script)"}, reuse: runs, extend: runs},
+	{name: "integrity is required of what the page itself names", fields: []string{"Integrity-Policy: blocked-destinations=(script), sources=(inline)"}, reuse: blocked, extend: blocked, stops: "other"},
+	{name: "integrity is required by a source that is unknown", fields: []string{"Integrity-Policy: blocked-destinations=(script), sources=(unknown)"}, reuse: runs, extend: runs},
+	{name: "integrity is required, and a nonce does not help", header: []string{"script-src 'nonce-abc' OTHER"}, fields: []string{"Integrity-Policy: blocked-destinations=(script)"}, reuse: blocked, extend: blocked, stops: "other"},
+	{name: "integrity is required of styles", fields: []string{"Integrity-Policy: blocked-destinations=(style)"}, reuse: runs, extend: runs},
+	{name: "integrity is reported", fields: []string{"Integrity-Policy-Report-Only: blocked-destinations=(script)"}, reuse: runs, extend: runs, reported: true},
+	{name: "integrity is required by a field that is malformed", fields: []string{"Integrity-Policy: blocked-destinations=(script"}, reuse: runs, extend: runs},
 }

@@ -113,7 +113,9 @@ func TestPoliciesInTheBrowser(t *testing.T) {
 				}
 			}
 			off, reuse, extend := results["off"], results["reuse"], results["extend"]
-			if off.Script && !reuse.Tag || !off.Script && reuse.Tag && !reuse.Nonce {
+			if row.stops != "" && off.Probes[row.stops] {
+				t.Logf("nothing to compare with: this browser does not know %s", row.fields)
+			} else if off.Script && !reuse.Tag || !off.Script && reuse.Tag && !reuse.Nonce {
 				t.Errorf("without a nonce it ran: %t; with reuse it %s", off.Script, reuse.came())
 			}
 			if p := off.Probes; p["nonced"] && !p["plain"] && p["voided"] {
