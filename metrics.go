@@ -119,9 +119,9 @@ var noticeTexts = [page.NoticeCount]struct {
 	each  bool
 	text  string
 }{
-	page.ScriptBlocked:  {zap.DebugLevel, true, "the page's policy blocks the script"},
-	page.WatcherBlocked: {zap.DebugLevel, true, "the page's policy blocks live_consent"},
-	page.Undecodable:    {zap.ErrorLevel, true, "aborting the response: the origin's compressed page cannot be decoded"},
+	page.ScriptBlocked: {zap.DebugLevel, true, "the page's policy blocks the script"},
+	page.LoaderBlocked: {zap.DebugLevel, true, "the page's policy blocks the loader"},
+	page.Undecodable:   {zap.ErrorLevel, true, "aborting the response: the origin's compressed page cannot be decoded"},
 	page.UserBlocked: {zap.WarnLevel, false,
 		"the page's Content-Security-Policy blocks the inline script that hands user over; the tag is inserted without it"},
 	page.QuestionsBlocked: {zap.WarnLevel, false,
