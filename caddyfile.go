@@ -78,6 +78,17 @@ var requestMatchers = []string{"client_ip", "consent", "header", "header_regexp"
 //	        answered <test>
 //	        granted  <test>
 //	    }
+//	    consent ask {
+//	        policy  <url>
+//	        cookie  <name>
+//	        domain  <domain>
+//	        max_age <duration>
+//	        version <word>
+//	        text|accept|refuse|change <text>
+//	        language <tag> {
+//	            text|accept|refuse|change <text>
+//	        }
+//	    }
 //	    consent not_required
 //	    without_consent skip|untracked
 //	    honor_gpc on|off
@@ -470,8 +481,12 @@ func parseConsentLine(d *caddyfile.Dispenser, further map[string]func(*caddyfile
 		if !ok {
 			return rule, unrecognized(d, "consent option", slices.Sorted(maps.Keys(options))...)
 		}
+		name := d.Val()
 		if err := parse(d); err != nil {
 			return rule, err
+		}
+		if name == "language" { // it has a block of its own
+			continue
 		}
 		if err := noBlock(d, "a consent option"); err != nil {
 			return rule, err
@@ -488,6 +503,8 @@ func (c *ConsentRule) options() map[string]func(*caddyfile.Dispenser) error {
 	switch c.Kind {
 	case consentCookie, consentNotRequired:
 		return make(map[string]func(*caddyfile.Dispenser) error)
+	case consentAsk:
+		return c.Ask.options()
 	case consentPacked:
 		words := func(to *[][]string) func(*caddyfile.Dispenser) error {
 			return func(d *caddyfile.Dispenser) error {
@@ -511,6 +528,80 @@ func (c *ConsentRule) options() map[string]func(*caddyfile.Dispenser) error {
 				return oneArg(d, &c.Cookie)
 			},
 		}
+	}
+}
+
+// options returns the parsers of the options of consent ask, by name.
+func (a *Ask) options() map[string]func(*caddyfile.Dispenser) error {
+	options := a.AskTexts.options("")
+	for name, field := range map[string]*string{"policy": &a.Policy, "cookie": &a.Cookie, "domain": &a.Domain, "version": &a.Version} {
+		options[name] = once("consent ask: "+name, field)
+	}
+	options["max_age"] = func(d *caddyfile.Dispenser) error {
+		var arg string
+		if err := once("consent ask: max_age", &arg)(d); err != nil {
+			return err
+		}
+		age, err := caddy.ParseDuration(arg)
+		if err != nil || age == 0 {
+			return d.Errf("consent ask: max_age is %q: must be whole days, from 1d to 400d", arg)
+		}
+		if a.MaxAge != 0 {
+			return d.Err("consent ask: max_age is given twice")
+		}
+		a.MaxAge = caddy.Duration(age)
+		return nil
+	}
+	options["language"] = a.parseLanguage
+	return options
+}
+
+// options returns the parsers of the texts, by name. of is what they belong to, for
+// errors.
+func (t *AskTexts) options(of string) map[string]func(*caddyfile.Dispenser) error {
+	options := make(map[string]func(*caddyfile.Dispenser) error)
+	for name, field := range t.fields() {
+		options[name] = once("consent ask: "+of+name, field)
+	}
+	return options
+}
+
+func (a *Ask) parseLanguage(d *caddyfile.Dispenser) error {
+	var tag string
+	if err := oneArg(d, &tag); err != nil {
+		return err
+	}
+	if _, ok := a.Languages[tag]; ok {
+		return d.Errf("consent ask: language %s is given twice", tag)
+	}
+	var texts AskTexts
+	options := texts.options("language " + tag + " ")
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		parse, ok := options[d.Val()]
+		if !ok {
+			return unrecognized(d, "text", slices.Sorted(maps.Keys(options))...)
+		}
+		if err := parse(d); err != nil {
+			return err
+		}
+		if err := noBlock(d, "a text"); err != nil {
+			return err
+		}
+	}
+	if a.Languages == nil {
+		a.Languages = make(map[string]AskTexts)
+	}
+	a.Languages[tag] = texts
+	return nil
+}
+
+// once returns a parser of a line with one argument, which may stand once.
+func once(name string, field *string) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		if *field != "" {
+			return d.Errf("%s is given twice", name)
+		}
+		return oneArg(d, field)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/authority"
@@ -44,7 +45,7 @@ func newExchange(b *block, r *http.Request) *exchange {
 // request.
 func (x *exchange) makePlan() (err error) {
 	b, r := x.block, x.request
-	x.finding = b.consent.find(r)
+	x.finding = b.consent.find(r, x.siblings.question)
 	if x.covered, err = b.covers(r); err != nil {
 		return err
 	}
@@ -121,7 +122,7 @@ func (x *exchange) GiveID(h http.Header) bool {
 	if x.request.Method == http.MethodHead || setsID(h) {
 		return false
 	}
-	lines, covered := x.block.cookie.idChange(x.request)
+	lines, covered := x.block.idCookie(x).idChange(x.request)
 	if !covered {
 		x.block.notices.warnUncovered(x.block.logger)
 	}
@@ -135,6 +136,21 @@ func (x *exchange) GiveID(h http.Header) bool {
 	}
 	x.block.metrics.idCookies[action].Inc()
 	return true
+}
+
+// idCookie says how the visitor gets an id: as configured, but under consent ask for no
+// longer than the visitor's answer counts. An answer that is given now sets the id anew.
+func (b *block) idCookie(x *exchange) Cookie {
+	c := b.cookie
+	if b.asker == nil {
+		return c
+	}
+	left := caddy.Duration(b.asker.choice.Remaining(x.request.Header["Cookie"]))
+	if x.question != nil && x.question.Choice != "" {
+		left, c.Renew = b.asker.cookie.MaxAge, true
+	}
+	c.MaxAge = min(c.MaxAge, left)
+	return c
 }
 
 // DeleteID implements [page.Visitor].

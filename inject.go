@@ -29,6 +29,7 @@ type block struct {
 	untracked *tag // nil with without_consent skip
 
 	loader *pageLoader // nil without loader
+	asker  *asker      // nil without consent ask
 }
 
 // plan decides, before r goes on, what the response to r gets if it is a page: the tag,
@@ -59,7 +60,7 @@ func (b *block) plan(r *http.Request, covered bool, verdict consent.Verdict) pag
 	}
 	changes := p.Insertion != nil
 	if destination == document.Turbo && changes {
-		p.Reload, p.Private = true, len(b.consent.rules) > 0
+		p.Reload, p.Private = true, b.consent.isRequired()
 		if p.ID == page.GiveID {
 			p.ID = page.KeepID // the full page gives it
 		}
@@ -101,7 +102,7 @@ func (b *block) insert(p *page.Plan, t *tag, o outcome.Outcome, r *http.Request)
 		return
 	}
 	p.Insertion = &complete.Insertion
-	p.Private = o == outcome.Injected && len(b.consent.rules) > 0 || complete.cookies || complete.Fingerprint || complete.varies
+	p.Private = o == outcome.Injected && b.consent.isRequired() || complete.cookies || complete.Fingerprint || complete.varies
 	if o == outcome.Injected && complete.cookies && !complete.Fingerprint {
 		p.ID = page.GiveID
 	}

@@ -28,9 +28,11 @@ type pageLoader struct {
 // attributes.
 func newLoader(start string, attrs []Attribute, reader consentReader) *pageLoader {
 	config := loader.Config{
-		Cookies:  cookieNames(reader.rules),
+		Cookies:  reader.cookieNames(),
 		Start:    loader.Start(slices.Index(loader.Starts(), start)),
 		HonorGPC: reader.gpc,
+		Adapters: reader.pages,
+		Prompt:   reader.choice != nil,
 	}
 	for _, a := range attrs {
 		if i := slices.Index(kapa.FormSelectors[:], a.Name); i >= 0 {
@@ -48,8 +50,13 @@ func newLoader(start string, attrs []Attribute, reader consentReader) *pageLoade
 	}
 }
 
-// cookieNames returns regular expressions for the names of the cookies that rules read.
-func cookieNames(rules []consent.Rule) (names []string) {
+// cookieNames returns regular expressions for the names of the cookies that record
+// consent.
+func (c consentReader) cookieNames() (names []string) {
+	rules := c.rules
+	if c.choice != nil {
+		rules = []consent.Rule{c.choice}
+	}
 	for _, rule := range rules {
 		for _, name := range rule.Cookies() {
 			if !slices.Contains(names, name) {

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/loader"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
@@ -122,7 +123,8 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	if b.pages, err = provisionPages(ctx, h.Pages); err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}
-	if b.consent, err = newConsentReader(resolveConsent(h.Consent), h.HonorGPC); err != nil {
+	rules := resolveConsent(h.Consent)
+	if b.consent, err = newConsentReader(rules, h.HonorGPC); err != nil {
 		return fmt.Errorf("consent: %w", err)
 	}
 	if err := errors.Join(h.checkWithoutConsent(), h.checkLoader()); err != nil {
@@ -134,11 +136,15 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	if b.cookie, err = b.cookie.provision(); err != nil {
 		return fmt.Errorf("cookie: %w", err)
 	}
-	var rules CSP
-	if h.CSP != nil {
-		rules = *h.CSP
+	if hasKind(rules, consentAsk) {
+		b.asker = newAsker(*rules[0].Ask, h.Attributes, h.User, b.cookie)
+		b.consent.choice = &b.asker.choice
 	}
-	if b.policy, err = rules.provision(script, mayTakeFingerprints(h.Attributes)); err != nil {
+	var policies CSP
+	if h.CSP != nil {
+		policies = *h.CSP
+	}
+	if b.policy, err = policies.provision(script, mayTakeFingerprints(h.Attributes)); err != nil {
 		return err
 	}
 	if err := h.provisionTags(b, script); err != nil {
@@ -182,14 +188,18 @@ func (h *Handler) checkWithoutConsent() error {
 	if h.WithoutConsent != "" && isNotRequired(h.Consent) {
 		return errors.New("without_consent has no effect with consent not_required, where no visitor is without consent: remove one of them")
 	}
+	if h.WithoutConsent == withoutConsentUntracked && hasKind(h.Consent, consentAsk) {
+		return errors.New("without_consent untracked contradicts consent ask, which promises that nothing of Kapa's is loaded before a yes: remove one of them")
+	}
 	return nil
 }
 
-// checkLoader finds mistakes in the loader setting, and what cannot stand beside it.
+// checkLoader finds mistakes in the loader setting, what cannot stand beside it, and what
+// cannot be without it.
 func (h *Handler) checkLoader() error {
 	switch {
 	case h.Loader == "":
-		return nil
+		return h.checkWithoutLoader()
 	case !slices.Contains(loader.Starts(), h.Loader):
 		return fmt.Errorf("loader is %q: must be load, idle or interaction", h.Loader)
 	case h.Script != nil && h.Script.Loading != "":
@@ -197,6 +207,19 @@ func (h *Handler) checkLoader() error {
 	default:
 		return nil
 	}
+}
+
+// checkWithoutLoader finds kinds of consent that only a loader can ask for.
+func (h *Handler) checkWithoutLoader() error {
+	for _, rule := range h.Consent {
+		if _, ok := consent.SeenByPage(rule.Kind); ok {
+			return fmt.Errorf("consent %s needs loader, because only the page can see its answer: add the line loader", rule.Kind)
+		}
+		if rule.Kind == consentAsk {
+			return errors.New("consent ask needs loader, which puts the question into the page: add the line loader")
+		}
+	}
+	return nil
 }
 
 // provisionTags makes what b inserts.

@@ -20,6 +20,7 @@ const (
 
 	EventType           = "data-submit-element-event-type"
 	EmailSelector       = "data-user-email-query-selector"
+	ProjectColor        = "data-project-color"
 	RenderOnLoad        = "data-render-on-load"
 	CookieTracking      = "data-user-analytics-cookie-enabled"
 	FingerprintTracking = "data-user-analytics-fingerprint-enabled"
@@ -65,7 +66,7 @@ var DocumentedAttributes = append(slices.Clone(RequiredAttributes),
 	FingerprintTracking,
 	EmailSelector,
 	"data-handoff-enabled",
-	"data-project-color",
+	ProjectColor,
 	"data-hyperlink-color",
 	"data-font-family",
 	"data-font-size-xs",

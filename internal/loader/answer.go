@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/escape"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/prompt"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/variant"
 )
 
@@ -15,7 +16,7 @@ type Kind string
 const (
 	Tag       Kind = "tag"        // the deflector
 	Untracked Kind = "untracked"  // the deflector, with Kapa's identifiers switched off
-	NoConsent Kind = "no-consent" // nothing, because the visitor has not consented
+	NoConsent Kind = "no-consent" // nothing but perhaps the prompt, because the visitor has not consented
 	None      Kind = "none"       // nothing, for another reason
 )
 
@@ -35,14 +36,16 @@ type Answer struct {
 	// Render says that the loader starts the deflector, once for each form, because
 	// the deflector does not start by itself. For Tag and Untracked only.
 	Render bool
+
+	Prompt *prompt.Prompt // nil for none
 }
 
-// Write sends the answer: 200 with a tag, otherwise 204. Nobody may store it.
+// Write sends the answer: 200 with a tag or a prompt, otherwise 204. Nobody may store it.
 func (a Answer) Write(w http.ResponseWriter) error {
 	h := w.Header()
 	forbidStoring(h)
 	h[Field] = []string{string(a.Kind)}
-	if a.Attributes == nil {
+	if a.Attributes == nil && a.Prompt == nil {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
@@ -69,36 +72,42 @@ func forbidStoring(h http.Header) {
 
 func (a Answer) json() string {
 	var b strings.Builder
-	b.WriteString(`{"script":[`)
-	for i, attribute := range a.Attributes {
-		writeStrings(&b, i, attribute[:])
-	}
-	b.WriteByte(']')
-	if a.User != nil {
-		b.WriteString(`,"user":[`)
-		for i, value := range a.User {
-			writeStrings(&b, i, value[:])
+	member := func(name string) {
+		if b.WriteByte(','); b.Len() == 1 {
+			b.Reset()
+			b.WriteByte('{')
 		}
-		b.WriteByte(']')
+		b.WriteString(`"` + name + `":`)
+	}
+	if a.Attributes != nil {
+		member("script")
+		writeArrays(&b, len(a.Attributes), func(i int) []string { return a.Attributes[i][:] })
+	}
+	if a.User != nil {
+		member("user")
+		writeArrays(&b, len(a.User), func(i int) []string { return a.User[i][:] })
 	}
 	if a.Render {
-		b.WriteString(`,"render":1`)
+		member("render")
+		b.WriteByte('1')
+	}
+	if a.Prompt != nil {
+		member("prompt")
+		a.Prompt.WriteJSON(&b)
 	}
 	b.WriteByte('}')
 	return b.String()
 }
 
-// writeStrings writes the i-th array of an array of them.
-func writeStrings(b *strings.Builder, i int, values []string) {
-	if i > 0 {
-		b.WriteByte(',')
-	}
-	b.WriteByte('[')
-	for j, s := range values {
-		if j > 0 {
-			b.WriteByte(',')
+// writeArrays writes an array of n arrays of strings.
+func writeArrays(b *strings.Builder, n int, array func(i int) []string) {
+	for i := range n {
+		b.WriteByte("[,"[min(i, 1)])
+		for j, s := range array(i) {
+			b.WriteByte("[,"[min(j, 1)])
+			escape.JSON(b, s)
 		}
-		escape.JSON(b, s)
+		b.WriteByte(']')
 	}
 	b.WriteByte(']')
 }

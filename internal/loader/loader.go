@@ -9,7 +9,7 @@ package loader
 
 import (
 	"crypto/sha256"
-	_ "embed"
+	"embed"
 	"encoding/hex"
 	"strconv"
 	"strings"
@@ -17,8 +17,18 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/escape"
 )
 
-//go:embed loader.min.js
-var source string
+// The minified sources: the loader, the loader for a configuration with adapters or a
+// prompt, the prompt, and the adapters by the names of their platforms.
+var (
+	//go:embed loader.min.js
+	source string
+	//go:embed loader-more.min.js
+	sourceMore string
+	//go:embed prompt.min.js
+	promptSource string
+	//go:embed adapters/*.min.js
+	adapterSources embed.FS
+)
 
 // A Start says when Kapa's script may load.
 type Start uint8
@@ -45,6 +55,14 @@ type Config struct {
 	Cookies  []string // regular expressions for the names of the cookies that record consent
 	Start    Start
 	HonorGPC bool // whether the script ends at once if the browser sends Global Privacy Control
+	Adapters []Adapter
+	Prompt   bool // whether the script may ask the visitor for consent
+}
+
+// An Adapter asks a consent platform's script for the visitor's choice.
+type Adapter struct {
+	Platform   string
+	Categories []string // all of which the visitor must have consented to
 }
 
 // A Script is the loader for one configuration.
@@ -65,7 +83,12 @@ func New(c Config) Script {
 // call returns the code that runs the script, whose questions begin with prefix.
 func (c Config) call(prefix string) string {
 	var b strings.Builder
-	b.WriteString(strings.TrimSuffix(source, "\n"))
+	more := c.Adapters != nil || c.Prompt
+	if more {
+		b.WriteString(strings.TrimSuffix(sourceMore, "\n"))
+	} else {
+		b.WriteString(strings.TrimSuffix(source, "\n"))
+	}
 	b.WriteString("([")
 	for i, selector := range c.Selectors {
 		if i > 0 {
@@ -79,9 +102,41 @@ func (c Config) call(prefix string) string {
 	escape.JSON(&b, prefix)
 	b.WriteString("," + strconv.Itoa(int(c.Start)))
 	if c.HonorGPC {
-		b.WriteString(",1)")
+		b.WriteString(",1")
 	} else {
-		b.WriteString(",0)")
+		b.WriteString(",0")
 	}
+	if more {
+		c.writeMore(&b)
+	}
+	b.WriteByte(')')
 	return b.String()
+}
+
+// writeMore writes the arguments for adapters and prompt.
+func (c Config) writeMore(b *strings.Builder) {
+	b.WriteString(",{")
+	for i, adapter := range c.Adapters {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		code, err := adapterSources.ReadFile("adapters/" + adapter.Platform + ".min.js")
+		if err != nil {
+			panic(err) // a platform that consent.SeenByPage knows has an adapter
+		}
+		b.WriteString(adapter.Platform + ":" + strings.TrimSuffix(string(code), "\n") + "(")
+		for i, category := range adapter.Categories {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			escape.JSON(b, category)
+		}
+		b.WriteByte(')')
+	}
+	b.WriteString("},")
+	if c.Prompt {
+		b.WriteString(strings.TrimSuffix(promptSource, "\n"))
+	} else {
+		b.WriteByte('0')
+	}
 }

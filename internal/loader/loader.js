@@ -12,11 +12,16 @@
 //	start      when Kapa's script may load: 0 after the page has loaded, 1 when the
 //	           browser is then idle, 2 when the visitor then touches the form
 //	gpc        1 if Global Privacy Control is honoured, else 0
+//	adapters   by platform, what tells the consent that only the page can see: a
+//	           function that gets a function to call after a change, and returns one
+//	           that returns yes, no, or "" for no choice
+//	prompt     what asks the visitor for consent; see prompt.js. 0 for nothing
 //
-// What pages get is loader.min.js, which a test makes out of this file:
+// What pages get is loader.min.js, or loader-more.min.js if there are adapters or a
+// prompt. A test makes both out of this file, with MORE false and true:
 //
-//	go -C e2e test -run TestLoaderIsMinified ./loader -args -update
-(selectors, names, key, start, gpc) => {
+//	go -C e2e test -run TestScriptsAreMinified ./loader -args -update
+(selectors, names, key, start, gpc, adapters, prompt) => {
 	const mark = Symbol.for("kapa_deflector");
 	if (self[mark] || gpc && navigator.globalPrivacyControl) return;
 	self[mark] = 1; // a page that a script puts together may have the loader twice
@@ -43,6 +48,12 @@
 		}
 	};
 
+	// what the platforms' adapters say, as the question has it
+	const reports = MORE && Object.entries(adapters).map(([name, begin]) => [name, begin(() => check())]);
+	const report = MORE && (() => reports.map(([name, state]) => `; ${name}=${state()}`).join("") +
+		(prompt && `; lang=${get("documentElement").lang.replace(/[^\w-]/g, "")}`));
+	const consent = () => MORE ? read(names) + report() : read(names);
+
 	let started; // the page has loaded
 	let timer; // when it is looked at again
 	let roots; // the documents in which the form was looked for
@@ -52,15 +63,17 @@
 
 	// the last question: when it left, and what it was about
 	let asked = 0;
-	let askedCookies = read(names);
+	let askedConsent = consent();
 	let askedID = read(id);
 	let askedForm = [];
 	let askedPath;
 	let busy; // it is about to leave, or has no answer yet
 	let failed; // it had no answer
 
+	let choice; // what the visitor has chosen at the prompt, until the edge knows
+
 	let kind; // of the last answer: tag, untracked, no-consent or none
-	let tag; // what the last answer gives the form, if anything
+	let content; // of the last answer, if it has any
 	let given = []; // the values that are in kapaSettings.user because of it
 
 	let script; // Kapa's script element
@@ -117,43 +130,52 @@
 	// check asks the edge if there is something to ask: always if must is 1.
 	const check = must => {
 		if (busy || !seen()) return;
-		const cookies = read(names), now = read(id);
+		const now = read(id);
 		const moved = location.pathname != askedPath;
-		if (kind && !moved && form && !tag?.user) { // what was answered holds for a new form, too
+		if (kind && !moved && form && !content?.user) { // what was answered holds for a new form, too
 			askedForm = form;
 			act();
 		}
-		const changed = cookies != askedCookies || kind == "no-consent" && now != askedID;
+		const changed = consent() != askedConsent || kind == "no-consent" && now != askedID;
 		if (form || now) {
-			if ((must == 1 || changed || form && (differs(askedForm) || moved && kind != "tag")) && !isForeign()) {
+			if ((must == 1 || MORE && choice || changed || form && (differs(askedForm) || moved && kind != "tag")) && !isForeign()) {
 				busy = setTimeout(ask, asked + 1000 - Date.now());
 			}
 		} else { // there is nothing to give and nothing to take
-			askedCookies = cookies;
+			askedConsent = consent();
 			askedID = now;
 		}
 	};
 
 	// isForeign reports whether the page brings a deflector of its own.
 	const isForeign = () => !script && [...get("scripts")].some(({ src }) =>
-		/\/kapa-support-form-deflector(\.dev-\w+)?(-v[\d.]+)?\.bundle\.js/.test(src));
+		/\/kapa-support-form-deflector[^/]*\.bundle\.js/.test(src));
 
 	const ask = async () => {
 		const address = location.href.split("#")[0];
 		const field = "Kapa-Deflector";
+		const send = (method, text) => fetch(address + (address.includes("?") ? "&" : "?") + key + Math.random().toString(36).slice(2), {
+			method,
+			headers: { [field]: text },
+			cache: "no-store",
+			redirect: "error",
+			keepalive: true,
+		});
 		asked = Date.now();
-		askedCookies = read(names);
+		askedConsent = consent();
 		askedID = read(id); // lest a question without an answer is asked for ever
 		askedForm = form || askedForm;
 		askedPath = location.pathname;
 		failed = 0;
 		try {
-			const answer = await fetch(address + (address.includes("?") ? "&" : "?") + key + Math.random().toString(36).slice(2), {
-				headers: { [field]: "question" },
-				cache: "no-store",
-				redirect: "error",
-				keepalive: true,
-			});
+			let answer = await send("GET", MORE ? "question" + report() : "question");
+			// The edge is asked first, because a page may outlive its configuration, and
+			// the site itself must not get a POST.
+			if (MORE && choice && answer.ok && answer.headers.has(field)) {
+				answer = await send("POST", choice + report());
+				choice = 0;
+				askedConsent = consent();
+			}
 			if (!answer.ok) throw 0;
 			const said = answer.headers.get(field); // null: a service worker or a cache answered with a page
 			if (said) take(said, answer.status == 200 && await answer.json());
@@ -166,9 +188,9 @@
 	};
 
 	// take takes an answer.
-	const take = (said, content) => {
+	const take = (said, json) => {
 		kind = said;
-		tag = content;
+		content = json;
 		// https://docs.kapa.ai/integrations/support-form-deflector/user-tracking
 		const each = set => {
 			for (const [name, value, group] of given) {
@@ -179,10 +201,10 @@
 			}
 		};
 		each();
-		given = tag?.user || [];
+		given = content?.user || [];
 		each(1);
 		if (tracked && kind != "tag" && kind != "none") {
-			tag = 0;
+			content = 0;
 			if (!edited) location.reload(); // a script that runs cannot be stopped otherwise
 		}
 		act();
@@ -191,9 +213,13 @@
 	// act does what the last answer allows: it puts Kapa's script in, once, and starts
 	// the deflector, once for each form.
 	const act = () => {
-		if (!tag || !touched || isForeign()) return;
+		if (MORE && prompt) prompt(content?.prompt, form, chosen => {
+			choice = chosen;
+			check();
+		});
+		if (!content?.script || !touched || isForeign()) return;
 		if (!script) return put();
-		if (!loaded || !tag.render) return;
+		if (!loaded || !content.render) return;
 		find();
 		if (form && !differs(askedForm) && differs(rendered)) {
 			rendered = form;
@@ -204,7 +230,7 @@
 	const put = () => {
 		script = prototype.createElement.call(page, "script");
 		// a <base> must not lead to another site
-		for (const [name, value] of tag.script) script.setAttribute(name, name == "src" ? new URL(value, location) : value);
+		for (const [name, value] of content.script) script.setAttribute(name, name == "src" ? new URL(value, location) : value);
 		script.nonce = me.nonce;
 		script.onload = () => {
 			loaded = 1;
