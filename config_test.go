@@ -325,7 +325,7 @@ var badConfigs = []struct {
 	},
 	{
 		"a consent rule without a kind", fields{"consent": `[{"cookie": "cookie_consent"}]`},
-		`consent: consent kind "": must be one of cookie, rule, not_required, onetrust, cookiebot, cookieyes, didomi, iubenda, insites, trustarc, complianz, wp_consent_api, real_cookie_banner, borlabs, cookie_law_info, moove, klaro, orestbida, tarteaucitron, civic, axeptio, cookie_script, cookiefirst, cookie_information, consentmanager, ketch, transcend, hubspot, drupal_eucc, tcf, gpp`,
+		`consent: consent kind "": must be one of cookie, rule, not_required, onetrust, cookiebot, cookieyes, didomi, iubenda, insites, trustarc, complianz, wp_consent_api, real_cookie_banner, borlabs, cookie_law_info, moove, klaro, orestbida, tarteaucitron, civic, axeptio, cookie_script, cookiefirst, cookie_information, consentmanager, ketch, transcend, hubspot, drupal_eucc, cookie_notice, hu_compliance, wpconsent, c15t, consent_pro, datagrail, segment, gitbook, odoo, liferay, aspnet, typo3_sg, cookieadmin, wplp, shopware, magento, tcf, gpp`,
 	},
 	{
 		"a platform with values", fields{"consent": `[{"kind": "onetrust", "values": ["C0002"]}]`},
