@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -211,6 +212,16 @@ func (t *tag) isStatic() bool {
 		}
 	}
 	return true
+}
+
+// integrationID returns the value of data-integration-id for r.
+func (t *tag) integrationID(r *http.Request) string {
+	for _, a := range t.attrs {
+		if a.name == kapa.IntegrationID {
+			return a.value.Read(replacerOf(r))
+		}
+	}
+	return ""
 }
 
 // emptyRequired returns the names of required attributes that are empty for every
