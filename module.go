@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/loader"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
@@ -214,7 +215,7 @@ func (h *Handler) provisionTags(b *block, script Script) error {
 	if err := checkAttributes(h.Attributes); err != nil {
 		return fmt.Errorf("attributes: %w", err)
 	}
-	b.tracked = newTag(script, h.Attributes, h.User)
+	b.tracked = newTag(script, withExemptions(h.Attributes, h.Consent), h.User)
 	if empty := b.tracked.emptyRequired(); empty != nil {
 		return fmt.Errorf("attributes: required, but empty: %s", strings.Join(empty, ", "))
 	}
@@ -251,6 +252,9 @@ func (h *Handler) warnings(script Script) []string {
 	for _, c := range h.Consent {
 		if c.Kind == consentCookie && len(c.Values) == 0 {
 			w = append(w, fmt.Sprintf("consent cookie %s: its presence alone counts as consent; name the values that mean yes", c.Cookie))
+		}
+		if platform, ok := consent.LookUp(c.Kind); ok && platform.Implied != "" {
+			w = append(w, fmt.Sprintf("consent %s: %s would make the platform write a yes for visitors who have not chosen, and its cookie does not show it; see that this is off", c.Kind, platform.Implied))
 		}
 	}
 	return w
