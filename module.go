@@ -245,7 +245,7 @@ func (h *Handler) provisionTags(b *block, script Script) error {
 	if err := checkAttributes(h.Attributes); err != nil {
 		return fmt.Errorf("attributes: %w", err)
 	}
-	b.tracked = newTag(script, h.Attributes, h.User)
+	b.tracked = newTag(script, withExemptions(h.Attributes, h.Consent), h.User)
 	if empty := b.tracked.emptyRequired(); empty != nil {
 		return fmt.Errorf("attributes: required, but empty: %s", strings.Join(empty, ", "))
 	}
@@ -285,6 +285,9 @@ func (h *Handler) warnings(script Script) []string {
 	for _, c := range h.Consent {
 		if c.Kind == consentCookie && len(c.Values) == 0 {
 			w = append(w, fmt.Sprintf("consent cookie %s: its presence alone counts as consent; name the values that mean yes", c.Cookie))
+		}
+		if platform, ok := consent.LookUp(c.Kind); ok && platform.Implied != "" {
+			w = append(w, fmt.Sprintf("consent %s: %s would make the platform write a yes for visitors who have not chosen, and its cookie does not show it; see that this is off", c.Kind, platform.Implied))
 		}
 	}
 	return w

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/escape"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/page"
@@ -195,6 +196,20 @@ func withoutIdentifiers(attrs []Attribute) []Attribute {
 	for _, name := range []string{kapa.CookieTracking, kapa.FingerprintTracking} {
 		if !hasAttribute(out, name) {
 			out = append(out, Attribute{name, "false"})
+		}
+	}
+	return out
+}
+
+// withExemptions returns attrs with the attributes that keep the script blockers of
+// the platforms in rules away from the tag, except those that the user has set. It is
+// for a tag that has consent: a blocker stays right about any other.
+func withExemptions(attrs []Attribute, rules []ConsentRule) []Attribute {
+	out := slices.Clone(attrs)
+	for _, rule := range rules {
+		platform, _ := consent.LookUp(rule.Kind)
+		if a := Attribute(platform.Exempt); a.Name != "" && !hasAttribute(out, a.Name) {
+			out = append(out, a)
 		}
 	}
 	return out
