@@ -54,7 +54,7 @@ func Judge(s Site, d Deflector) *Report {
 		j.report.WithConsent = j.summarize(s.With, j.page)
 	}
 
-	if j.page.tooDeep {
+	if j.page.TooDeep {
 		j.finding(codePageUnreadable, "tag", "the page nests its elements more than 512 deep and was not read")
 	} else if s.With != nil {
 		j.checkWith()

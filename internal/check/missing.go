@@ -52,7 +52,7 @@ func (j *judge) whyMissing() (reason Reason, text string) {
 	if !a.variesByCookie() {
 		text := "nothing shows that kapa_deflector ran for " + place(a) + ", because Vary: Cookie is missing: its pages do not include this path, " +
 			"another site block or an earlier directive responded, or something in front of Caddy removed the field"
-		if j.page.first(atom.Frameset) != nil {
+		if j.page.First(atom.Frameset) != nil {
 			text += ". The page is a frameset: the form is in one of its frames, " + j.page.frameAddress()
 		}
 		return reasonNotCovered, text
@@ -143,6 +143,6 @@ var loginPath = regexp.MustCompile(`(?i)\b(log|sign)[-_]?(in|on)\b|\b(sso|oauth2
 // looksLikeLogin reports whether the site shows a login instead of the form: a
 // password field without a description field, or a redirect to a login's path.
 func (j *judge) looksLikeLogin() bool {
-	return j.page.asksForPassword() && j.page.first(atom.Textarea) == nil ||
+	return j.page.AsksForPassword() && j.page.First(atom.Textarea) == nil ||
 		j.response.Redirects > 0 && loginPath.MatchString(j.response.address().Path)
 }

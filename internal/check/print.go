@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/check/dom"
 )
 
 // state is the first column of a row of the table.
@@ -88,9 +90,9 @@ func (r *Report) found(attribute string) string {
 			continue
 		}
 		switch {
-		case s.State == selectorInvalid:
+		case s.State == string(dom.Invalid):
 			return "  -> not a selector"
-		case s.State == selectorUntried:
+		case s.State == string(dom.Untried):
 			return "  -> not tried"
 		case s.Matches == 0:
 			return "  -> nothing"

@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/check/dom"
 )
 
 const (
@@ -22,8 +24,7 @@ const (
 )
 
 func (t tag) attr(name string) string {
-	value, _ := attribute(t.node.Attr, name)
-	return value
+	return dom.Value(t.node, name)
 }
 
 func (t tag) src() string { return strings.TrimSpace(t.attr("src")) }
@@ -57,7 +58,7 @@ func (j *judge) checkTag(t tag) {
 	} else if t.place == "body" {
 		j.note(codeTagInBody, aboutTag, "the tag is in the body, where the directive never puts it: the page has a tag of its own")
 	}
-	if j.page.first(atom.Frameset) != nil {
+	if j.page.First(atom.Frameset) != nil {
 		j.finding(codeFrameset, aboutTag, "the page is a frameset and has no form: the tag belongs in the page of its frame, %s", short(j.page.frameAddress()))
 	}
 
@@ -68,7 +69,7 @@ func (j *judge) checkTag(t tag) {
 	case !t.named:
 		j.finding(codeScriptFile, aboutScript, "the script's file name must be %s or that of a version: Kapa's bundle may look for its own tag by that name", j.deflector.ScriptFile)
 	}
-	if base := j.page.base(j.response.address(), t.node); err == nil && src.Host == "" && strings.HasPrefix(src.Path, "/") && base.Host != j.response.address().Host {
+	if base := j.page.Base(j.response.address(), t.node); err == nil && src.Host == "" && strings.HasPrefix(src.Path, "/") && base.Host != j.response.address().Host {
 		j.finding(codeScriptBase, aboutScript, "because of the page's <base href>, browsers load the script from %s: write its address with https:// and the site's host, "+
 			"or remove the host from the <base href>", base.Host)
 	}
