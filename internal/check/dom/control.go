@@ -15,15 +15,23 @@ func (p *Page) FormOf(n *html.Node) *html.Node {
 	if !named {
 		return Ancestor(n, atom.Form)
 	}
-	for e := range p.Elements {
-		if own, ok := Attribute(e, "id"); ok && own == id && id != "" {
-			if e.DataAtom != atom.Form {
-				return nil
-			}
-			return e
-		}
+	if e := p.byID(id); e != nil && e.DataAtom == atom.Form {
+		return e
 	}
 	return nil
+}
+
+// byID returns the first element with this id, nil if there is none.
+func (p *Page) byID(id string) *html.Node {
+	if p.ids == nil {
+		p.ids = make(map[string]*html.Node)
+		for n := range p.Elements {
+			if id := Value(n, "id"); id != "" && p.ids[id] == nil {
+				p.ids[id] = n
+			}
+		}
+	}
+	return p.ids[id]
 }
 
 // TakesText reports whether a visitor can describe a problem in n.

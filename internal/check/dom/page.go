@@ -19,6 +19,8 @@ type Page struct {
 	// TooDeep says that the page nests its elements more than 512 deep. The parser
 	// then gives up, and Root is empty.
 	TooDeep bool
+
+	ids map[string]*html.Node // filled when it is first asked for
 }
 
 // Parse parses the source of a page.
@@ -205,4 +207,14 @@ func Find(attrs []html.Attribute, name string) (value string, ok bool) {
 		}
 	}
 	return "", false
+}
+
+// Generator returns what the page says it was made with, "" if it does not say so.
+func (p *Page) Generator() string {
+	for n := range p.Elements {
+		if n.DataAtom == atom.Meta && strings.EqualFold(Value(n, "name"), "generator") {
+			return Value(n, "content")
+		}
+	}
+	return ""
 }
