@@ -13,9 +13,15 @@ import (
 // policiesFor returns the policies that apply to the page's element n, or all of them
 // if n is nil.
 func (j *judge) policiesFor(n *html.Node) (p *csp.Policies, found bool) {
-	h, metas := j.response.Header, j.page.metaPolicies(n)
+	return PoliciesOf(j.response, j.page.Page, n)
+}
+
+// PoliciesOf returns the policies of a page that apply to its element n, or all of them if
+// n is nil. found is false if it has none.
+func PoliciesOf(a *Response, page *dom.Page, n *html.Node) (p *csp.Policies, found bool) {
+	h, metas := a.Header, metaPolicies(page, n)
 	lines, integrity, connections := h["Content-Security-Policy"], h["Integrity-Policy"], h["Connection-Allowlist"]
-	address, err := csp.ParseURL(j.response.URL)
+	address, err := csp.ParseURL(a.URL)
 	if err != nil || len(lines)+len(metas)+len(integrity)+len(connections) == 0 {
 		return nil, false
 	}
@@ -30,7 +36,7 @@ func (j *judge) policiesFor(n *html.Node) (p *csp.Policies, found bool) {
 
 // metaPolicies returns the policies in the page's meta elements, or only those before
 // n if it is not nil.
-func (p *page) metaPolicies(n *html.Node) (contents []string) {
+func metaPolicies(p *dom.Page, n *html.Node) (contents []string) {
 	for e := range p.Elements {
 		if e == n {
 			return contents
@@ -63,10 +69,10 @@ func (j *judge) checkPolicy(t tag) {
 	j.report.CSP.Present = true
 	blocks := func(code Code, directive, format string, args ...any) {
 		j.report.CSP.Blocks = append(j.report.CSP.Blocks, directive)
-		j.finding(code, aboutPolicy, "%s "+format, append([]any{short(directive)}, args...)...)
+		j.finding(code, aboutPolicy, "%s "+format, append([]any{Short(directive)}, args...)...)
 	}
 
-	src, err := j.page.Base(j.response.address(), t.node).Parse(t.src())
+	src, err := j.page.Base(j.response.Address(), t.node).Parse(t.src())
 	if err != nil {
 		return // checkTag has reported it
 	}

@@ -40,7 +40,7 @@ func describe(n *html.Node) string {
 	s := "<" + n.Data
 	for _, name := range []string{"id", "name", "type", "class"} {
 		if value, ok := dom.Attribute(n, name); ok && value != "" {
-			s += " " + name + `="` + short(value) + `"`
+			s += " " + name + `="` + Short(value) + `"`
 			if name == "id" {
 				break
 			}

@@ -99,3 +99,6 @@ func (d Deflector) isFile(src string) bool {
 func isSelectorName(attribute string) bool {
 	return strings.HasPrefix(attribute, "data-") && strings.HasSuffix(attribute, "-query-selector")
 }
+
+// HasTag reports whether a page has a tag of Kapa's deflector.
+func HasTag(a *Response) bool { return len(readPage(a.Body, Kapa).tags) > 0 }

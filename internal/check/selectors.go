@@ -13,30 +13,43 @@ import (
 func (j *judge) checkSelectors(t tag) {
 	late := j.drawnByScript(t)
 	first := make(map[string]*html.Node)
+	lost := false
 	for _, a := range selectorsOf(t) {
 		r := j.page.Query(a.Val)
-		s := Selector{Attribute: a.Key, Selector: a.Val, State: string(r.State), Matches: len(r.Found)}
+		s := Selector{Attribute: a.Key, Selector: a.Val, State: r.State, Matches: len(r.Found)}
 		try := "try " + console(a.Val) + " in the browser's console"
-		switch r.State {
-		case dom.Invalid:
-			j.finding(codeSelectorInvalid, a.Key, "browsers do not understand the selector %s: %s", short(a.Val), r.What)
-		case dom.Untried:
-			j.note(codeSelectorUntried, a.Key, "only a browser can check this selector: %s", try)
-		case dom.Nothing:
-			if late != "" {
-				j.note(codeSelectorDrawnByScript, a.Key, "not in the page as served, but %s: %s", late, try)
-			} else {
-				j.finding(codeSelectorMatchesNothing, a.Key, "no element of the page matches %s: %s", short(a.Val), try)
-			}
-		case dom.Matches:
-			first[a.Key] = r.Found[0] // as document.querySelector does
+		switch {
+		case r.State == dom.Matches:
 			s.First = describe(r.Found[0])
+			if r.Host == nil {
+				first[a.Key] = r.Found[0] // as document.querySelector does
+			}
+		case r.State == dom.Invalid:
+			lost = true
+			j.finding(codeSelectorInvalid, a.Key, "browsers do not understand the selector %s: %s", Short(a.Val), r.What)
+		case j.checkBoundary(a, r):
+			lost = true
+		case r.State == dom.Untried && len(dom.Steps(a.Val)) > 1:
+			j.note(codeSelectorUntried, a.Key, "it leads into a frame or a shadow root that a script makes, so only a browser can check it")
+		case r.State == dom.Untried:
+			j.note(codeSelectorUntried, a.Key, "only a browser can check this selector: %s", try)
+		case late != "":
+			j.note(codeSelectorDrawnByScript, a.Key, "not in the page as served, but %s: %s", late, try)
+		default:
+			lost = true
+			j.finding(codeSelectorMatchesNothing, a.Key, "no element of the page matches %s: %s", Short(a.Val), try)
 		}
 		j.report.Selectors = append(j.report.Selectors, s)
 	}
 	j.checkElements(t, first)
-	if f := j.page.frameAddress(); f != "" && len(first) == 0 && j.page.First(atom.Form, atom.Frameset) == nil {
-		j.note(codeFormInFrame, aboutTag, "the page has a frame but no form: if the form is in the frame, the tag belongs in the page of the frame, %s", short(f))
+	if field := first[attrInput]; field != nil {
+		j.checkEditor(t, field)
+	}
+	if len(first) == 0 {
+		j.checkFrame()
+	}
+	if lost {
+		j.listForms()
 	}
 }
 

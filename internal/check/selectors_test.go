@@ -34,7 +34,11 @@ func TestElements(t *testing.T) {
 		}, "", "selector_drawn_by_script"},
 		{"a page that scripts draw", body(theForm, "<div id=app>Loading</div><script src=app.js></script>"), "",
 			"selector_drawn_by_script selector_drawn_by_script selector_drawn_by_script selector_drawn_by_script"},
-		{"a form in a frame", body(theForm, "<iframe src=https://forms.example.com/new></iframe>"), "",
+		{"a form in a frame", body(theForm, "<iframe src=/forms/new></iframe>"), "",
+			"selector_drawn_by_script selector_drawn_by_script selector_drawn_by_script selector_drawn_by_script form_in_frame"},
+		{"a form in a frame of another site", body(theForm, "<iframe src=https://forms.example.com/new></iframe>"), "form_elsewhere",
+			"selector_drawn_by_script selector_drawn_by_script selector_drawn_by_script selector_drawn_by_script"},
+		{"a film in a frame", body(theForm, "<iframe src=https://films.example.com/new></iframe>"), "",
 			"selector_drawn_by_script selector_drawn_by_script selector_drawn_by_script selector_drawn_by_script form_in_frame"},
 
 		{"onSubmit on a button", event("#form button", "onSubmit"), "event_type", ""},

@@ -87,3 +87,15 @@ func IsCustom(n *html.Node) bool { return strings.Contains(n.Data, "-") }
 func InputType(n *html.Node) string {
 	return strings.ToLower(strings.TrimSpace(Value(n, "type")))
 }
+
+// IsHidden reports whether the page's source says that an element is not shown.
+func IsHidden(n *html.Node) bool {
+	for ; n != nil && n.DataAtom != atom.Body; n = n.Parent {
+		style := strings.ToLower(strings.Join(strings.Fields(Value(n, "style")), ""))
+		_, hidden := Attribute(n, "hidden")
+		if hidden || strings.Contains(style, "display:none") || strings.Contains(style, "visibility:hidden") || strings.EqualFold(Value(n, "aria-hidden"), "true") {
+			return true
+		}
+	}
+	return false
+}

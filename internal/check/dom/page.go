@@ -108,10 +108,10 @@ func (p *Page) Frame() (n *html.Node, address string) {
 	return nil, ""
 }
 
-// AsksForPassword reports whether the page has a password field.
+// AsksForPassword reports whether the page shows a password field.
 func (p *Page) AsksForPassword() bool {
 	for n := range p.Elements {
-		if n.DataAtom == atom.Input && InputType(n) == "password" {
+		if n.DataAtom == atom.Input && InputType(n) == "password" && !IsHidden(n) {
 			return true
 		}
 	}

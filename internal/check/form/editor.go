@@ -75,6 +75,15 @@ var editorKinds = []editorKind{
 // https://docs.kapa.ai/integrations/support-form-deflector/guides/dom-boundaries
 const zendesk = "#request_description_ifr ifr>> #wysiwyg"
 
+// EditorFor returns the editor that takes the place of a field, nil if there is none.
+func EditorFor(p *dom.Page, field *html.Node) *Editor {
+	f := Form{Node: p.FormOf(field), Input: field}
+	if f.Node == nil {
+		f.Node = field.Parent
+	}
+	return editorOf(p, f)
+}
+
 // editorOf returns the editor that takes the place of a form's field, nil if there is
 // none.
 func editorOf(p *dom.Page, f Form) *Editor {

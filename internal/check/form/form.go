@@ -106,7 +106,7 @@ func (s *search) loose() (forms []Form) {
 	}
 	fields := 0
 	for _, field := range s.controls[nil] {
-		if field.DataAtom != atom.Textarea && !dom.IsEditable(field) || isHidden(field) {
+		if field.DataAtom != atom.Textarea && !dom.IsEditable(field) || dom.IsHidden(field) {
 			continue
 		}
 		if fields++; fields > maxLoose {
@@ -188,7 +188,7 @@ func (s *search) rank(f *Form, controls []*html.Node) {
 			sign(-15, "it is in the page's "+name.String())
 		}
 	}
-	if isHidden(f.Node) {
+	if dom.IsHidden(f.Node) {
 		sign(-10, "it is hidden at first")
 	}
 }
@@ -198,7 +198,7 @@ func isLong(n *html.Node) bool { return n.DataAtom != atom.Input }
 
 // inputPoints says how good a field is for the problem, 0 if it is none.
 func (s *search) inputPoints(n *html.Node) int {
-	if !dom.TakesText(n) && !isEditorPlace(n) || isHidden(n) && !isEditorPlace(n) || isTrap(n) {
+	if !dom.TakesText(n) && !isEditorPlace(n) || dom.IsHidden(n) && !isEditorPlace(n) || isTrap(n) {
 		return 0
 	}
 	points := 20
@@ -244,7 +244,7 @@ func buttonPoints(n *html.Node) int {
 	if _, skips := dom.Attribute(n, "formnovalidate"); skips {
 		points -= 20
 	}
-	if isHidden(n) {
+	if dom.IsHidden(n) {
 		points -= 30
 	}
 	return points
@@ -253,7 +253,7 @@ func buttonPoints(n *html.Node) int {
 func (s *search) emailPoints(n *html.Node) int {
 	words := ownWords(n)
 	switch {
-	case n.DataAtom != atom.Input || !dom.TakesText(n) || isHidden(n) || isTrap(n) || notEmailWords.MatchString(words):
+	case n.DataAtom != atom.Input || !dom.TakesText(n) || dom.IsHidden(n) || isTrap(n) || notEmailWords.MatchString(words):
 		return 0
 	case dom.InputType(n) == "email":
 		return 3
@@ -264,18 +264,6 @@ func (s *search) emailPoints(n *html.Node) int {
 	default:
 		return 0
 	}
-}
-
-// isHidden reports whether the page's source says that an element is not shown.
-func isHidden(n *html.Node) bool {
-	for ; n != nil && n.DataAtom != atom.Body; n = n.Parent {
-		style := strings.ToLower(strings.Join(strings.Fields(dom.Value(n, "style")), ""))
-		_, hidden := dom.Attribute(n, "hidden")
-		if hidden || strings.Contains(style, "display:none") || strings.Contains(style, "visibility:hidden") || strings.EqualFold(dom.Value(n, "aria-hidden"), "true") {
-			return true
-		}
-	}
-	return false
 }
 
 // isTrap reports whether a field is there to catch robots, or cannot be filled in.

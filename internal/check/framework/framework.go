@@ -29,6 +29,9 @@ const (
 	Draws
 )
 
+// Turbo is the name of the framework that the directive treats by itself.
+const Turbo = "Turbo"
+
 // A Framework is what was found.
 type Framework struct {
 	Name string
@@ -77,8 +80,8 @@ var signs = []sign{
 	{name: "React", kind: Hydrates, inline: re(`\$RC\s*=\s*function|\$RC\(\s*"B:`)},
 	{name: "Astro's client router", kind: Navigates, attribute: re(`^name="astro-view-transitions-enabled"$`)},
 	{name: "Livewire", kind: Navigates, attribute: re(`^wire:navigate`)},
-	{name: "Turbo", kind: Navigates, attribute: re(`^data-turbo(-track|-permanent|-action)?=|^name="turbo-`)},
-	{name: "Turbo", kind: Navigates, address: re(`(?i)[/@]turbo(\.[\w-]+)*\.js|turbo-rails|hotwired/turbo`)},
+	{name: Turbo, kind: Navigates, attribute: re(`^data-turbo(-track|-permanent|-action)?=|^name="turbo-`)},
+	{name: Turbo, kind: Navigates, address: re(`(?i)[/@]turbo(\.[\w-]+)*\.js|turbo-rails|hotwired/turbo`)},
 	{name: "Turbolinks", kind: Navigates, attribute: re(`^data-turbolinks`)},
 	{name: "htmx's boost", kind: Navigates, attribute: re(`^(data-)?hx-boost="true"$`)},
 	{name: "Unpoly", kind: Navigates, attribute: re(`^up-(follow|target|layer|nav|main)=`)},
@@ -145,4 +148,15 @@ func (s sign) isIn(t texts) bool {
 	default:
 		return slices.ContainsFunc(t.attributes, s.attribute.MatchString)
 	}
+}
+
+// Around returns the framework that takes over an element's part of the page. ok is false
+// if there is none.
+func Around(n *html.Node) (found Framework, ok bool) {
+	for ; n != nil; n = n.Parent {
+		if n.Data == "astro-island" { // https://docs.astro.build/en/concepts/islands/
+			return Framework{"Astro", Hydrates}, true
+		}
+	}
+	return Framework{}, false
 }
