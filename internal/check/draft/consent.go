@@ -111,14 +111,15 @@ func (d *drafter) chooseConsent(cookies string) {
 	}
 	if name := d.manager(); name != "" {
 		d.todoConsent(name+" may load a consent platform, which the page's source does not show: open the page in a private window, accept the banner, and look which cookie changes",
-			"docs/consent.md has the line for each cookie; without any banner, write consent ask")
+			"run this again with --cookie <name>=<value>; if there is no banner, write consent ask")
 		return
 	}
 	d.useQuestion()
 }
 
 func (d *drafter) todoConsent(what, then string) {
-	d.consent.lines = []string{"# TODO consent: " + what}
+	comment := strings.NewReplacer("{", "(", "}", ")").Replace(check.Clean(what)) // {$NAME} is replaced in comments, too
+	d.consent.lines = []string{"# TODO consent: " + comment}
 	d.todo("consent: %s. Then %s", what, then)
 }
 
@@ -243,7 +244,7 @@ func (d *drafter) ownBanner() string {
 				a.Val = a.Key
 			}
 			if n.DataAtom != atom.A && banner.MatchString(a.Val) {
-				return check.Short(a.Val)
+				return banner.FindString(a.Val)
 			}
 		}
 	}
