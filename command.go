@@ -10,7 +10,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/check"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/check/draft"
@@ -58,7 +57,7 @@ Exits with 0 if nothing is wrong, with 1 if there are findings, and with 2 if
 the site could not be asked.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
-			askingFlags(cmd.Flags())
+			askingFlags(cmd)
 			cmd.Flags().Bool("consent-not-required", false, "Expect the tag without any cookie")
 			cmd.Flags().Bool("bundle", false, "Fetch the deflector's script too")
 			cmd.Flags().Bool("json", false, "Print JSON")
@@ -86,7 +85,7 @@ Exits with 0 if the Caddyfile is complete, with 1 if it has a TODO, and with 2 i
 the site could not be asked.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
-			askingFlags(cmd.Flags())
+			askingFlags(cmd)
 			cmd.Flags().IntP("form", "f", 0, "The number of the form, from 1")
 			runAsking(cmd, kapaInit)
 		},
@@ -94,7 +93,8 @@ the site could not be asked.
 }
 
 // askingFlags adds the flags of all commands that ask a site.
-func askingFlags(flags *pflag.FlagSet) {
+func askingFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
 	// array flags, because slice flags split values at commas
 	flags.StringArrayP("cookie", "c", nil, "A cookie of a visitor who has consented, as name=value; may be repeated")
 	flags.StringArrayP("header", "H", nil, "A header field for every request, as name:value; may be repeated")

@@ -252,7 +252,8 @@ func resolveConsent(rules []ConsentRule) []ConsentRule {
 // checkConsent finds what is wrong with the list as a whole.
 func checkConsent(rules []ConsentRule) error {
 	if len(rules) == 0 {
-		return errors.New("there is no consent line: write consent cookie <name> [<value>...], consent <platform> or, where the law asks for no consent, consent not_required")
+		return errors.New("there is no consent line: write consent cookie <name> [<value>...], consent <platform> or, where the law asks for no consent, consent not_required. " +
+			"To find out which: accept the site's banner in a private window, see which cookie it sets, and look that up in docs/consent.md")
 	}
 	if len(rules) > 1 && isNotRequired(rules) {
 		return errors.New("consent not_required stands alone: remove it or the other consent lines")
