@@ -1,7 +1,6 @@
 package gzsplice
 
 import (
-	"encoding/binary"
 	"errors"
 	"hash/crc32"
 	"io"
@@ -20,6 +19,8 @@ const (
 	gatherSize = 4 << 10
 
 	trailerSize = 8
+
+	nothing = -1
 )
 
 // A text of more than bombLength bytes must not be more than bombRatio times as long
@@ -57,10 +58,9 @@ type Splicer struct {
 	at       int64 // the anchor's place in the text
 	insert   []byte
 	scanned  int64 // how much text the scanner has
-	released int64 // how much text may leave
+	released int64 // how much text may leave, with what is before it; or nothing
 	before   trailer
-	tail     [trailerSize]byte // the last bytes of the input, if copying
-	tailSize int
+	rest     rest
 	growth   int64
 }
 
@@ -100,7 +100,7 @@ func (s *Splicer) Reset(below, scanner io.Writer) {
 	e.sender = sender{w: &e.out}
 	e.recoder.w, e.recoder.n = &e.out, 0
 	e.taken = 0
-	*s = Splicer{below: below, scanner: scanner, engine: e}
+	*s = Splicer{below: below, scanner: scanner, engine: e, released: nothing}
 }
 
 // Drop ends s and gives its memory back. It may be called again.
@@ -185,7 +185,7 @@ func (s *Splicer) Flush() error {
 			s.out.stored(0) // aligns, so that the last code is a whole byte's
 		}
 	case copying:
-		s.flushTail()
+		s.flushRest()
 	}
 	if err == nil {
 		err = s.send()
@@ -222,7 +222,7 @@ func (s *Splicer) Close() error {
 	s.Pass() // unless there is a decision
 	err := s.advance()
 	if err == nil && s.stage == copying {
-		err = s.endCopying()
+		err = s.endRest()
 	}
 	if err == nil {
 		err = s.send()
@@ -238,7 +238,8 @@ func (s *Splicer) fail(err error) error {
 	if s.err == nil {
 		if s.stage == recoding {
 			s.recoder.flush(false) // up to what is wrong, the page is right
-			s.out.settle()
+		}
+		if s.stage != searching {
 			_ = s.send()
 		}
 		s.err = err
@@ -252,9 +253,18 @@ func (s *Splicer) send() error {
 	if len(s.out.bytes) == 0 {
 		return nil
 	}
-	_, err := s.below.Write(s.out.bytes)
+	err := s.write(s.out.bytes)
 	s.out.total += int64(len(s.out.bytes))
 	s.out.bytes = s.out.bytes[:0]
+	return err
+}
+
+// write writes p to the writer below. After an error nothing more is written.
+func (s *Splicer) write(p []byte) error {
+	_, err := s.below.Write(p)
+	if err != nil {
+		s.err = err
+	}
 	return err
 }
 
@@ -427,7 +437,7 @@ func (s *Splicer) recode() (progress, error) {
 		s.out.bytes = d.trailer.with(s.before, s.insert).append(s.out.bytes)
 		s.stage = passing
 		err = s.join()
-	case d.text >= r.anchor+window:
+	case d.text >= r.anchor+window && d.step != stepTrailer:
 		r.flush(false)
 		s.stage = copying
 		err = s.reopen()
@@ -492,21 +502,10 @@ func (s *Splicer) pass() (progress, error) {
 
 // raw passes input on, without the trailer that ends it.
 func (s *Splicer) raw(p []byte) error {
-	if s.stage == passing {
-		return s.forward(p)
+	if s.stage == copying {
+		return s.copyRest(p)
 	}
-	leaves := s.tailSize + len(p) - trailerSize
-	if leaves > 0 {
-		n := min(leaves, s.tailSize)
-		s.out.bytes = append(s.out.bytes, s.tail[:n]...)
-		s.tailSize = copy(s.tail[:], s.tail[n:s.tailSize])
-		if err := s.forward(p[:leaves-n]); err != nil {
-			return err
-		}
-		p = p[leaves-n:]
-	}
-	s.tailSize += copy(s.tail[s.tailSize:], p)
-	return nil
+	return s.forward(p)
 }
 
 // forward passes p on, uncopied if it is long.
@@ -518,30 +517,5 @@ func (s *Splicer) forward(p []byte) error {
 	if err := s.send(); err != nil {
 		return err
 	}
-	_, err := s.below.Write(p)
-	return err
-}
-
-// flushTail sends the bytes that may be the trailer, if they are not: behind a flush
-// of the origin's, which ends with an empty stored block, more must come.
-func (s *Splicer) flushTail() {
-	const emptyStored = 0xffff0000
-	if s.tailSize == trailerSize && binary.LittleEndian.Uint32(s.tail[4:]) == emptyStored {
-		s.out.bytes = append(s.out.bytes, s.tail[:]...)
-		s.tailSize = 0
-	}
-}
-
-// endCopying writes the trailer.
-func (s *Splicer) endCopying() error {
-	if s.tailSize < trailerSize {
-		return ErrTruncated
-	}
-	t := readTrailer(s.tail[:])
-	behind := int64(t.length - s.before.length) // text behind the anchor
-	if s.taken < 1<<32/deflateRatio && (behind < window || behind > s.taken*deflateRatio) {
-		return ErrTruncated
-	}
-	s.out.bytes = t.with(s.before, s.insert).append(s.out.bytes)
-	return nil
+	return s.write(p)
 }
