@@ -67,7 +67,8 @@ func (t *tables) readTables(r *bitReader) bool {
 	}
 	const root = 7
 	var table [1 << root]entry
-	if !build(table[:], codeLengths[:], root, &lengthEntries) || isIncomplete(codeLengths[:]) {
+	var unused [len(lengthOrder)]uint16
+	if !build(table[:], codeLengths[:], unused[:], root, &lengthEntries) || isIncomplete(codeLengths[:]) {
 		return false
 	}
 	var lengths [literalCodes + distanceCodes]uint8

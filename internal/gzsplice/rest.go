@@ -66,7 +66,9 @@ func (s *Splicer) hold(p []byte, n int) error {
 	r := &s.rest
 	if leave := r.size + len(p) - n; leave > 0 {
 		old := min(leave, r.size)
-		s.out.bytes = append(s.out.bytes, r.held[:old]...)
+		if err := s.forward(r.held[:old]); err != nil {
+			return err
+		}
 		r.size = copy(r.held[:], r.held[old:r.size])
 		if err := s.forward(p[:leave-old]); err != nil {
 			return err
@@ -115,6 +117,9 @@ func (s *Splicer) beginProbe(p []byte, at int) error {
 	s.rest.size = trailerSize
 	s.rest.probing = true
 
+	if s.engine == nil {
+		s.engine = newEngine()
+	}
 	d := &s.decoder
 	d.reset()
 	if cap(d.in) < n+len(p) {
@@ -137,7 +142,9 @@ func (s *Splicer) probe(last bool) error {
 		switch {
 		case isMember:
 			s.stage = passing
-			s.out.bytes = s.trailer(s.rest.held[:]).append(s.out.bytes)
+			if err := s.changeTrailer(); err != nil {
+				return err
+			}
 			return s.forward(d.in)
 		case err != nil, p == starved && last:
 			s.rest.probing = false
@@ -148,19 +155,21 @@ func (s *Splicer) probe(last bool) error {
 	}
 }
 
-// trailer returns the changed trailer.
-func (s *Splicer) trailer(old []byte) trailer {
-	return readTrailer(old).with(s.before, s.insert)
+// changeTrailer writes the trailer, which the held bytes are.
+func (s *Splicer) changeTrailer() error {
+	held := s.rest.held[:trailerSize]
+	readTrailer(held).with(s.before, s.insert).append(held[:0])
+	return s.forward(held)
 }
 
 // flushRest lets the held bytes go if they cannot be the trailer: behind a flush of
 // the origin's, which ends with an empty stored block, more must come.
-func (s *Splicer) flushRest() {
+func (s *Splicer) flushRest() error {
 	r := &s.rest
-	if !r.probing && bytes.HasSuffix(r.held[:r.size], []byte{0, 0, 0xff, 0xff}) {
-		s.out.bytes = append(s.out.bytes, r.held[:r.size]...)
-		r.size = 0
+	if r.probing || !bytes.HasSuffix(r.held[:r.size], []byte{0, 0, 0xff, 0xff}) {
+		return nil
 	}
+	return s.hold(nil, 0)
 }
 
 // endRest writes the trailer. If there is none, the held bytes leave as they are, so
@@ -177,11 +186,11 @@ func (s *Splicer) endRest() error {
 	if err := s.hold(nil, trailerSize); err != nil {
 		return err
 	}
-	held := s.rest.held[:s.rest.size]
-	if len(held) < trailerSize || !s.mayEnd(readTrailer(held)) {
-		s.out.bytes = append(s.out.bytes, held...)
+	if s.rest.size < trailerSize || !s.mayEnd(readTrailer(s.rest.held[:])) {
+		if err := s.hold(nil, 0); err != nil {
+			return err
+		}
 		return ErrTruncated
 	}
-	s.out.bytes = s.trailer(held).append(s.out.bytes)
-	return nil
+	return s.changeTrailer()
 }

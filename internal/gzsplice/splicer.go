@@ -60,6 +60,7 @@ type Splicer struct {
 	scanned  int64 // how much text the scanner has
 	released int64 // how much text may leave, with what is before it; or nothing
 	before   trailer
+	taken    int64 // how many bytes of the stream have come
 	rest     rest
 	growth   int64
 }
@@ -79,10 +80,20 @@ type engine struct {
 	sender   sender
 	recoder  recoder
 	out      bitWriter
-	taken    int64 // how many bytes of the stream have come
 }
 
 var engines = sync.Pool{New: func() any { return new(engine) }}
+
+// newEngine returns an engine at the beginning of a stream.
+func newEngine() *engine {
+	e := engines.Get().(*engine)
+	e.decoder.reset()
+	e.old, e.new = place{}, place{}
+	e.out = bitWriter{bytes: e.out.bytes[:0]}
+	e.sender = sender{w: &e.out}
+	e.recoder.w, e.recoder.n = &e.out, 0
+	return e
+}
 
 var (
 	errLookback = errors.New("gzsplice: the anchor is not in the text that may still change")
@@ -93,23 +104,25 @@ var (
 // decision to scanner. An error of either ends the stream.
 func (s *Splicer) Reset(below, scanner io.Writer) {
 	s.Drop()
-	e := engines.Get().(*engine)
-	e.decoder.reset()
-	e.old, e.new = place{}, place{}
-	e.out = bitWriter{bytes: e.out.bytes[:0]}
-	e.sender = sender{w: &e.out}
-	e.recoder.w, e.recoder.n = &e.out, 0
-	e.taken = 0
-	*s = Splicer{below: below, scanner: scanner, engine: e, released: nothing}
+	*s = Splicer{below: below, scanner: scanner, engine: newEngine(), released: nothing}
 }
 
 // Drop ends s and gives its memory back. It may be called again.
 func (s *Splicer) Drop() {
-	if s.engine != nil {
-		s.engine.recoder.insert = nil
-		engines.Put(s.engine)
-	}
+	s.giveBack()
 	*s = Splicer{err: errDropped}
+}
+
+// giveBack gives the engine back.
+func (s *Splicer) giveBack() {
+	if e := s.engine; e != nil {
+		e.recoder.insert = nil
+		if cap(e.decoder.in) > sendSize {
+			e.decoder.in = nil
+		}
+		engines.Put(e)
+		s.engine = nil
+	}
 }
 
 // Insert decides that insertion goes into the text. behind is how many bytes that the
@@ -162,6 +175,9 @@ func (s *Splicer) Write(p []byte) (int, error) {
 	if err := s.send(); err != nil {
 		return 0, s.fail(err)
 	}
+	if s.stage >= copying && !s.rest.probing {
+		s.giveBack() // a long rest may take its time
+	}
 	return n, nil
 }
 
@@ -185,7 +201,7 @@ func (s *Splicer) Flush() error {
 			s.out.stored(0) // aligns, so that the last code is a whole byte's
 		}
 	case copying:
-		s.flushRest()
+		err = s.flushRest()
 	}
 	if err == nil {
 		err = s.send()
@@ -249,14 +265,19 @@ func (s *Splicer) fail(err error) error {
 
 // send writes what is ready to the writer below.
 func (s *Splicer) send() error {
-	s.out.settle()
-	if len(s.out.bytes) == 0 {
+	if s.engine == nil {
 		return nil
 	}
-	err := s.write(s.out.bytes)
-	s.out.total += int64(len(s.out.bytes))
-	s.out.bytes = s.out.bytes[:0]
-	return err
+	s.out.settle()
+	if len(s.out.bytes) > 0 {
+		err := s.write(s.out.bytes)
+		s.out.total += int64(len(s.out.bytes))
+		s.out.bytes = s.out.bytes[:0]
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // write writes p to the writer below. After an error nothing more is written.
@@ -510,7 +531,10 @@ func (s *Splicer) raw(p []byte) error {
 
 // forward passes p on, uncopied if it is long.
 func (s *Splicer) forward(p []byte) error {
-	if len(s.out.bytes)+len(p) <= gatherSize {
+	if len(p) == 0 {
+		return nil
+	}
+	if s.engine != nil && len(s.out.bytes)+len(p) <= gatherSize {
 		s.out.bytes = append(s.out.bytes, p...)
 		return nil
 	}

@@ -57,22 +57,13 @@ type tables struct {
 // valid. Validity is zlib's: codes must be complete, but one code of one bit may
 // stand alone, and there may be no distances.
 func (t *tables) set(literals, distances []uint8) bool {
-	if literals[endOfBlock] == 0 {
-		return false
-	}
-	if !build(t.literal[:], literals, literalBits, &literalEntries) || !build(t.distance[:], distances, distanceBits, &distanceEntries) {
-		return false
-	}
-	t.endBits = uint(literals[endOfBlock])
-	t.end = uint64(codeOf(literals, endOfBlock))
-	return true
-}
-
-// codeOf returns one symbol's code, its first bit lowest.
-func codeOf(lengths []uint8, symbol int) uint16 {
 	var codes [alphabet]uint16
-	assign(codes[:len(lengths)], lengths)
-	return codes[symbol]
+	if !build(t.distance[:], distances, codes[:], distanceBits, &distanceEntries) ||
+		!build(t.literal[:], literals, codes[:], literalBits, &literalEntries) {
+		return false
+	}
+	t.end, t.endBits = uint64(codes[endOfBlock]), uint(literals[endOfBlock])
+	return t.endBits != 0
 }
 
 // assign sets the codes that have the given lengths, their first bits lowest
@@ -94,8 +85,8 @@ func assign(codes []uint16, lengths []uint8) {
 	}
 }
 
-// build fills table, whose first part is indexed by root bits.
-func build(table []entry, lengths []uint8, root uint8, entries *[alphabet]entry) bool {
+// build fills table, whose first part is indexed by root bits, and codes.
+func build(table []entry, lengths []uint8, codes []uint16, root uint8, entries *[alphabet]entry) bool {
 	var count [maxCode + 1]int
 	for _, n := range lengths {
 		count[n]++
@@ -113,8 +104,7 @@ func build(table []entry, lengths []uint8, root uint8, entries *[alphabet]entry)
 		clear(table[:1<<root])
 	}
 
-	var codes [alphabet]uint16
-	assign(codes[:len(lengths)], lengths)
+	assign(codes, lengths)
 	var longest [1 << literalBits]uint8 // of the codes that share their first bits
 	mask := uint16(1)<<root - 1
 	for symbol, n := range lengths {
