@@ -13,7 +13,7 @@ var (
 	ErrChecksum  = errors.New("the compressed body does not match its checksum")
 	ErrTruncated = errors.New("the compressed body ends too soon")
 	ErrBomb      = errors.New("the compressed body is a decompression bomb")
-	ErrOverhead  = errors.New("the compressed body has too much between two pieces of its text")
+	ErrHeld      = errors.New("more of the compressed body would have to be held back than may be")
 )
 
 // step is what the decoder reads next.

@@ -358,7 +358,7 @@ func (s *Splicer) search() (progress, error) {
 		}
 	}
 	if len(d.in) > maxHeld {
-		return p, ErrOverhead
+		return p, ErrHeld
 	}
 	return p, nil
 }
