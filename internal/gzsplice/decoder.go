@@ -54,7 +54,7 @@ type decoder struct {
 	place
 	in       []byte // from the byte inBase of the stream on
 	inBase   int64
-	buf      [textSize]byte // the text from textBase on
+	buf      [textSize + 8]byte // the text from textBase on, and room for repeat
 	textBase int64
 
 	own      tables
@@ -204,12 +204,11 @@ func (d *decoder) codes(limit int64) (progress, error) {
 	}
 	text := &d.buf
 	at := int(d.text - d.textBase)
-	end := min(int(limit-d.textBase), len(text))
+	end := min(int(limit-d.textBase), textSize)
 	begin := int(max(d.begin-d.textBase, 0))
 	recoder := d.recoder
 
 	p, err := ready, error(nil)
-loop:
 	for {
 		if at >= end {
 			p = full
@@ -232,15 +231,7 @@ loop:
 			e = literal[(e.value()+uint(acc>>literalBits)&(1<<e.extra()-1))%literalTable]
 		}
 		n := e.bits()
-		switch {
-		case n > count, n == 0 && count < maxCode:
-			p = starved
-			break loop
-		case n == 0:
-			err = ErrCorrupt
-			break loop
-		}
-		if e&kindMask == kindLiteral {
+		if e&kindMask == kindLiteral && n-1 < count { // 0 < n <= count
 			text[at&(textSize-1)] = byte(e.value())
 			at++
 			acc >>= n
@@ -249,6 +240,14 @@ loop:
 				recoder.literal(byte(e.value()))
 			}
 			continue
+		}
+		if n > count || n == 0 && count < maxCode {
+			p = starved
+			break
+		}
+		if n == 0 {
+			err = ErrCorrupt
+			break
 		}
 		if e&kindMask == kindEnd {
 			d.text = d.textBase + int64(at)
@@ -288,14 +287,7 @@ loop:
 		}
 		acc >>= n
 		count -= n
-		from := at - back
-		if back >= length {
-			copy(text[at:at+length], text[from:from+length])
-		} else {
-			for done := 0; done < length; { // what was copied is copied again
-				done += copy(text[at+done:at+length], text[from:at+done])
-			}
-		}
+		repeat(text, at, back, length)
 		at += length
 		if recoder != nil {
 			recoder.match(d, at-length, length, back)
@@ -304,6 +296,24 @@ loop:
 	d.text = d.textBase + int64(at)
 	d.bit = 8*(d.inBase+int64(next)) - int64(count)
 	return p, err
+}
+
+// repeat copies length bytes from back bytes before at to at. It may overwrite the
+// seven that follow.
+func repeat(text *[textSize + 8]byte, at, back, length int) {
+	to, from := text[at:], text[at-back:]
+	switch {
+	case back >= 8 && length <= 64:
+		for i := 0; i < length; i += 8 {
+			binary.LittleEndian.PutUint64(to[i:], binary.LittleEndian.Uint64(from[i:]))
+		}
+	case back >= length:
+		copy(to[:length], from)
+	default:
+		for done := 0; done < length; { // what was copied is copied again
+			done += copy(to[done:length], from[:back+done])
+		}
+	}
 }
 
 // setTables makes the tables those of the block, if the decoder has returned to it.
@@ -344,7 +354,7 @@ func (d *decoder) stored(limit int64) progress {
 		return ready
 	}
 	at := int(d.text - d.textBase)
-	end := min(int(limit-d.textBase), len(d.buf), at+d.rest)
+	end := min(int(limit-d.textBase), textSize, at+d.rest)
 	n := copy(d.buf[at:end], d.input(d.bit))
 	if d.recoder != nil {
 		for _, b := range d.buf[at : at+n] {
@@ -413,7 +423,7 @@ func (d *decoder) edit(e edit) {
 // makeRoom makes room for n bytes of text. Only the text from keep on, and the window
 // before it, is needed further.
 func (d *decoder) makeRoom(n int, keep int64) {
-	if int(d.text-d.textBase)+n <= len(d.buf) {
+	if int(d.text-d.textBase)+n <= textSize {
 		return
 	}
 	d.sum()

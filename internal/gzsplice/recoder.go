@@ -1,5 +1,7 @@
 package gzsplice
 
+import "hash/crc32"
+
 // maxSymbols is how many symbols a block of the recoder has at most.
 const maxSymbols = 8 << 10
 
@@ -11,7 +13,8 @@ type recoder struct {
 	n       int
 	anchor  int64 // the insertion's place in the text
 	insert  []byte
-	pending bool // the insertion is still to come
+	pending bool    // the insertion is still to come
+	before  trailer // of the member's text up to the anchor
 	matches matcher
 	codes   coder
 }
@@ -48,7 +51,7 @@ func (r *recoder) match(d *decoder, at, length, distance int) {
 	anchor := int(r.anchor - d.textBase)
 	if r.pending { // the match holds the anchor
 		r.copy(text[:anchor-at], distance)
-		r.insertion()
+		r.insertion(d)
 		text = text[anchor-at:]
 		at = anchor
 	}
@@ -59,9 +62,11 @@ func (r *recoder) match(d *decoder, at, length, distance int) {
 	r.copy(text, distance)
 }
 
-// insertion takes the insertion.
-func (r *recoder) insertion() {
+// insertion takes the insertion. The decoder has decoded the text up to it.
+func (r *recoder) insertion(d *decoder) {
 	r.pending = false
+	text := d.buf[d.summed-d.textBase : r.anchor-d.textBase]
+	r.before = trailer{crc32.Update(d.crc, crc32.IEEETable, text), uint32(r.anchor - d.begin)}
 	r.matches.reset()
 	for at := 0; at < len(r.insert); {
 		if r.room() <= maxMatch {

@@ -19,20 +19,27 @@ const (
 	magicSize = 4 // of what a member begins with: two bytes, the method and the flags
 	heldSize  = trailerSize + magicSize - 1
 
-	probeText  = 1 << 10   // decoded with codes, or
-	probeInput = 128 << 10 // as much input, shows a member
+	// A member is one that decodes for so long: to so much text, within a compressed
+	// block, or from so much input.
+	probeText  = 1 << 10
+	probeInput = 128 << 10
+
+	restSize = 128 << 10 // how much is taken at a time: a probe must keep it
 )
 
 // copyRest passes p on as part of the rest.
 func (s *Splicer) copyRest(p []byte) error {
 	for len(p) > 0 && s.stage == copying {
-		if !s.rest.probing {
-			return s.watch(p, 1-magicSize)
+		piece := p[:min(len(p), restSize)]
+		p = p[len(piece):]
+		var err error
+		if s.rest.probing {
+			s.decoder.in = append(s.decoder.in, piece...)
+			err = s.probe(false)
+		} else {
+			err = s.watch(piece, 1-magicSize)
 		}
-		n := min(len(p), pieceSize)
-		s.decoder.in = append(s.decoder.in, p[:n]...)
-		p = p[n:]
-		if err := s.probe(false); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -138,7 +145,7 @@ func (s *Splicer) probe(last bool) error {
 	for {
 		d.makeRoom(chunkSize, d.text)
 		p, err := d.run(d.text + chunkSize)
-		isMember := d.members > 0 || d.text >= probeText && d.step == stepCodes || len(d.in) > probeInput
+		isMember := d.members > 0 || d.text >= probeText && d.step == stepCodes || d.bit/8 >= probeInput
 		switch {
 		case isMember:
 			s.stage = passing

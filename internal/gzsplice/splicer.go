@@ -2,7 +2,6 @@ package gzsplice
 
 import (
 	"errors"
-	"hash/crc32"
 	"io"
 	"sync"
 )
@@ -57,10 +56,10 @@ type Splicer struct {
 	decision decision
 	at       int64 // the anchor's place in the text
 	insert   []byte
-	scanned  int64 // how much text the scanner has
-	released int64 // how much text may leave, with what is before it; or nothing
-	before   trailer
-	taken    int64 // how many bytes of the stream have come
+	scanned  int64   // how much text the scanner has
+	released int64   // how much text may leave, with what is before it; or nothing
+	before   trailer // of the member's text up to the anchor, if copying
+	taken    int64   // how many bytes of the stream have come
 	rest     rest
 	growth   int64
 }
@@ -415,13 +414,10 @@ func (s *Splicer) beginRecoding() (progress, error) {
 	}
 	s.sender.send(d, &d.place)
 	s.closeBlock()
-	text := d.buf[d.summed-d.textBase : s.at-d.textBase]
-	s.before = trailer{crc32.Update(d.crc, crc32.IEEETable, text), uint32(s.at - d.begin)}
-
 	r := &s.recoder
 	r.anchor, r.insert, r.pending = s.at, s.insert, true
 	if d.text == s.at {
-		r.insertion()
+		r.insertion(d)
 	}
 	d.recoder = r
 	s.stage = recoding
@@ -455,12 +451,12 @@ func (s *Splicer) recode() (progress, error) {
 	case p == ended:
 		r.flush(true)
 		s.out.align()
-		s.out.bytes = d.trailer.with(s.before, s.insert).append(s.out.bytes)
+		s.out.bytes = d.trailer.with(r.before, s.insert).append(s.out.bytes)
 		s.stage = passing
 		err = s.join()
 	case d.text >= r.anchor+window && d.step != stepTrailer:
 		r.flush(false)
-		s.stage = copying
+		s.stage, s.before = copying, r.before
 		err = s.reopen()
 	}
 	return p, err

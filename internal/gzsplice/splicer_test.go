@@ -207,7 +207,7 @@ func deflated(t testing.TB, text []byte) []byte {
 }
 
 func TestEveryOffset(t *testing.T) {
-	text := htmlText(600, 1)
+	text := htmlText(300, 1)
 	for _, e := range encoders() {
 		zipped := e.encode(t, text)
 		for at := range len(text) + 1 {
@@ -271,23 +271,27 @@ func TestRealPages(t *testing.T) {
 
 // Nothing behind a window's length of text after the anchor is decoded.
 func TestRestIsCopied(t *testing.T) {
+	const at, piece = 10 << 10, 100
 	text := htmlText(1<<20, 1)
 	for _, e := range encoders() {
 		zipped := e.encode(t, text)
 		var out bytes.Buffer
 		var s Splicer
-		s.Reset(&out, &reader{s: &s, at: 10 << 10, insert: tag, hold: 1 << 15})
-		s.Write(zipped)
-		if end := s.decoder.text; s.stage != copying || end > 10<<10+window+maxMatch {
+		s.Reset(&out, &reader{s: &s, at: at, insert: tag, hold: 1 << 15})
+		taken := 0
+		for known := false; !known && taken+piece < len(zipped); taken += piece {
+			s.Write(zipped[taken : taken+piece])
+			_, known = s.Growth()
+		}
+		if end := len(seen(t, zipped[:taken-piece])); end > at+window+maxMatch {
 			t.Errorf("%s: decoded up to %d", e.name, end)
 		}
-		behind := s.decoder.bit/8 + 1
+		s.Write(zipped[taken:])
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
 		s.Drop()
-		rest := zipped[behind : len(zipped)-trailerSize]
-		if !bytes.HasSuffix(out.Bytes()[:out.Len()-trailerSize], rest) {
+		if !bytes.HasSuffix(out.Bytes()[:out.Len()-trailerSize], zipped[taken:len(zipped)-trailerSize]) {
 			t.Errorf("%s: the rest is not what it was", e.name)
 		}
 	}
@@ -344,16 +348,17 @@ func TestPass(t *testing.T) {
 
 // Before the decision, only what was released leaves.
 func TestHolds(t *testing.T) {
-	text := htmlText(20<<10, 1)
+	const hold = 5 << 10
+	text := htmlText(3*hold, 1)
 	for _, e := range encoders() {
 		zipped := e.encode(t, text)
 		var out bytes.Buffer
 		var s Splicer
-		s.Reset(&out, &reader{s: &s, at: len(text) + 1, insert: tag, hold: 10 << 10})
+		s.Reset(&out, &reader{s: &s, at: len(text) + 1, insert: tag, hold: hold})
 		for i := range zipped {
 			s.Write(zipped[i : i+1])
 			s.Flush()
-			if s.scanned <= 10<<10 && out.Len() > 0 {
+			if s.scanned <= hold && out.Len() > 0 {
 				t.Fatalf("%s: %d bytes have left with %d of text", e.name, out.Len(), s.scanned)
 			}
 		}
@@ -374,9 +379,8 @@ func TestMembers(t *testing.T) {
 		text := bytes.Join(parts, nil)
 		at := 0
 		for _, part := range parts {
-			for _, at := range []int{at, at + 1, at + len(part)/2, at + len(part)} {
-				at = min(at, len(text))
-				for _, piece := range []int{1 << 30, 5000, 11} {
+			for _, at := range []int{at, at + len(part)/2, at + len(part)} {
+				for _, piece := range []int{1 << 30, 1000} {
 					check(t, zipped, text, reader{at: at, insert: tag, keep: 7}, input{piece: piece})
 				}
 			}
@@ -388,7 +392,7 @@ func TestMembers(t *testing.T) {
 // What looks like a member's beginning in the rest of a stream is not one.
 func TestNoMember(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
-	for _, gap := range []int{0, 1, 3, 100} {
+	for _, gap := range []int{0, 1, 3, 1000} {
 		text := htmlText(50<<10, 1)
 		for range 500 {
 			text = append(text, 0, 0, 1, 0) // a length that may be right
@@ -506,7 +510,7 @@ func TestBroken(t *testing.T) {
 	r := reader{at: 5000, insert: tag, hold: 1 << 15}
 	want := changed(text, r.at, tag)
 
-	for n := range len(zipped) {
+	for n := 0; n < len(zipped); n += 1 + n%5 {
 		got, err := splice(zipped[:n], r, whole)
 		if err == nil {
 			if _, err := unzip(got); err == nil {
