@@ -79,7 +79,9 @@ func (b *block) plan(r *http.Request, covered bool, verdict consent.Verdict) pag
 			p.Gate = gate
 		}
 	}
-	p.Identity = changes && p.Destination != document.Any
+	if changes && p.Destination != document.Any {
+		p.Coding = document.Coding(r.Header)
+	}
 	return p
 }
 

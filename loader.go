@@ -92,6 +92,8 @@ func (b *block) loaderPlan(r *http.Request, verdict consent.Verdict) page.Plan {
 	}
 	// A page in a coding that cannot be changed would miss the loader. Requests of
 	// browsers say whether they are for a page; all others may be a cache's.
-	p.Identity = destination == document.Document || destination == document.Unknown || destination == document.Any
+	if destination == document.Document || destination == document.Unknown || destination == document.Any {
+		p.Coding = document.Coding(r.Header)
+	}
 	return p
 }

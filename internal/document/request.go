@@ -123,6 +123,38 @@ func namesHTML(lines []string) bool {
 	return false
 }
 
+// Coding returns the coding in which a page can be changed that suits the visitor who
+// sends h best: gzip if the visitor takes it, otherwise identity (RFC 9110 section
+// 12.5.3).
+func Coding(h http.Header) string {
+	if TakesGzip(h) {
+		return "gzip"
+	}
+	return "identity"
+}
+
+// TakesGzip reports whether the visitor who sends h takes gzip.
+func TakesGzip(h http.Header) bool {
+	takes := false
+	for _, rest := range h["Accept-Encoding"] {
+		for rest != "" {
+			var member string
+			member, rest = list.Cut(rest)
+			coding, _, _ := strings.Cut(member, ";")
+			coding = strings.TrimSpace(coding)
+			q := parameter(member, "q")
+			wanted := q == "" || strings.Trim(q, "0.") != ""
+			switch {
+			case strings.EqualFold(coding, "gzip"), strings.EqualFold(coding, "x-gzip"):
+				return wanted
+			case coding == "*":
+				takes = wanted
+			}
+		}
+	}
+	return takes
+}
+
 // IsUnsafe reports whether a method may change the resource (RFC 9110 section 9.2.1).
 func IsUnsafe(method string) bool {
 	switch method {

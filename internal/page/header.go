@@ -24,10 +24,14 @@ func (t *task) describe(h http.Header, d decision, c *change, changed, exact boo
 		}
 	}
 	forwarded := c != nil && c.permit.forwarded
-	relabelled := c != nil && isLabelledGzip(h) && (c.body.isText() || t.request.Method == http.MethodHead)
 	switch {
 	case changed:
-		variant.Describe(h, c.permit.suffix, len(c.permit.html), exact && c.body.decoder == nil)
+		added := len(c.permit.html)
+		if c.body.coding == zipped {
+			growth, known := c.body.splicer.Growth()
+			added, exact = int(growth), exact && known
+		}
+		variant.Describe(h, c.permit.suffix, added, exact)
 		c.permit.send(h)
 		private = t.personalize(h, c.permit.secret)
 		t.reportEmbedder(h)
@@ -43,14 +47,9 @@ func (t *task) describe(h http.Header, d decision, c *change, changed, exact boo
 			forwarded = permit.forwarded
 		}
 		private = t.personalize(h, false)
-	case c != nil && c.body.decoder != nil: // decoded, and nothing is inserted
-		variant.Describe(h, "", 0, false) // the origin's validators are for the gzip
 	}
-	if relabelled {
-		delete(h, "Content-Encoding")
-		if t.request.Method == http.MethodHead {
-			delete(h, "Content-Length") // GET's depends on what the body turns out to be
-		}
+	if c != nil {
+		t.label(h, c)
 	}
 	// Whoever wrote the forwarded fields could put a page into caches. And a cache must
 	// not give a document that missed the loader to requests that would get it.
@@ -59,6 +58,19 @@ func (t *task) describe(h http.Header, d decision, c *change, changed, exact boo
 		private = true
 	}
 	return private
+}
+
+// label makes the Content-Encoding in h say whether the body is gzip.
+func (t *task) label(h http.Header, c *change) {
+	switch labelled := isLabelledGzip(h); {
+	case labelled && t.request.Method == http.MethodHead:
+		delete(h, "Content-Length") // GET's depends on the body
+	case labelled && c.body.coding == plain:
+		delete(h, "Content-Encoding")
+	case !labelled && c.body.coding == zipped:
+		h["Content-Encoding"] = []string{"gzip"}
+		variant.AddVary(h, "Accept-Encoding") // visitors who do not take gzip get it without the label
+	}
 }
 
 // personalize gives the visitor an id where the plan says so, and makes the response

@@ -44,8 +44,9 @@ type Plan struct {
 	// that has Turbo load it in full, unless the page's policies block the insertion.
 	Reload bool
 
-	// Identity says that the origin is asked for a page without compression.
-	Identity bool
+	// Coding is the one that the origin is asked for, gzip or identity. "" leaves that
+	// to the visitor.
+	Coding string
 
 	// Private says that only this visitor may get the page with the insertion.
 	Private bool
@@ -109,7 +110,7 @@ func (t *task) covers() bool {
 
 // edit says how the request is edited for the origin.
 func (p *Plan) edit(r *http.Request) variant.Edit {
-	return variant.Edit{Suffix: p.suffix(), Identity: p.Identity, Unsafe: document.IsUnsafe(r.Method), Spare: p.Spare}
+	return variant.Edit{Suffix: p.suffix(), Coding: p.Coding, Unsafe: document.IsUnsafe(r.Method), Spare: p.Spare}
 }
 
 // changes reports whether the response gets something if it is a page.

@@ -26,6 +26,7 @@ const (
 	flushed                 // as waiting, but an early flush may have sent the header
 	sniffing                // the header names no type: the first body bytes will
 	holding                 // header and body are held back until the anchor is found
+	splicing                // the anchor is found; the header waits for the length of the spliced gzip
 	scanning                // the header is sent, the anchor is not found yet
 	through                 // everything passes
 	discarding              // nothing passes: the body of a HEAD whose header is a changed page's
@@ -60,6 +61,8 @@ type task struct {
 	plan    *Plan
 	visitor Visitor
 	request *http.Request
+
+	takesGzip bool // the visitor does
 }
 
 // A decision is what becomes of a response. [Writer.decide] makes it by the final
@@ -77,11 +80,12 @@ type change struct {
 	body     body
 	buffer   buffer      // of the page's text
 	trailers trailers    // announced in the header that is held back
+	sendErr  error       // why the writer below stopped a gzip body
 	permit   permit      // set by mayInsert
 	sent     policyLines // the policies that left with the page
 }
 
-// drop ends the decoder and gives the buffer's memory back.
+// drop gives the memory of body and buffer back.
 func (c *change) drop() {
 	c.body.drop()
 	c.buffer.drop()
@@ -91,7 +95,7 @@ func (c *change) drop() {
 // carries out plan. If next panics, as a proxy does when its origin fails in
 // mid-response, the bytes held back are dropped, so that the page does not look whole.
 func (w *Writer) Serve(below http.ResponseWriter, r *http.Request, next caddyhttp.Handler, plan *Plan, visitor Visitor) error {
-	w.ResponseWriter, w.task = below, task{plan, visitor, r}
+	w.ResponseWriter, w.task = below, task{plan, visitor, r, plan.changes() && document.TakesGzip(r.Header)}
 	var original *variant.Request
 	if plan.Covered {
 		original = variant.EditRequest(r.Header, plan.edit(r))
@@ -108,7 +112,7 @@ func (w *Writer) Serve(below http.ResponseWriter, r *http.Request, next caddyhtt
 	}()
 
 	err := next.ServeHTTP(w, r)
-	if w.change != nil && (err == nil || w.stage > holding) {
+	if w.change != nil && (err == nil || w.stage > splicing) {
 		err = cmp.Or(w.finishBody(), err)
 	}
 	if err == nil {
@@ -279,7 +283,7 @@ func (w *Writer) imply() {
 
 // passes reports whether the origin's further writes go down as they are.
 func (w *Writer) passes() bool {
-	return w.stage == through && (w.change == nil || w.change.body.decoder == nil)
+	return w.stage == through && (w.change == nil || w.change.body.coding != zipped)
 }
 
 // send writes p to the writer below.
@@ -304,7 +308,21 @@ type below Writer
 
 func (b *below) Write(p []byte) (int, error) { return (*Writer)(b).send(p) }
 
-// text is the Writer for its decoder: bytes written to it are the page's text.
+// spliced is the Writer for its body: bytes written to it are the gzip that leaves.
+type spliced Writer
+
+func (s *spliced) Write(p []byte) (n int, err error) {
+	w := (*Writer)(s)
+	if w.stage == splicing {
+		n, err = len(p), w.gather(p)
+	} else {
+		n, err = w.send(p)
+	}
+	w.change.sendErr = err
+	return n, err
+}
+
+// text is the Writer for its body: bytes written to it are the page's text.
 type text Writer
 
 func (t *text) Write(p []byte) (int, error) { return len(p), (*Writer)(t).take(p) }
@@ -354,15 +372,49 @@ func (w *Writer) read(p []byte) error {
 	case w.stage == discarding:
 		return nil
 	}
-	unread, err := w.change.body.write(p, isLabelledGzip(w.Header()), (*text)(w))
+	field := gzipField{isLabelledGzip(w.Header()), w.takesGzip}
+	unread, err := w.change.body.write(p, field, (*text)(w), (*spliced)(w))
 	switch {
 	case unread != nil:
 		return w.pass(outcome.Encoded, unread)
 	case w.stage == holding:
 		return nil
+	case err == nil && w.stage == splicing && w.lengthIsKnown():
+		return w.endSplicing()
 	default:
 		return err
 	}
+}
+
+// lengthIsKnown reports whether the length of the spliced gzip is known.
+func (w *Writer) lengthIsKnown() bool {
+	_, known := w.change.body.splicer.Growth()
+	return known
+}
+
+// gather holds spliced gzip back until its length is known, or there is too much of it.
+func (w *Writer) gather(p []byte) error {
+	b := &w.change.buffer
+	if !b.begun() {
+		b.begin()
+	}
+	if len(b.held)+len(p) <= cap(b.held) {
+		b.hold(p)
+		return nil
+	}
+	if err := w.endSplicing(); err != nil {
+		return err
+	}
+	_, err := w.send(p)
+	return err
+}
+
+// endSplicing sends the header, with the page's length if it is known, and what was held
+// back.
+func (w *Writer) endSplicing() error {
+	w.sendHeader(true, true)
+	w.stage = through
+	return w.sendAll()
 }
 
 // take takes bytes of the page as plain text, decoded if need be.
@@ -375,19 +427,41 @@ func (w *Writer) take(p []byte) error {
 		return nil
 	}
 	c := w.change
-	if !c.buffer.begun() {
-		c.buffer.begin()
-	}
 	off, done := c.scanner.Feed(p)
 	switch {
 	case done:
-		return w.settle(len(c.buffer.held)+off, p)
-	case w.stage == holding && len(c.buffer.held)+len(p) <= gatherLimit:
-		c.buffer.hold(p)
+		return w.settle(c.held()+off, p)
+	case w.stage == holding && c.held()+len(p) <= gatherLimit:
+		c.hold(p)
 		return nil
 	default:
 		return w.release(p)
 	}
+}
+
+// held returns how much of the page's text is held back.
+func (c *change) held() int {
+	if c.body.coding == zipped {
+		return c.body.held
+	}
+	return len(c.buffer.held)
+}
+
+// isEmpty reports whether no text of the page has come.
+func (c *change) isEmpty() bool {
+	return c.body.coding != plain && c.body.held == 0
+}
+
+// hold holds p back. The body does that itself for gzip.
+func (c *change) hold(p []byte) {
+	if c.body.coding == zipped {
+		c.body.held += len(p)
+		return
+	}
+	if !c.buffer.begun() {
+		c.buffer.begin()
+	}
+	c.buffer.hold(p)
 }
 
 // settle ends the search. The anchor stands behind the first at bytes of the held
@@ -406,16 +480,39 @@ func (w *Writer) settle(at int, p []byte) error {
 		w.change.permit.html = slices.Concat([]byte(charset), w.change.permit.html)
 	}
 	w.decision.outcome = w.plan.changed()
+	c := w.change
+	if c.body.coding == zipped {
+		w.splice(c.body.held + len(p) - at)
+		return nil
+	}
 	if w.stage == holding {
 		w.sendHeader(true, true)
 	}
 	w.stage = through
 
 	var room [head.MaxHeld]byte
-	b := &w.change.buffer
+	b := &c.buffer
+	if !b.begun() {
+		b.begin()
+	}
 	behind := b.cut(min(at, len(b.held)), room[:0]) // held bytes behind the anchor
 	before := at - len(b.held)                      // how many bytes of p stand before the anchor
 	return w.sendAll(p[:before], w.change.permit.html, behind, p[before:])
+}
+
+// splice has the body splice the insertion in, before the last behind bytes of its text.
+// If the origin has named a length, the header waits for the new one.
+func (w *Writer) splice(behind int) {
+	switch waits := w.stage == holding && w.Header()["Content-Length"] != nil; {
+	case waits:
+		w.stage = splicing
+	case w.stage == holding:
+		w.sendHeader(true, false)
+		w.stage = through
+	default:
+		w.stage = through
+	}
+	w.change.body.splicer.Insert(behind, w.change.permit.html)
 }
 
 // sendAll passes the held bytes and then parts down, and gives the buffer back.
@@ -459,6 +556,10 @@ func (w *Writer) pass(o outcome.Outcome, p []byte) error {
 		w.sendHeader(false, true)
 	}
 	w.stage = through
+	if c := w.change; c.body.coding == zipped {
+		c.body.splicer.Pass()
+		return nil
+	}
 	return w.sendAll(p)
 }
 
@@ -467,7 +568,7 @@ func (w *Writer) pass(o outcome.Outcome, p []byte) error {
 // leaves as that of a changed page.
 func (w *Writer) release(p []byte) error {
 	if off, found := w.change.scanner.Release(); found {
-		return w.settle(len(w.change.buffer.held)+len(p)+off, p)
+		return w.settle(w.change.held()+len(p)+off, p)
 	}
 	if w.stage == holding {
 		if o := w.refusal(); o != outcome.Undecided {
@@ -479,9 +580,17 @@ func (w *Writer) release(p []byte) error {
 		w.sendHeader(true, false)
 		w.stage = scanning
 	}
+	c, keep := w.change, w.change.scanner.Held()
+	if c.body.coding == zipped {
+		c.body.splicer.Release(keep)
+		c.body.held = keep
+		return nil
+	}
 	var room [head.MaxHeld]byte
-	b := &w.change.buffer
-	keep := w.change.scanner.Held()
+	b := &c.buffer
+	if !b.begun() {
+		b.begin()
+	}
 	ofP := min(keep, len(p)) // how many of them are in p; the others are in the buffer
 	last := b.cut(len(b.held)-(keep-ofP), room[:0])
 	last = append(last, p[len(p)-ofP:]...)
@@ -555,14 +664,30 @@ func (w *Writer) FlushError() error {
 	}
 	if w.stage == holding {
 		// release leaves MaxHeld bytes at most, also where the scanner holds more
-		if c := w.change; len(c.buffer.held) <= min(c.scanner.Held(), head.MaxHeld) || c.body.isBroken() {
+		if c := w.change; c.held() <= min(c.scanner.Held(), head.MaxHeld) || c.body.isBroken() {
 			return nil // no byte may leave yet
 		}
 		if err := w.release(nil); err != nil {
 			return err
 		}
 	}
+	if c := w.change; c != nil && c.body.coding == zipped {
+		if err := w.flushSpliced(); err != nil {
+			return err
+		}
+	}
 	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// flushSpliced sends all of the gzip that may leave.
+func (w *Writer) flushSpliced() error {
+	if err := w.change.body.splicer.Flush(); err != nil {
+		return err
+	}
+	if w.stage == splicing {
+		return w.endSplicing()
+	}
+	return nil
 }
 
 // endSniffing names the type by the bytes that have come.
@@ -612,15 +737,21 @@ func (w *Writer) finish() {
 		w.decision.outcome = outcome.NoBody
 		w.deleteID(w.Header())
 		return
-	case w.stage == sniffing, w.stage == holding && !w.change.buffer.begun(): // no body
+	case w.stage == sniffing, w.stage == holding && w.change.isEmpty():
 		w.decision.outcome = outcome.NoBody
 		w.stage = through
 		w.sendHeader(false, true)
 	case w.stage < through:
 		if off, ok := w.change.scanner.End(); ok {
-			_ = w.settle(len(w.change.buffer.held)+off, nil)
+			_ = w.settle(w.change.held()+off, nil)
 		} else {
 			_ = w.pass(outcome.NoAnchor, nil)
+		}
+	}
+	if c := w.change; c != nil && c.body.coding == zipped {
+		_ = c.body.splicer.Close() // that the body is whole is known
+		if w.stage == splicing {
+			_ = w.endSplicing()
 		}
 	}
 	w.checkHeader()
@@ -652,9 +783,9 @@ func (w *Writer) finishBody() error {
 		return w.pass(outcome.Encoded, unread)
 	case err == nil:
 		return nil
-	case w.stage == holding:
+	case w.stage <= splicing:
 		return undecodable(err)
-	case err != errBelow: // errBelow means that the client has left
+	case err != w.change.sendErr: // which means that the client has left
 		w.visitor.Report(Undecodable, Detail{Err: err})
 	}
 	panic(http.ErrAbortHandler)
@@ -669,7 +800,7 @@ func undecodable(err error) error {
 // because an error route may respond instead. It also takes back a deletion of the
 // id, because the route may make its response public. The next page deletes the id.
 func (w *Writer) fail(err error) {
-	if w.stage > holding {
+	if w.stage > splicing {
 		w.decision.outcome = outcome.Error
 		return
 	}

@@ -12,14 +12,14 @@ var requestFields = [...]string{"If-None-Match", "If-Match", "If-Range", "If-Mod
 // A Request holds the fields of a request as they were before EditRequest, for
 // handlers that run after the origin, such as error routes.
 type Request struct {
-	saved    [len(requestFields)][]string // nil for a field that was absent
-	identity [1]string                    // the new Accept-Encoding; "" if it was not edited
+	saved  [len(requestFields)][]string // nil for a field that was absent
+	coding [1]string                    // the new Accept-Encoding; "" if it was not edited
 }
 
 // An Edit says how a request is edited.
 type Edit struct {
-	Suffix   string // of the variant that the request gets; "" for the origin's own page
-	Identity bool   // the origin is asked for a page without compression
+	Suffix string // of the variant that the request gets; "" for the origin's own page
+	Coding string // the one that the origin is asked for; "" leaves that to the visitor
 
 	// Unsafe says that the method may change the resource. Entity tags then name the
 	// resource, whatever their variant.
@@ -34,7 +34,7 @@ type Edit struct {
 // entity tags of the variant become the origin's, and what the origin cannot respond
 // to is removed. It returns nil if h needs no edit.
 func EditRequest(h http.Header, e Edit) *Request {
-	if e.Suffix == "" && !e.Identity && !hasVariants(h) {
+	if e.Suffix == "" && e.Coding == "" && !hasVariants(h) {
 		return nil
 	}
 	v := new(Request)
@@ -46,9 +46,9 @@ func EditRequest(h http.Header, e Edit) *Request {
 	if conditional {
 		editConditions(h, e)
 	}
-	if e.Identity {
-		v.identity[0] = "identity"
-		h["Accept-Encoding"] = v.identity[:]
+	if e.Coding != "" {
+		v.coding[0] = e.Coding
+		h["Accept-Encoding"] = v.coding[:]
 	}
 	return v
 }
@@ -104,7 +104,7 @@ func (v *Request) Restore(h http.Header) {
 	if v == nil {
 		return
 	}
-	if v.identity[0] != "" {
+	if v.coding[0] != "" {
 		delete(h, "Accept-Encoding")
 	}
 	for i, field := range requestFields {
