@@ -198,4 +198,26 @@ addEventListener('load', () => parent.postMessage(document.documentElement.outer
 		v.WantNoTag()
 		v.ID()
 	})
+
+	// A sandboxed page has no cookies and no origin. It may not ask, and a question would
+	// be an error in its console.
+	for _, name := range []string{"sandbox", "sandboxed"} {
+		t.Run(name+" asks nothing", func(t *testing.T) {
+			t.Parallel()
+			v := e.visitor(t, "/own/page/"+name)
+			v.have(yes)
+			v.arrive()
+			uri := v.uri
+			if name == "sandbox" {
+				uri = strings.Replace(v.uri, "sandbox", "framed", 1)
+				v.WaitFor(`window.framed`)
+				if html := testenv.Eval[string](v.Visitor, `window.framed`); !strings.Contains(html, "kapa_deflector=1") {
+					t.Fatalf("no loader in the frame: %s", html)
+				}
+			}
+			v.wantAskedAt(uri, 0, "sandboxed")
+			v.WantNoTag()
+			v.WantNoID()
+		})
+	}
 }

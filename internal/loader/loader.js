@@ -23,7 +23,8 @@
 //	go -C e2e test -run TestScriptsAreMinified ./loader -args -update
 (selectors, names, key, start, gpc, adapters, prompt) => {
 	const mark = Symbol.for("kapa_deflector");
-	if (self[mark] || gpc && navigator.globalPrivacyControl) return;
+	// A sandboxed page has no cookies, and may not ask.
+	if (self[mark] || origin == "null" || gpc && navigator.globalPrivacyControl) return;
 	self[mark] = 1; // a page that a script puts together may have the loader twice
 
 	const page = document;
@@ -40,13 +41,7 @@
 	};
 
 	// read returns the cookies whose names match, as they are now.
-	const read = wanted => {
-		try {
-			return get("cookie").split("; ").filter(cookie => RegExp(`^(${wanted})=`).test(cookie)).join();
-		} catch { // a sandboxed frame, which has no cookies
-			return "";
-		}
-	};
+	const read = wanted => get("cookie").split("; ").filter(cookie => RegExp(`^(${wanted})=`).test(cookie)).join();
 
 	// what the platforms' adapters say, as the question has it
 	const reports = MORE && Object.entries(adapters).map(([name, begin]) => [name, begin(() => check())]);
