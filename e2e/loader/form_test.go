@@ -309,6 +309,23 @@ func TestClientSideNavigation(t *testing.T) {
 		v.WantSent("/tickets", testenv.LongQuestion)
 	})
 
+	everyBrowser(t, "accepted elsewhere, before the visitor comes back to the form", func(t *testing.T, prepare func(*visitor)) {
+		t.Parallel()
+		v := e.visitor(t, form)
+		prepare(v)
+		v.arrive()
+		v.run(`draw()`)
+		v.wantAsked(1, "undecided")
+		v.run(to(away))
+		v.wantAsked(1, "elsewhere")
+		v.set(yes)
+		v.wantAsked(1, "accepted, without a form and without an id")
+		v.run(to(v.uri))
+		v.wantDeflector(1)
+		v.ID()
+		v.wantAsked(2, "back at the form")
+	})
+
 	t.Run("the same form under another address, without consent", func(t *testing.T) {
 		t.Parallel()
 		v := e.visitor(t, form)

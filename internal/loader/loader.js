@@ -132,13 +132,9 @@
 			act();
 		}
 		const changed = consent() != askedConsent || kind == "no-consent" && now != askedID;
-		if (form || now) {
-			if ((must == 1 || MORE && choice || changed || form && (differs(askedForm) || moved && kind != "tag")) && !isForeign()) {
-				busy = setTimeout(ask, asked + 1000 - Date.now());
-			}
-		} else { // there is nothing to give and nothing to take
-			askedConsent = consent();
-			askedID = now;
+		if (!form && !now) return; // there is nothing to give and nothing to take
+		if ((must == 1 || MORE && choice || changed || form && (differs(askedForm) || moved && kind != "tag")) && !isForeign()) {
+			busy = setTimeout(ask, asked + 1000 - Date.now());
 		}
 	};
 
