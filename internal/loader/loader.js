@@ -229,7 +229,8 @@
 		};
 		script.onerror = () => { // the next answer tries again
 			script.remove();
-			script = tracked = 0;
+			script = tracked = content = 0;
+			failed = 1;
 		};
 		tracked = kind == "tag";
 		if (me.isConnected) me.before(script);
