@@ -160,6 +160,20 @@ func TestTheForm(t *testing.T) {
 		sends(v)
 	})
 
+	t.Run("that comes back after another one", func(t *testing.T) {
+		t.Parallel()
+		v := accepted(t, "/own/page/empty")
+		v.run(`window.first = draw()`)
+		v.wantDeflector(1)
+		v.run(`remove(); draw()`)
+		v.wantDeflector(2)
+		v.run(`remove(); main.prepend(first)`)
+		v.wantAsked(1, "the first one")
+		v.wantRenders(2)
+		v.Ask()
+		sends(v)
+	})
+
 	t.Run("that is drawn anew all the time", func(t *testing.T) {
 		t.Parallel()
 		v := accepted(t, "/own/page/empty")

@@ -52,7 +52,7 @@
 	let started; // the page has loaded
 	let timer; // when it is looked at again
 	let roots; // the documents in which the form was looked for
-	let form; // what the selectors find now; undefined if one of them finds nothing
+	let form; // what the selectors find now; false if one of them finds nothing
 	let touched = start < 2; // Kapa's script may load
 	let edited; // the visitor has typed something that a reload would lose
 
@@ -74,7 +74,7 @@
 	let script; // Kapa's script element
 	let loaded; // it has run
 	let tracked; // it may use the id
-	let rendered = []; // the form for which the deflector was last started
+	const rendered = new WeakMap(); // the forms for which the deflector was started: main input to submit element
 
 	// A form is another one if its main input or its submit element is.
 	const differs = other => form[0] != other[0] || form[1] != other[1];
@@ -99,7 +99,7 @@
 	const find = () => {
 		roots = [page];
 		const found = selectors.map(findOne);
-		form = found.every(Boolean) ? found : undefined;
+		form = found.every(Boolean) && found;
 	};
 
 	// look looks for the form, and again after the page has changed. An observer that
@@ -212,8 +212,8 @@
 		if (!script) return put();
 		if (!loaded || !content.render) return;
 		find();
-		if (form && !differs(askedForm) && differs(rendered)) {
-			rendered = form;
+		if (form && !differs(askedForm) && rendered.get(form[0]) != form[1]) {
+			rendered.set(form[0], form[1]);
 			KapaSFD.render();
 		}
 	};
