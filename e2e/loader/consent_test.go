@@ -258,6 +258,21 @@ func TestConsentThatScriptsCannotSee(t *testing.T) {
 	})
 }
 
+// Without a consent cookie to look for there is nothing to ask again for.
+func TestConsentIsNotRequired(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t, "\n\t\tconsent not_required"+pagesLine+"\n\t\tloader", http.NotFoundHandler())
+	v := e.visitor(t, "/tickets/new")
+	v.arrive()
+	v.wantDeflector(1)
+	v.ID()
+	v.set(no)
+	v.wantAsked(1, "a cookie that is none of its business")
+	v.run(`dispatchEvent(new Event('focus'))`)
+	v.wantAsked(1, "seen again")
+	v.wantRenders(1)
+}
+
 // Visitors without consent get the deflector with Kapa's identifiers switched off.
 func TestUntracked(t *testing.T) {
 	t.Parallel()
