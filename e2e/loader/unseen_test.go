@@ -58,6 +58,31 @@ func TestAPageInTheBackground(t *testing.T) {
 		v.wantIDGone()
 	})
 
+	t.Run("does not ask what was to be asked when it was hidden", func(t *testing.T) {
+		t.Parallel()
+		v := e.visitor(t, "/own/page/form")
+		v.have(yes)
+		v.arrive()
+		v.wantDeflector(1)
+		v.run(`window.hide = (is) => {
+			Object.defineProperty(Document.prototype, 'hidden', { get: () => is, configurable: true });
+			document.dispatchEvent(new Event('visibilitychange'));
+		}`)
+		// two changes: the second question has to wait for a second
+		v.Write("#description", "typed")
+		v.set(no)
+		v.awaitAsked(v.uri, 2, "refused")
+		v.wantIDGone()
+		v.run(`
+			document.cookie = ` + testenv.Quote(yes) + `;
+			await new Promise((done) => setTimeout(done, 100));
+			hide(true)`)
+		asked := len(e.Questions(v.uri))
+		v.wantAsked(asked, "hidden")
+		v.run(`hide(false)`)
+		v.wantAsked(3, "seen again")
+	})
+
 	t.Run("waits for the visitor when it is opened there", func(t *testing.T) {
 		t.Parallel()
 		v := e.restless(t, "/own/page/form")

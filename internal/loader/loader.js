@@ -143,6 +143,7 @@
 		/\/kapa-support-form-deflector[^/]*\.bundle\.js/.test(src));
 
 	const ask = async () => {
+		if (!seen()) return busy = 0; // asked when the page is seen again
 		const address = location.href.split("#")[0];
 		const field = "Kapa-Deflector";
 		const send = (method, text) => fetch(address + (address.includes("?") ? "&" : "?") + key + Math.random().toString(36).slice(2), {
@@ -233,8 +234,7 @@
 			failed = 1;
 		};
 		tracked = kind == "tag";
-		if (me.isConnected) me.before(script);
-		else get("head").append(script);
+		get("head").append(script);
 	};
 
 	// touch notes that the visitor touches the form. A focus is no touch, because the
@@ -253,8 +253,7 @@
 	};
 	const listen = target => on(target, "pointerdown keydown input", touch);
 	listen(self);
-	// what a frame loads is no change of the page
-	if (/\sifr>>/.test(selectors)) on(page, "load", later);
+	on(page, "load", later); // what a frame loads is no change of the page
 
 	// Scripts do not see HttpOnly cookies. Where they see no consent cookie at all, the
 	// edge is asked again when the visitor comes back. The events are captured, because
