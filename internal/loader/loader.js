@@ -197,7 +197,10 @@
 		each(1);
 		if (tracked && kind != "tag" && kind != "none") {
 			content = 0;
-			if (!edited) location.reload(); // a script that runs cannot be stopped otherwise
+			if (!edited) { // a script that runs cannot be stopped otherwise
+				history.replaceState(history.state, ""); // lest the answer to a form be a form that is sent again
+				location.reload();
+			}
 		}
 		act();
 	};
