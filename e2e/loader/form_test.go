@@ -422,6 +422,7 @@ func TestSeveralBlocks(t *testing.T) {
 		pages{"empty": empty(""), "form": testenv.FormPage("", "")})
 	for _, tc := range []struct{ from, to, id string }{
 		{"first", "first", "first"}, {"second", "second", "second"}, {"elsewhere", "first", "first"},
+		{"third", "third", "third"}, // which has the same script as the first
 		{"elsewhere", "second", ""}, {"first", "second", ""}, {"second", "first", ""},
 	} {
 		t.Run("from "+tc.from+" to "+tc.to, func(t *testing.T) {
