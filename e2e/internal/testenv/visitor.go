@@ -335,14 +335,17 @@ func (v *Visitor) HasTag() bool {
 	return Eval[bool](v, `document.querySelector(`+Quote(TagSelector)+`) !== null`)
 }
 
-// WantTag checks that the page has the tag, and waits until its script has run.
+// WantTag waits until the page has the tag and its script has run. A loader puts it in
+// some time after the page has loaded.
 func (v *Visitor) WantTag() {
 	v.T.Helper()
-	if !v.HasTag() {
-		v.T.Errorf("no tag in %s", Eval[string](v, `location.href`))
-		return
-	}
-	v.WaitFor(`window.KapaSFD`)
+	v.WaitFor(`document.querySelector(` + Quote(TagSelector) + `) && window.KapaSFD`)
+}
+
+// WantAnswer waits until the loader of the page that is open has been answered.
+func (v *Visitor) WantAnswer() {
+	v.T.Helper()
+	v.WaitFor(`performance.getEntriesByType('resource').some(({ name }) => name.includes('kapa_deflector='))`)
 }
 
 // WantNoTag checks that the page has nothing of the deflector.
