@@ -3,7 +3,6 @@ package frameworks
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/e2e/internal/testenv"
 )
@@ -106,10 +105,13 @@ func (v *visitor) wantOneDeflector() {
 	}
 }
 
-// wantNoDeflector sees for a while that none comes.
+// wantNoDeflector waits until the loader has its answer, and sees that nothing comes
+// of it.
 func (v *visitor) wantNoDeflector() {
 	v.T.Helper()
-	time.Sleep(1500 * time.Millisecond) // by now the loader has asked
+	if v.host != without {
+		v.WaitFor(`performance.getEntriesByType('resource').some(({ name, responseEnd }) => name.includes('kapa_deflector=') && responseEnd)`)
+	}
 	v.WantNoTag()
 	v.WantNoID()
 }
