@@ -97,7 +97,7 @@ var scenarios = map[string]struct {
 		v.FillIn(testenv.LongQuestion)
 		v.wantSentAtOnce()
 	}},
-	"no consent, navigated": {compare: without, run: func(v *visitor) {
+	"no consent, navigated": {run: func(v *visitor) {
 		v.open("/")
 		v.toForm()
 		v.toHome()
@@ -106,7 +106,7 @@ var scenarios = map[string]struct {
 		v.FillIn(testenv.LongQuestion)
 		v.wantSentAtOnce()
 	}},
-	"refused": {compare: without, run: func(v *visitor) {
+	"refused": {run: func(v *visitor) {
 		v.open("/form")
 		v.choose(refused)
 		v.toHome()
@@ -123,7 +123,7 @@ var scenarios = map[string]struct {
 		v.FillIn(testenv.LongQuestion)
 		v.wantAnswered()
 	}},
-	"consent before, navigated": {compare: beside, run: func(v *visitor) {
+	"consent before, navigated": {run: func(v *visitor) {
 		v.open("/")
 		v.choose(accepted)
 		v.toForm()
