@@ -9,8 +9,8 @@
 //	           "" for one that is not waited for
 //	names      the names of the cookies that record consent, as a regular expression
 //	key        what the question appends to the page's address
-//	start      when Kapa's script may load: 0 after the page has loaded, 1 when the
-//	           browser is then idle, 2 when the visitor then touches the form
+//	start      when Kapa's script may load: 0 after the page has loaded, 1 a second
+//	           later when the browser is idle, 2 when the visitor then touches the form
 //	gpc        1 if Global Privacy Control is honoured, else 0
 //	adapters   by platform, what tells the consent that only the page can see: a
 //	           function that gets a function to call after a change, and returns one
@@ -273,11 +273,9 @@
 		started = 1;
 		look();
 	};
-	const idle = () => {
-		if (!start) begin();
-		else if (self.requestIdleCallback) requestIdleCallback(begin, { timeout: 2000 });
-		else setTimeout(begin, 200);
-	};
+	// Frameworks take over what a server streamed some time after the page has loaded
+	// (React's Suspense), and draw it anew if something stands in it by then.
+	const idle = () => start ? setTimeout(self.requestIdleCallback || begin, 1000, begin, { timeout: 9000 }) : begin();
 	if (get("readyState") == "complete") idle();
 	else on(self, "load", idle);
 }
