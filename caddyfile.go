@@ -40,19 +40,24 @@ func parseCaddyfile(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 		return nil, err
 	}
 	if handler.Loader != "" {
-		for _, name := range slices.Sorted(maps.Keys(matchers)) {
-			if slices.Contains(requestMatchers, name) {
-				caddy.Log().Named("kapa_deflector").Warn(fmt.Sprintf(
-					"loader: the block's matcher looks at the request's %s, but caches give a page to every request for its address; match paths and hosts only", name),
-					zap.String("file", file), zap.Int("line", line))
-			}
+		if names := dividing(matchers); names != nil {
+			caddy.Log().Named("kapa_deflector").Warn("loader: the block's matcher looks at "+strings.Join(names, " and ")+
+				", but caches give a page to every request for its address: match paths and hosts only",
+				zap.String("file", file), zap.Int("line", line))
 		}
 	}
 	return h.NewRoute(matchers, handler), nil
 }
 
-// requestMatchers are Caddy's matchers of what differs between requests for one page.
-var requestMatchers = []string{"client_ip", "consent", "header", "header_regexp", "method", "query", "remote_ip"}
+// dividing returns the names of those matchers that divide the requests for one page.
+func dividing(matchers caddy.ModuleMap) (names []string) {
+	for _, name := range []string{"client_ip", "consent", "header", "header_regexp", "method", "query", "remote_ip"} {
+		if matchers[name] != nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
 
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
 //
