@@ -110,6 +110,7 @@ func (v *visitor) send() {
 func (v *visitor) beDeflected() {
 	v.T.Helper()
 	v.Ask()
+	v.Screenshot("deflected")
 	v.wantQuestion(testenv.LongQuestion)
 	v.Follow("#kapa-stand-in-send")
 	v.wantThanks()

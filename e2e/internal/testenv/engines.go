@@ -106,7 +106,7 @@ var firefox = sync.OnceValues(func() (*webdriver.BiDi, error) {
 		return nil, err
 	}
 	addAtEnd(func() error { end(cmd, exited); return nil })
-	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*Patience) // it still starts
 	defer cancel()
 	return webdriver.DialBiDi(ctx, address)
 })
@@ -159,7 +159,7 @@ func openWebKit(t *testing.T, _ func(problem string)) (webdriver.Tab, error) {
 			t.Logf("WebKit's driver said:\n%s", log)
 		}
 	})
-	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*Patience) // it still starts
 	defer cancel()
 	return webdriver.NewClassic(ctx, address)
 }
