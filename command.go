@@ -1,11 +1,10 @@
 package kapadeflector
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 
 	"github.com/caddyserver/caddy/v2"
@@ -13,12 +12,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/check"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/check/draft"
 )
 
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "kapa-check",
-		Usage: "[--cookie <name>=<value>]... [--consent-not-required] [--json] [--insecure] <url>",
+		Usage: "[--cookie <name>=<value>]... [--header <name>:<value>]... [--consent-not-required] [--bundle] [--json] [--insecure] <url>",
 		Short: "Asks a running site for a page, and says whether Kapa's deflector works there",
 		Long: `
 Asks a running site for a page, as a browser does when it opens the page: once
@@ -29,16 +29,23 @@ from a cache is asked for once more, with kapa-check=... in its query.
 
 Prints what a visitor gets, with consent and without: the tag, or the most
 likely reason why there is none; what each selector finds in the page as it was
-served; whether browsers keep the id; what the page's Content-Security-Policy
-blocks; and whether caches can give one visitor's page to another. Values of
-cookies and ids are never printed.
+served; what keeps the deflector from working, such as a framework or an editor;
+whether browsers keep the id; what the page's policies block; and whether caches
+can give one visitor's page to another. Values of cookies, ids and --header are
+never printed.
 
-Several --cookie are sent as one Cookie header, exactly as they are written.
-A URL without a scheme is asked for by https, or by http on localhost.
+Several --cookie are sent as one Cookie header, exactly as they are written, to
+the host of the URL alone. A URL without a scheme is asked for by https, or by
+http on localhost.
+
+--header is for a Referer of your own, for Authorization, and the like.
 
 --consent-not-required is for a site whose directive has consent not_required.
 Visitors are then expected to get the tag without the banner's cookie. The page
 is asked for once, with the given cookies, such as a session's.
+
+--bundle fetches the deflector's script too, and says how large it is, which
+hash it has, and how long browsers keep it.
 
 --json prints one JSON object instead; "findings" and "notes" hold what was
 found. docs/kapa-check.md explains the fields and each code.
@@ -50,76 +57,163 @@ Exits with 0 if nothing is wrong, with 1 if there are findings, and with 2 if
 the site could not be asked.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
-			// an array flag, because a slice flag splits values at commas
-			cmd.Flags().StringArrayP("cookie", "c", nil, "A cookie of a visitor who has consented, as name=value; may be repeated")
+			askingFlags(cmd)
 			cmd.Flags().Bool("consent-not-required", false, "Expect the tag without any cookie")
+			cmd.Flags().Bool("bundle", false, "Fetch the deflector's script too")
 			cmd.Flags().Bool("json", false, "Print JSON")
-			cmd.Flags().Bool("insecure", false, "Accept any certificate")
-			cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return couldNotAsk(cmd, err) })
-			cmd.Args = func(cmd *cobra.Command, args []string) error {
-				if len(args) != 1 {
-					return couldNotAsk(cmd, errors.New("kapa-check takes one URL; write --cookie in front of each cookie"))
-				}
-				return nil
-			}
-			cmd.RunE = func(cmd *cobra.Command, args []string) error {
-				return caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
-					return kapaCheck(cmd.Context(), cmd.OutOrStdout(), fl)
-				})(cmd, args)
-			}
+			runAsking(cmd, kapaCheck)
+		},
+	})
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name:  "kapa-init",
+		Usage: "[--cookie <name>=<value>]... [--header <name>:<value>]... [--form <number>] [--insecure] <url>",
+		Short: "Reads the page of a support form, and writes a Caddyfile for it",
+		Long: `
+Asks for a page once, and writes a Caddyfile with a kapa_deflector block for its
+support form to the standard output. What the page shows, and what it does not,
+is written to the standard error. The site need not be behind Caddy yet.
+
+	caddy kapa-init https://support.example.com/tickets/new > Caddyfile
+
+--cookie takes what your consent banner sets when a visitor accepts; it finds the
+consent line. It also takes the session's cookie, if the form is behind a login.
+
+--form chooses another form of the page, by its number in what is written to the
+standard error.
+
+Exits with 0 if the Caddyfile is complete, with 1 if it has a TODO, and with 2 if
+the site could not be asked.
+`,
+		CobraFunc: func(cmd *cobra.Command) {
+			askingFlags(cmd)
+			cmd.Flags().IntP("form", "f", 0, "The number of the form, from 1")
+			runAsking(cmd, kapaInit)
 		},
 	})
 }
 
-// Exit codes of kapa-check. Caddy's wrapper needs an error beside a code other than
-// 0, and exits with 1 for an error without a code.
+// askingFlags adds the flags of all commands that ask a site.
+func askingFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	// array flags, because slice flags split values at commas
+	flags.StringArrayP("cookie", "c", nil, "A cookie of a visitor who has consented, as name=value; may be repeated")
+	flags.StringArrayP("header", "H", nil, "A header field for every request, as name:value; may be repeated")
+	flags.Bool("insecure", false, "Accept any certificate")
+}
+
+// Exit codes of the commands.
 const (
-	exitFindings    = 1
+	exitFound       = 1 // something is wrong, or left to do
 	exitCouldNotAsk = 2
 )
 
-// couldNotAsk exits with 2 for a mistake in the command line, because 1 says that
-// something is wrong with the site.
-func couldNotAsk(cmd *cobra.Command, err error) error {
-	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return exitCouldNotAsk, err })(cmd, nil)
+// asking is what the flags of all commands say.
+type asking struct {
+	survey  check.Survey
+	address *url.URL
+	cookies string
+}
+
+// runAsking makes a command call run. The command ends with the exit code of run, or with 2
+// for an error, which also mistakes in the command line have.
+func runAsking(cmd *cobra.Command, run func(cmd *cobra.Command, fl caddycmd.Flags, a asking) (exit int, err error)) {
+	couldNotAsk := func(cmd *cobra.Command, err error) error {
+		cmd.PrintErrln(cmd.CommandPath()+":", check.Clean(err.Error()))
+		return exitWith(cmd, exitCouldNotAsk)
+	}
+	cmd.SetFlagErrorFunc(couldNotAsk)
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return couldNotAsk(cmd, fmt.Errorf("%s takes one URL; write --cookie in front of each cookie", cmd.Name()))
+		}
+		return nil
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		fl := caddycmd.Flags{FlagSet: cmd.Flags()}
+		a, err := newAsking(fl)
+		if err != nil {
+			return couldNotAsk(cmd, err)
+		}
+		exit, err := run(cmd, fl, a)
+		if err != nil {
+			return couldNotAsk(cmd, err)
+		}
+		return exitWith(cmd, exit)
+	}
+}
+
+// exitWith returns the error by which Caddy's main exits with a code. It keeps cobra from
+// printing it.
+func exitWith(cmd *cobra.Command, code int) error {
+	cmd.SilenceErrors = true
+	if code == exitFound { // Caddy's wrapper returns no error for this one
+		return errors.New("exit status 1")
+	}
+	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return code, nil })(cmd, nil)
+}
+
+func newAsking(fl caddycmd.Flags) (a asking, err error) {
+	if a.address, err = check.ParseAddress(fl.Arg(0)); err != nil {
+		return a, err
+	}
+	cookies, err := fl.GetStringArray("cookie")
+	if err != nil {
+		return a, err
+	}
+	if a.cookies, err = check.CookieHeader(cookies); err != nil {
+		return a, err
+	}
+	fields, err := fl.GetStringArray("header")
+	if err != nil {
+		return a, err
+	}
+	a.survey = check.NewSurvey(fl.Bool("insecure"))
+	a.survey.Header, err = check.HeaderFields(fields)
+	return a, err
 }
 
 // kapaCheck runs the command and returns its exit code.
-func kapaCheck(ctx context.Context, out io.Writer, fl caddycmd.Flags) (int, error) {
-	address, err := check.ParseAddress(fl.Arg(0))
+func kapaCheck(cmd *cobra.Command, fl caddycmd.Flags, a asking) (int, error) {
+	site, err := a.survey.Ask(cmd.Context(), a.address, a.cookies, fl.Bool("consent-not-required"))
 	if err != nil {
-		return exitCouldNotAsk, err
+		return 0, fmt.Errorf("could not ask %s: %w", a.address.Host, err)
 	}
-	typed, err := fl.GetStringArray("cookie")
-	if err != nil {
-		return exitCouldNotAsk, err
-	}
-	cookies, err := check.CookieHeader(typed)
-	if err != nil {
-		return exitCouldNotAsk, err
-	}
-	site, err := check.NewSurvey(fl.Bool("insecure")).Ask(ctx, address, cookies, fl.Bool("consent-not-required"))
-	if err != nil {
-		return exitCouldNotAsk, fmt.Errorf("could not ask %s: %w", address.Host, err)
+	if fl.Bool("bundle") {
+		a.survey.AskForBundle(cmd.Context(), &site, check.Kapa)
 	}
 	report := check.Judge(site, check.Kapa)
-	if err := printReport(out, report, fl.Bool("json")); err != nil {
-		return exitCouldNotAsk, err
+	out := cmd.OutOrStdout()
+	if fl.Bool("json") {
+		err = report.WriteJSON(out)
+	} else {
+		err = report.Print(out, wantsColor(out))
 	}
-	if n := len(report.Findings); n > 0 {
-		return exitFindings, fmt.Errorf("findings: %d", n)
+	if err != nil {
+		return 0, err
+	}
+	if len(report.Findings) > 0 {
+		return exitFound, nil
 	}
 	return caddy.ExitCodeSuccess, nil
 }
 
-func printReport(out io.Writer, report *check.Report, asJSON bool) error {
-	if !asJSON {
-		return report.Print(out, wantsColor(out))
+// kapaInit runs the command and returns its exit code.
+func kapaInit(cmd *cobra.Command, fl caddycmd.Flags, a asking) (int, error) {
+	page, err := a.survey.Open(cmd.Context(), a.address, a.cookies)
+	if err != nil {
+		return 0, fmt.Errorf("could not ask %s: %w", a.address.Host, err)
 	}
-	encoder := json.NewEncoder(out)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(report)
+	d, err := draft.Of(page, a.cookies, fl.Int("form"))
+	if err != nil {
+		return 0, err
+	}
+	if err := d.Print(cmd.OutOrStdout(), cmd.ErrOrStderr()); err != nil {
+		return 0, err
+	}
+	if len(d.ToDo) > 0 {
+		return exitFound, nil
+	}
+	return caddy.ExitCodeSuccess, nil
 }
 
 // wantsColor reports whether out is a terminal whose user has not switched colors off

@@ -748,6 +748,14 @@ func TestWarnings(t *testing.T) {
 			},
 		},
 		{
+			"a yes for a scroll or a click", fields{"consent": `[{"kind": "cookie_notice"}, {"kind": "klaro", "categories": ["kapa"]}, {"kind": "wplp"}, {"kind": "segment", "categories": ["functional"]}]`},
+			[]string{
+				`consent cookie_notice: its setting "on scroll" or "on click" would make the platform write a yes for visitors who have not chosen, and its cookie does not show it; see that this is off`,
+				`consent wplp: automatic acceptance on scroll or click would make the platform write a yes for visitors who have not chosen, and its cookie does not show it; see that this is off`,
+				`consent segment: implyConsentOnInteraction or closeBehavior accept would make the platform write a yes for visitors who have not chosen, and its cookie does not show it; see that this is off`,
+			},
+		},
+		{
 			"several at once", attributes(attribute("data-projekt-color", "red")).with(fields{"script": `{"url": "/kapa.js"}`, "consent": `[{"kind": "not_required"}]`}),
 			[]string{
 				fileName,

@@ -4,7 +4,7 @@ go 1.26.0
 
 require (
 	cel.dev/cel-go v0.32.0 // the consent matcher in expressions, as Caddy's own matchers
-	github.com/andybalholm/cascadia v1.3.5 // selectors, for kapa-check alone
+	github.com/andybalholm/cascadia v1.3.5 // selectors, for kapa-check and kapa-init alone
 	github.com/caddyserver/caddy/v2 v2.11.9
 	github.com/dunglas/httpsfv v1.1.1 // structured fields, as Caddy reads them
 	github.com/google/uuid v1.6.0

@@ -3,8 +3,11 @@ package check
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/authority"
 )
@@ -42,4 +45,32 @@ func CookieHeader(typed []string) (string, error) {
 		}
 	}
 	return strings.Join(typed, "; "), nil
+}
+
+// managed are fields that a --header must not set: the survey sets them, or something
+// else has an option for them.
+var managed = map[string]string{
+	"Cookie": "use --cookie", "Host": "write the host into the URL", "If-None-Match": "the command sets it itself",
+	"Accept-Encoding": "the command sets it itself", "Connection": "it is not sent", "Content-Length": "there is no body",
+	"Transfer-Encoding": "there is no body",
+}
+
+// HeaderFields reads header fields, each as "Name: value".
+func HeaderFields(typed []string) (http.Header, error) {
+	h := make(http.Header)
+	for i, field := range typed {
+		name, value, ok := strings.Cut(field, ":")
+		value = strings.TrimSpace(value)
+		name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+		switch {
+		case !ok || !httpguts.ValidHeaderFieldName(name):
+			return nil, fmt.Errorf("--header number %d is no name: value", i+1)
+		case !httpguts.ValidHeaderFieldValue(value):
+			return nil, fmt.Errorf("--header number %d holds a control character", i+1)
+		case managed[name] != "":
+			return nil, fmt.Errorf("--header %s: %s", name, managed[name])
+		}
+		h.Add(name, value)
+	}
+	return h, nil
 }

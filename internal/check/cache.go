@@ -81,6 +81,6 @@ func (j *judge) sharesID(a *Response) bool {
 func (j *judge) noteCache(a *Response, about string) {
 	if from := a.FromCache(); from != "" {
 		j.note(codeCacheSeen, about, "the page comes from a cache, according to its %s. If that cache is behind Caddy, this is fine: Caddy passes the field on. "+
-			"If it is in front of Caddy, it must not store this page: exclude the page from it, or make it respect Cache-Control and Vary", short(from))
+			"If it is in front of Caddy, it must not store this page: exclude the page from it, or make it respect Cache-Control and Vary", Short(from))
 	}
 }

@@ -32,7 +32,7 @@ func (j *judge) checkCache(a *Response) {
 		j.noteCache(a, aboutCaching)
 		return
 	}
-	j.finding(codeTagFromCache, aboutCaching, "the page with the tag comes from a shared cache (%s)", short(from))
+	j.finding(codeTagFromCache, aboutCaching, "the page with the tag comes from a shared cache (%s)", Short(from))
 }
 
 // checkPrivate reports that a cache may give the response to another visitor, or to

@@ -28,12 +28,17 @@ type Site struct {
 	Again          *Response // With, asked with the cookies
 	WithdrawnAgain *Response // With, asked without
 	GrantedAgain   *Response // Without, asked with the cookies
+
+	Bundle *BundleAnswer // the deflector's script; nil if not requested
+
+	secrets secrets // what the user has passed, which no report shows
 }
 
 // judge is the state of a check.
 type judge struct {
 	site      Site
 	deflector Deflector
+	secrets   secrets
 	report    *Report
 
 	response    *Response // the one that has the tag, or should have it
@@ -43,7 +48,7 @@ type judge struct {
 
 // Judge checks a site. At least one of With and Without must be set.
 func Judge(s Site, d Deflector) *Report {
-	j := &judge{site: s, deflector: d, report: newReport(s)}
+	j := &judge{site: s, deflector: d, secrets: s.allSecrets(), report: newReport(s)}
 	if s.Without != nil {
 		j.withoutPage = readPage(s.Without.Body, d)
 		j.report.WithoutConsent = j.summarize(s.Without, j.withoutPage)
@@ -54,7 +59,7 @@ func Judge(s Site, d Deflector) *Report {
 		j.report.WithConsent = j.summarize(s.With, j.page)
 	}
 
-	if j.page.tooDeep {
+	if j.page.TooDeep {
 		j.finding(codePageUnreadable, "tag", "the page nests its elements more than 512 deep and was not read")
 	} else if s.With != nil {
 		j.checkWith()
@@ -64,11 +69,23 @@ func Judge(s Site, d Deflector) *Report {
 	if s.Without != nil {
 		j.checkWithout()
 	}
+	j.noteCookies()
 	j.checkVary()
+	j.secrets.hideAll(j.report)
+	j.report.Result = ResultFine
 	if len(j.report.Findings) > 0 {
 		j.report.Result = ResultFindings
 	}
 	return j.report
+}
+
+// noteCookies notes that a redirect has led to a host to which the user's cookies were not
+// sent.
+func (j *judge) noteCookies() {
+	if j.response.Strange {
+		j.note(codeCookiesNotSent, aboutTag, "your cookies were not sent to %s, to which the site redirects: a browser sends a cookie without Domain to no other host. "+
+			"If the cookies are for that host, too, ask for its address", j.response.Address().Host)
+	}
 }
 
 // checkWith judges what a visitor who has consented gets.
@@ -82,22 +99,25 @@ func (j *judge) checkWith() {
 	j.checkAttributes(t)
 	switch status := j.response.Status; {
 	case status == 404 || status == 410 || status >= 500:
-		j.finding(codeErrorPage, aboutTag, "the page with the tag has status %s: is this the address of the form?", statusOf(j.response))
+		j.finding(codeErrorPage, aboutTag, "the page with the tag has status %s%s: is this the address of the form?", statusOf(j.response), titled(j.page.Page))
 	case j.looksLikeLogin():
-		j.finding(codeLogin, aboutTag, "the page with the tag asks for a login: to see the form, also pass the session cookie, with another --cookie")
+		j.finding(codeLogin, aboutTag, "the page with the tag asks for a login%s: to see the form, also pass the session cookie, with another --cookie", titled(j.page.Page))
 	default:
 		if status < 200 || status > 299 {
 			j.note(codeStatus, aboutTag, "the page has status %s", statusOf(j.response))
 		}
 		j.checkSelectors(t)
+		j.checkFramework(t)
 	}
 	j.checkPolicy(t)
+	j.checkEmbedder(t)
+	j.checkBundle(t)
 	if !j.isForAll() {
 		j.checkCookie(t)
 		j.checkCaching(t)
 	}
 	if j.response.Cut {
-		j.note(codePageCut, "tag", "only the first %d MiB of the page were checked", len(j.response.Body)>>20)
+		j.note(codePageCut, aboutTag, "only the first %d MiB of the page were checked", len(j.response.Body)>>20)
 	}
 }
 
@@ -158,7 +178,7 @@ func (j *judge) checkTagWithout(t tag) {
 	case t.tracks():
 		why := "it is in the page's own template, or the directive has consent not_required (then pass --consent-not-required)"
 		if from := j.fromFront(j.site.Without, j.site.WithoutAfresh); from != "" {
-			why = "the page comes from a cache (" + short(from) + ") that sends one visitor's page to all: purge it, and make it respect Vary and Cache-Control"
+			why = "the page comes from a cache (" + Short(from) + ") that sends one visitor's page to all: purge it, and make it respect Vary and Cache-Control"
 		} else {
 			j.noteCache(j.site.Without, aboutWithout)
 		}
@@ -180,9 +200,19 @@ func (j *judge) consentedTag() *tag {
 }
 
 func (j *judge) finding(code Code, about, format string, args ...any) {
-	j.report.Findings = append(j.report.Findings, Finding{code, about, clean(fmt.Sprintf(format, args...))})
+	j.report.Findings = append(j.report.Findings, Finding{code, about, j.text(format, args)})
 }
 
 func (j *judge) note(code Code, about, format string, args ...any) {
-	j.report.Notes = append(j.report.Notes, Finding{code, about, clean(fmt.Sprintf(format, args...))})
+	j.report.Notes = append(j.report.Notes, Finding{code, about, j.text(format, args)})
+}
+
+// text formats args, some of which come from the site, which may repeat a secret.
+func (j *judge) text(format string, args []any) string {
+	for i, arg := range args {
+		if s, ok := arg.(string); ok {
+			args[i] = j.secrets.hide(s)
+		}
+	}
+	return Clean(fmt.Sprintf(format, args...))
 }

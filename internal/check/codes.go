@@ -9,17 +9,24 @@ const (
 	codeAttributeMissing       Code = "attribute_missing"        // the deflector does not start without it
 	codeAttributePlaceholder   Code = "attribute_placeholder"    // it was not replaced
 	codeAttributeValue         Code = "attribute_value"          // not one of those that Kapa documents
+	codeBundleIntegrity        Code = "bundle_integrity"         // is not the tag's
+	codeBundleUnreachable      Code = "bundle_unreachable"       // or no script
 	codeButtonElement          Code = "button_element"           // it cannot be disabled
 	codeButtonOutsideForm      Code = "button_outside_form"      // that the tag names
 	codeCacheControl           Code = "cache_control"            // the page with the tag may be kept
+	codeClientNavigation       Code = "client_navigation"        // shows the form without a new document
 	codeConsentNotRecognised   Code = "consent_not_recognised"   // the tag is untracked despite the cookies
 	codeCSPConnection          Code = "csp_connection"           // the policy blocks the script's requests
 	codeCSPFingerprint         Code = "csp_fingerprint"          // the policy blocks the script for fingerprints
 	codeCSPScript              Code = "csp_script"               // the policy blocks the deflector's script
 	codeCSPUser                Code = "csp_user"                 // the policy blocks the user block's script
+	codeEditor                 Code = "editor"                   // takes the place of the field
+	codeEmbedderPolicy         Code = "embedder_policy"          // blocks the script
 	codeErrorPage              Code = "error_page"               // of the site, with the tag
 	codeETagShared             Code = "etag_shared"              // by the pages with and without the tag
 	codeEventType              Code = "event_type"               // the element has no such event
+	codeFormElsewhere          Code = "form_elsewhere"           // in a frame of another origin
+	codeFramework              Code = "framework"                // takes the page over
 	codeFrameset               Code = "frameset"                 // a page that shows others
 	codeIDDeleted              Code = "id_deleted"               // as for a visitor who has refused
 	codeIDDropped              Code = "id_dropped"               // by browsers
@@ -42,6 +49,7 @@ const (
 	codeScriptMixedContent     Code = "script_mixed_content"     // http on https
 	codeScriptSource           Code = "script_source"            // no address
 	codeScriptType             Code = "script_type"              // one that browsers do not run
+	codeSelectorBoundary       Code = "selector_boundary"        // of a frame or a shadow root, which it does not cross
 	codeSelectorInvalid        Code = "selector_invalid"         // for browsers
 	codeSelectorMatchesNothing Code = "selector_matches_nothing" // in the page as it was served
 	codeTagAfterWithdrawal     Code = "tag_after_withdrawal"     // a 304 brings back the page from before
@@ -56,8 +64,12 @@ const (
 // The notes.
 const (
 	codeAttributeName         Code = "attribute_name"           // likely misspelt, or of another product
+	codeBundlePlain           Code = "bundle_plain"             // it comes without compression
 	codeCacheSeen             Code = "cache_seen"               // in front of Caddy, or behind it
+	codeCookiesNotSent        Code = "cookies_not_sent"         // to the host that a redirect leads to
 	codeCSPTrustedTypes       Code = "csp_trusted_types"        // required, and not known of the script
+	codeEditorSeen            Code = "editor_seen"              // it may take the place of the field
+	codeEmbedderPolicySeen    Code = "embedder_policy_seen"     // it may block the script
 	codeFormInFrame           Code = "form_in_frame"            // the tag may belong there
 	codeIDHostOnly            Code = "id_host_only"             // other hosts have other ids
 	codeInputOutsideForm      Code = "input_outside_form"       // that the tag names
@@ -67,6 +79,7 @@ const (
 	codeSelectorDrawnByScript Code = "selector_drawn_by_script" // not in the page yet
 	codeSelectorUntried       Code = "selector_untried"         // only a browser can tell
 	codeStatus                Code = "status"                   // of a page with the tag; it may be right
+	codeTurbo                 Code = "turbo"                    // the form is loaded in full
 	codeTagInBody             Code = "tag_in_body"              // where the directive puts none
 	codeUntrackedTag          Code = "untracked_tag"            // without consent, which may be intended
 )
@@ -77,6 +90,7 @@ type Reason string
 // The reasons, in the order in which they are looked for.
 const (
 	reasonChallenge   Reason = "challenge"    // a bot protection answered
+	reasonPastCaddy   Reason = "past_caddy"   // a redirect leads to another port or host, without the directive
 	reasonRedirect    Reason = "redirect"     // to another site, or without an end
 	reasonStatus      Reason = "status"       // not that of a page, or an error
 	reasonLogin       Reason = "login"        // the form is behind one

@@ -39,7 +39,7 @@ func (j *judge) checkCookie(t tag) {
 		j.finding(codeIDTwice, aboutID, "one response sets %s %d times: the origin or another handler sets it, too", name, len(set))
 	}
 
-	c, host := set[0], j.response.address().Hostname()
+	c, host := set[0], j.response.Address().Hostname()
 	found := len(j.report.Findings)
 	j.checkKept(c, host)
 	j.report.IDCookie = idCookie(c, len(j.report.Findings) == found)
@@ -58,7 +58,7 @@ func (j *judge) checkNoCookie(t tag, deleted bool) {
 		j.report.IDCookie.Why = "the visitor already has one"
 	default:
 		j.finding(codeIDMissing, aboutID, "the tag uses %s, but the response does not set it: cookie { domain ... } does not cover %s, or a CDN removes Set-Cookie. "+
-			"If the directive has cookie off, also pass --cookie %[1]s=<a UUID>", name, j.response.address().Hostname())
+			"If the directive has cookie off, also pass --cookie %[1]s=<a UUID>", name, j.response.Address().Hostname())
 	}
 }
 
@@ -84,9 +84,9 @@ func (j *judge) checkKept(c *http.Cookie, host string) {
 	case c.SameSite == http.SameSiteNoneMode && !c.Secure:
 		j.finding(codeIDDropped, aboutID, "browsers drop it: SameSite=None needs Secure")
 	case domain != "" && domain != host && !covers(domain, host):
-		j.finding(codeIDDropped, aboutID, "browsers drop it: Domain=%s does not cover %s", short(domain), host)
+		j.finding(codeIDDropped, aboutID, "browsers drop it: Domain=%s does not cover %s", Short(domain), host)
 	case domain != "" && domain != host && suffix == domain:
-		j.finding(codeIDDropped, aboutID, "browsers drop it: Domain=%s is a public suffix", short(domain))
+		j.finding(codeIDDropped, aboutID, "browsers drop it: Domain=%s is a public suffix", Short(domain))
 	}
 }
 
@@ -103,7 +103,7 @@ func (j *judge) checkUse(c *http.Cookie, host string) {
 			"because the proxy that terminates TLS is not in trusted_proxies")
 	}
 	if c.Path != "" && c.Path != "/" {
-		j.finding(codeIDPath, aboutID, "Path=%s: other pages do not see the id", short(c.Path))
+		j.finding(codeIDPath, aboutID, "Path=%s: other pages do not see the id", Short(c.Path))
 	}
 	switch {
 	case c.MaxAge > longestAge:

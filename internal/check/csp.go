@@ -6,15 +6,22 @@ import (
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/check/dom"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/csp"
 )
 
 // policiesFor returns the policies that apply to the page's element n, or all of them
 // if n is nil.
 func (j *judge) policiesFor(n *html.Node) (p *csp.Policies, found bool) {
-	h, metas := j.response.Header, j.page.metaPolicies(n)
+	return PoliciesOf(j.response, j.page.Page, n)
+}
+
+// PoliciesOf returns the policies of a page that apply to its element n, or all of them if
+// n is nil. found is false if it has none.
+func PoliciesOf(a *Response, page *dom.Page, n *html.Node) (p *csp.Policies, found bool) {
+	h, metas := a.Header, metaPolicies(page, n)
 	lines, integrity, connections := h["Content-Security-Policy"], h["Integrity-Policy"], h["Connection-Allowlist"]
-	address, err := csp.ParseURL(j.response.URL)
+	address, err := csp.ParseURL(a.URL)
 	if err != nil || len(lines)+len(metas)+len(integrity)+len(connections) == 0 {
 		return nil, false
 	}
@@ -29,14 +36,14 @@ func (j *judge) policiesFor(n *html.Node) (p *csp.Policies, found bool) {
 
 // metaPolicies returns the policies in the page's meta elements, or only those before
 // n if it is not nil.
-func (p *page) metaPolicies(n *html.Node) (contents []string) {
-	for e := range p.elements() {
+func metaPolicies(p *dom.Page, n *html.Node) (contents []string) {
+	for e := range p.Elements {
 		if e == n {
 			return contents
 		}
-		name, _ := attribute(e.Attr, "http-equiv")
-		content, ok := attribute(e.Attr, "content")
-		if ok && e.DataAtom == atom.Meta && placeOf(e) == "head" && strings.EqualFold(strings.TrimSpace(name), "content-security-policy") {
+		name := dom.Value(e, "http-equiv")
+		content, ok := dom.Attribute(e, "content")
+		if ok && e.DataAtom == atom.Meta && dom.Place(e) == "head" && strings.EqualFold(strings.TrimSpace(name), "content-security-policy") {
 			contents = append(contents, content)
 		}
 	}
@@ -62,10 +69,10 @@ func (j *judge) checkPolicy(t tag) {
 	j.report.CSP.Present = true
 	blocks := func(code Code, directive, format string, args ...any) {
 		j.report.CSP.Blocks = append(j.report.CSP.Blocks, directive)
-		j.finding(code, aboutPolicy, "%s "+format, append([]any{short(directive)}, args...)...)
+		j.finding(code, aboutPolicy, "%s "+format, append([]any{Short(directive)}, args...)...)
 	}
 
-	src, err := j.page.base(j.response.address(), t.node).Parse(t.src())
+	src, err := j.page.Base(j.response.Address(), t.node).Parse(t.src())
 	if err != nil {
 		return // checkTag has reported it
 	}
@@ -73,7 +80,7 @@ func (j *judge) checkPolicy(t tag) {
 	if err != nil {
 		return
 	}
-	_, crossOrigin := attribute(t.node.Attr, "crossorigin")
+	_, crossOrigin := dom.Attribute(t.node, "crossorigin")
 	script := csp.Script{URL: u, Source: src.String(), Integrity: t.attr("integrity"), CORS: crossOrigin}
 	if v := policies.ScriptWith(t.attr("nonce"), script); !v.Allowed {
 		what := "blocks the script: the deflector does not start"
@@ -101,7 +108,7 @@ func (j *judge) checkPolicy(t tag) {
 		}
 	}
 	if n := settingsBefore(t.node); n != nil {
-		nonce, _ := attribute(n.Attr, "nonce")
+		nonce := dom.Value(n, "nonce")
 		if v := policies.InlineWith(nonce, n.FirstChild.Data); !v.Allowed {
 			blocks(codeCSPUser, v.Directive, "blocks the inline script with the data of the user block")
 		}

@@ -1,11 +1,15 @@
 package check
 
 import (
+	"net/netip"
+	"net/url"
 	"regexp"
 	"strings"
 
 	"golang.org/x/net/html/atom"
 
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/authority"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/check/dom"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
 )
 
@@ -27,11 +31,14 @@ func (j *judge) checkMissing() {
 // the kind of response, its header, the head, and consent last.
 func (j *judge) whyMissing() (reason Reason, text string) {
 	a := j.response
+	if reason, text := whyPastCaddy(j.site.URL, a); reason != "" {
+		return reason, text
+	}
 	if reason, text := whyNoPage(a); reason != "" {
 		return reason, text
 	}
 	if j.looksLikeLogin() {
-		return reasonLogin, "the site asks for a login at " + place(a) + ": also pass the session cookie, with another --cookie"
+		return reasonLogin, "the site asks for a login at " + place(a) + titled(j.page.Page) + ": also pass the session cookie, with another --cookie"
 	}
 	if reason, text := whyNotChanged(a); reason != "" {
 		return reason, text
@@ -46,13 +53,13 @@ func (j *judge) whyMissing() (reason Reason, text string) {
 		return reasonCSPBlocked, "the page's Content-Security-Policy blocks the script by its " + blocked + ", and the directive extends no policy without csp extend"
 	}
 	if from := j.fromFront(j.site.With, j.site.WithAfresh); from != "" {
-		return reasonCached, "the page comes from a cache (" + short(from) + ") that sends visitors with consent the page for those without: " +
+		return reasonCached, "the page comes from a cache (" + Short(from) + ") that sends visitors with consent the page for those without: " +
 			"purge it, and exclude this page from it or make it respect Vary: Cookie"
 	}
 	if !a.variesByCookie() {
 		text := "nothing shows that kapa_deflector ran for " + place(a) + ", because Vary: Cookie is missing: its pages do not include this path, " +
 			"another site block or an earlier directive responded, or something in front of Caddy removed the field"
-		if j.page.first(atom.Frameset) != nil {
+		if j.page.First(atom.Frameset) != nil {
 			text += ". The page is a frameset: the form is in one of its frames, " + j.page.frameAddress()
 		}
 		return reasonNotCovered, text
@@ -69,6 +76,32 @@ func (j *judge) whyMissing() (reason Reason, text string) {
 		"compare name and value, exactly as the browser sends them, with the consent lines. Or another block, with other consent lines, claims the page"
 }
 
+// whyPastCaddy finds redirects to an address that is likely the origin's own.
+func whyPastCaddy(asked string, a *Response) (reason Reason, text string) {
+	from, err := url.Parse(asked)
+	to := a.Address()
+	if a.isRedirect() {
+		to = redirect(a.Address(), a)
+	}
+	if err != nil || to == nil || to.Host == from.Host || a.variesByCookie() {
+		return "", ""
+	}
+	inside := isInside(to.Hostname()) && !isInside(from.Hostname())
+	if !inside && (!strings.EqualFold(to.Hostname(), from.Hostname()) || to.Port() == "" && from.Port() == "") {
+		return "", ""
+	}
+	return reasonPastCaddy, "the site redirects from " + Short(from.Host) + " to " + Short(to.Host) + ", where nothing shows that kapa_deflector runs: the origin writes its own address " +
+		"into Location, and visitors leave Caddy. Tell the origin its public address, or correct the field with header_down Location in reverse_proxy"
+}
+
+// isInside reports whether a host is an address or a name of a private network.
+func isInside(host string) bool {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast()
+	}
+	return !strings.Contains(host, ".") || strings.HasSuffix(host, ".internal") || strings.HasSuffix(host, ".local") || authority.IsLoopback(host)
+}
+
 // whyNoPage finds responses that are not a page.
 func whyNoPage(a *Response) (reason Reason, text string) {
 	switch {
@@ -80,15 +113,15 @@ func whyNoPage(a *Response) (reason Reason, text string) {
 	case a.Status == 204 || a.Status == 205 || a.Status == 206:
 		return reasonStatus, "a response with status " + statusOf(a) + " does not contain a whole page"
 	case a.Status == 401 || a.Status == 403:
-		return reasonLogin, "the site answered " + statusOf(a) + ": also pass the session cookie, with another --cookie"
+		return reasonLogin, "the site answered " + statusOf(a) + titled(dom.Parse(a.Body)) + ": also pass the session cookie, with another --cookie"
 	case a.Status >= 500:
-		return reasonStatus, "the site answered " + statusOf(a) + ": the origin failed, and the directive does not change pages of handle_errors"
+		return reasonStatus, "the site answered " + statusOf(a) + titled(dom.Parse(a.Body)) + ": the origin failed, and the directive does not change pages of handle_errors"
 	case a.Status == 404 && !a.variesByCookie():
-		return reasonStatus, "the site answered " + statusOf(a) + ": is this the address of the form?"
+		return reasonStatus, "the site answered " + statusOf(a) + titled(dom.Parse(a.Body)) + ": is this the address of the form?"
 	case len(a.Body) == 0:
 		return reasonEmpty, "the response is empty: Caddy sends an empty one if no site block matches the host, or no directive handles the path"
 	case !a.isHTML():
-		return reasonNotHTML, "the response's Content-Type is " + either(short(a.Header.Get("Content-Type")), "missing") + ", but only text/html gets the tag: correct it at the origin"
+		return reasonNotHTML, "the response's Content-Type is " + either(Short(a.Header.Get("Content-Type")), "missing") + ", but only text/html gets the tag: correct it at the origin"
 	default:
 		return "", ""
 	}
@@ -142,7 +175,35 @@ var loginPath = regexp.MustCompile(`(?i)\b(log|sign)[-_]?(in|on)\b|\b(sso|oauth2
 
 // looksLikeLogin reports whether the site shows a login instead of the form: a
 // password field without a description field, or a redirect to a login's path.
-func (j *judge) looksLikeLogin() bool {
-	return j.page.asksForPassword() && j.page.first(atom.Textarea) == nil ||
-		j.response.Redirects > 0 && loginPath.MatchString(j.response.address().Path)
+func (j *judge) looksLikeLogin() bool { return looksLikeLogin(j.response, j.page.Page) }
+
+func looksLikeLogin(a *Response, p *dom.Page) bool {
+	return p.AsksForPassword() && p.First(atom.Textarea) == nil ||
+		a.Redirects > 0 && loginPath.MatchString(a.Address().Path)
+}
+
+// NoForm says why a response is not the page of a form, "" if it may be one.
+func (a *Response) NoForm() string {
+	if reason, text := whyNoPage(a); reason != "" {
+		return text
+	}
+	p := dom.Parse(a.Body)
+	switch {
+	case p.TooDeep:
+		return "the page nests its elements more than 512 deep"
+	case a.Status < 200 || a.Status > 299:
+		return "the site answered " + statusOf(a) + titled(p) + ": is this the address of the form?"
+	case looksLikeLogin(a, p):
+		return "the site asks for a login at " + place(a) + titled(p) + ": also pass the session cookie, with another --cookie"
+	default:
+		return ""
+	}
+}
+
+// titled returns words that quote the page's title, "" if it has none.
+func titled(p *dom.Page) string {
+	if title := p.Title(); title != "" {
+		return ", with the page \"" + Short(title) + "\""
+	}
+	return ""
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/check/dom"
 )
 
 // state is the first column of a row of the table.
@@ -35,8 +37,9 @@ func (r *Report) Print(w io.Writer, color bool) error {
 		width = max(width, len(row.about))
 	}
 	for _, row := range rows {
-		p.line("  %s  %s", p.mark(r.stateOf(row.about)), clean(fmt.Sprintf("%-*s  %s", width, row.about, row.text)))
+		p.line("  %s  %s", p.mark(r.stateOf(row.about)), Clean(fmt.Sprintf("%-*s  %s", width, row.about, row.text)))
 	}
+	p.forms(r.Forms)
 	p.list(wrong, r.Findings)
 	p.list(noted, r.Notes)
 	p.line("%s", "")
@@ -71,13 +74,16 @@ func (r *Report) rows() (rows []row) {
 		return rows
 	}
 	add(aboutTag, tag{place: r.Tag.Place, line: r.Tag.Line, offset: r.Tag.Offset}.where())
-	add(aboutScript, short(r.Tag.Source))
+	add(aboutScript, Short(r.Tag.Source))
 	for _, a := range r.Attributes {
-		add(a.Name, short(a.Value)+r.found(a.Name))
+		add(a.Name, Short(a.Value)+r.found(a.Name))
 	}
 	add(aboutID, r.IDCookie.text())
 	add(aboutPolicy, r.CSP.text())
 	add(aboutCaching, r.Caching.text())
+	if r.Bundle != nil {
+		add(aboutBundle, r.Bundle.text())
+	}
 	return rows
 }
 
@@ -88,16 +94,16 @@ func (r *Report) found(attribute string) string {
 			continue
 		}
 		switch {
-		case s.State == selectorInvalid:
+		case s.State == dom.Invalid:
 			return "  -> not a selector"
-		case s.State == selectorUntried:
+		case s.State == dom.Untried:
 			return "  -> not tried"
 		case s.Matches == 0:
 			return "  -> nothing"
 		case s.Matches == 1:
-			return "  -> " + clean(s.First)
+			return "  -> " + Clean(s.First)
 		default:
-			return fmt.Sprintf("  -> %s, the first of %d", clean(s.First), s.Matches)
+			return fmt.Sprintf("  -> %s, the first of %d", Clean(s.First), s.Matches)
 		}
 	}
 	if isSelectorName(attribute) {
@@ -110,7 +116,7 @@ func (c IDCookie) text() string {
 	if !c.Set {
 		return either(c.Why, "none")
 	}
-	parts := []string{yesNo(c.Valid, "a valid UUID", "not a UUID"), prefixed("Domain=", short(c.Domain)), prefixed("Path=", short(c.Path))}
+	parts := []string{yesNo(c.Valid, "a valid UUID", "not a UUID"), prefixed("Domain=", Short(c.Domain)), prefixed("Path=", Short(c.Path))}
 	if c.MaxAge > 0 {
 		parts = append(parts, fmt.Sprintf("Max-Age=%d (%d days)", c.MaxAge, c.MaxAge/(24*3600)))
 	}
@@ -124,7 +130,7 @@ func (c CSP) text() string {
 	case !c.Present:
 		return "none"
 	case len(c.Blocks) > 0:
-		return short(strings.Join(c.Blocks, " and ")) + " in the way"
+		return Short(strings.Join(c.Blocks, " and ")) + " in the way"
 	default:
 		return "allows the deflector"
 	}
@@ -139,7 +145,7 @@ func (c Caching) text() string {
 	default:
 		again = fmt.Sprintf("asked again: sent again (%d)", c.Revalidation)
 	}
-	return join("; ", prefixed("Cache-Control: ", short(c.CacheControl)), prefixed("Vary: ", short(c.Vary)), yesNo(c.ETag, "an ETag", "no ETag"), again)
+	return join("; ", prefixed("Cache-Control: ", Short(c.CacheControl)), prefixed("Vary: ", Short(c.Vary)), yesNo(c.ETag, "an ETag", "no ETag"), again)
 }
 
 // stateOf returns wrong if a finding is about the row, else noted if a note is.
@@ -181,11 +187,27 @@ func (p *printer) response(who string, a *ResponseSummary) {
 	if a == nil {
 		return
 	}
-	what := fmt.Sprintf("%d, %s%s", a.Status, either(short(a.ContentType), "no Content-Type"), prefixed(", ", a.Coding))
+	what := fmt.Sprintf("%d, %s%s", a.Status, either(Short(a.ContentType), "no Content-Type"), prefixed(", ", a.Coding))
 	if a.Redirects > 0 {
 		what += fmt.Sprintf(", redirected to %s", a.URL)
 	}
-	p.line("%s", clean(fmt.Sprintf("%-*s  %s", len(aboutWithout), who, what)))
+	p.line("%s", Clean(fmt.Sprintf("%-*s  %s", len(aboutWithout), who, what)))
+}
+
+// forms prints the page's forms, with selectors that can be copied.
+func (p *printer) forms(forms []PageForm) {
+	if len(forms) > 0 {
+		p.line("%s", "")
+		p.line("%s", "the page's forms, and selectors for their parts:")
+	}
+	for _, f := range forms {
+		p.line("  form    %s", Clean(f.Form))
+		for _, part := range []struct{ name, selector string }{{"field", f.Input}, {"button", f.Button}, {"e-mail", f.Email}} {
+			if part.selector != "" {
+				p.line("  %6s  %s", part.name, Clean(part.selector))
+			}
+		}
+	}
 }
 
 func (p *printer) list(s state, findings []Finding) {
@@ -193,23 +215,31 @@ func (p *printer) list(s state, findings []Finding) {
 		p.line("%s", "")
 	}
 	for _, f := range findings {
-		p.line("%s  %s", p.mark(s), strings.Join(wrap(clean(f.About+": "+f.Text)), "\n       "))
+		p.line("%s  %s", p.mark(s), Wrap(Clean(f.About+": "+f.Text), "       "))
 	}
 }
 
 // columns is the width of wrapped text.
 const columns = 100
 
-// wrap breaks s between words.
-func wrap(s string) (lines []string) {
-	line := ""
+// Wrap breaks s between words into lines, of which all but the first begin with indent.
+func Wrap(s, indent string) string {
+	var b strings.Builder
+	length := 0
 	for word := range strings.FieldsSeq(s) {
-		if line != "" && len(line)+1+len(word) > columns {
-			lines, line = append(lines, line), ""
+		switch {
+		case length == 0:
+		case length+1+len(word) > columns:
+			b.WriteString("\n" + indent)
+			length = 0
+		default:
+			b.WriteByte(' ')
+			length++
 		}
-		line = strings.TrimSpace(line + " " + word)
+		b.WriteString(word)
+		length += len(word)
 	}
-	return append(lines, line)
+	return b.String()
 }
 
 // join joins the parts that are not empty.

@@ -39,6 +39,11 @@ without consent  200, text/html; charset=utf-8, gzip
   ok     CSP                                 none
   ok     caching                             Cache-Control: private, no-cache; Vary: Cookie; an ETag; asked again: still good (304)
 
+the page's forms, and selectors for their parts:
+  form    #form
+   field  #description
+  button  #form button
+
 wrong  data-main-input-query-selector: no element of the page matches #message: try
        document.querySelector('#message') in the browser's console
 

@@ -1,6 +1,15 @@
 package check
 
-import "slices"
+import (
+	"encoding/json"
+	"io"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/check/dom"
+)
 
 // What a finding is about, if not an attribute: a row of the table.
 const (
@@ -9,6 +18,7 @@ const (
 	aboutID      = "id cookie"
 	aboutPolicy  = "CSP"
 	aboutCaching = "caching"
+	aboutBundle  = "bundle"
 	aboutWithout = "without consent"
 	aboutWith    = "with consent" // no row of the table
 )
@@ -34,10 +44,14 @@ type Report struct {
 	// Its data attributes, and those among them that are selectors.
 	Attributes []Attribute `json:"attributes"`
 	Selectors  []Selector  `json:"selectors"`
+	// The page's forms, if a selector does not find what it should.
+	Forms []PageForm `json:"forms,omitempty"`
 	// The id that came with the tag.
 	IDCookie IDCookie `json:"id_cookie"`
 	CSP      CSP      `json:"csp"`
 	Caching  Caching  `json:"caching"`
+	// The deflector's script; null without --bundle.
+	Bundle *Bundle `json:"bundle,omitempty"`
 	// What is wrong, and what may be wrong.
 	Findings []Finding `json:"findings"`
 	Notes    []Finding `json:"notes"`
@@ -73,11 +87,21 @@ type Attribute struct {
 
 // Selector is an attribute that names elements.
 type Selector struct {
-	Attribute string `json:"attribute"`
-	Selector  string `json:"selector"`
-	State     string `json:"state"` // "matches", "nothing", "invalid" or "untried"
-	Matches   int    `json:"matches"`
-	First     string `json:"first,omitempty"` // the element that the deflector uses
+	Attribute string    `json:"attribute"`
+	Selector  string    `json:"selector"`
+	State     dom.State `json:"state"` // "matches", "nothing", "invalid" or "untried"
+	Matches   int       `json:"matches"`
+	First     string    `json:"first,omitempty"` // the element that the deflector uses
+}
+
+// PageForm has selectors for a form of the page and its parts, "" for a part that it does
+// not have.
+type PageForm struct {
+	Form   string `json:"form"`
+	Input  string `json:"input,omitempty"`
+	Button string `json:"button,omitempty"`
+	Email  string `json:"email,omitempty"`
+	Event  string `json:"event"`
 }
 
 // IDCookie describes the cookie with the visitor's id, without its value.
@@ -119,7 +143,7 @@ type Finding struct {
 // newReport returns a report without findings. Its lists are empty, not null.
 func newReport(s Site) *Report {
 	return &Report{
-		URL: withoutQuery(s.URL), Result: ResultFine, Attributes: []Attribute{}, Selectors: []Selector{},
+		URL: withoutQuery(s.URL), Attributes: []Attribute{}, Selectors: []Selector{},
 		CSP: CSP{Blocks: []string{}}, Findings: []Finding{}, Notes: []Finding{},
 	}
 }
@@ -137,4 +161,38 @@ func (j *judge) summarize(a *Response, p *page) *ResponseSummary {
 		URL: withoutQuery(a.URL), Redirects: a.Redirects, Status: a.Status, ContentType: a.Header.Get("Content-Type"),
 		Compressed: a.Coding != "", Coding: a.Coding, Tag: len(p.tags) > 0, SetsID: j.idOf(a) != "",
 	}
+}
+
+// WriteJSON writes the report as JSON. It escapes what cannot be printed, or would change
+// the order in which a terminal shows the text.
+func (r *Report) WriteJSON(w io.Writer) error {
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(r); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, escapeUnprintable(b.String()))
+	return err
+}
+
+// escapeUnprintable returns JSON with such characters as \uXXXX. They occur in strings
+// alone.
+func escapeUnprintable(text string) string {
+	const hex = "0123456789abcdef"
+	var b strings.Builder
+	for _, r := range text {
+		if r == '\n' || unicode.IsPrint(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			b.WriteString(`\u`)
+			for shift := 12; shift >= 0; shift -= 4 {
+				b.WriteByte(hex[unit>>shift&0xf])
+			}
+		}
+	}
+	return b.String()
 }

@@ -18,10 +18,11 @@ type Response struct {
 	Body      []byte // as it was before compression
 	Coding    string // how it was compressed, "" if it was not
 	Cut       bool   // the body is longer, and only its beginning was read
+	Strange   bool   // the user's cookies were not sent, because they are for another host
 }
 
-// address returns the response's URL. It can always be parsed, because it was requested.
-func (a *Response) address() *url.URL {
+// Address returns the response's URL. It can always be parsed, because it was requested.
+func (a *Response) Address() *url.URL {
 	u, err := url.Parse(a.URL)
 	if err != nil {
 		return new(url.URL)
@@ -29,7 +30,7 @@ func (a *Response) address() *url.URL {
 	return u
 }
 
-func (a *Response) secure() bool { return a.address().Scheme == "https" }
+func (a *Response) secure() bool { return a.Address().Scheme == "https" }
 
 func (a *Response) isHTML() bool {
 	return document.IsHTML(document.ContentType(a.Header["Content-Type"]))

@@ -24,15 +24,16 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/authority"
 )
 
-// Limits for one request.
+// Limits for one request. The pages that people open are far smaller than 4 MiB; reading
+// more would only give a page that decompresses to gigabytes something to do.
 const (
-	surveyTime      = 30 * time.Second
-	surveyBody      = 16 << 20
+	surveyTime      = 20 * time.Second
+	surveyBody      = 4 << 20
 	surveyHeader    = 1 << 20
 	surveyRedirects = 10
 )
 
-// surveyFields are the request fields of a browser whose user has typed the address
+// surveyFields are the request fields of a browser whose user has followed a link
 // (https://www.w3.org/TR/fetch-metadata/). Browsers accept br as well. Decoding it
 // would need another dependency, and a site with br also has gzip.
 var surveyFields = map[string]string{
@@ -42,19 +43,23 @@ var surveyFields = map[string]string{
 	"Accept-Language":           "en",
 	"Sec-Fetch-Dest":            "document",
 	"Sec-Fetch-Mode":            "navigate",
-	"Sec-Fetch-Site":            "none",
 	"Sec-Fetch-User":            "?1",
 	"Upgrade-Insecure-Requests": "1",
 }
 
 // A Survey asks a running site for a page, as visitors.
-type Survey struct{ Transport http.RoundTripper }
+type Survey struct {
+	Transport http.RoundTripper
+
+	// Header has further fields for every request to the host that is asked.
+	Header http.Header
+}
 
 // NewSurvey returns a survey over the network. If insecure is true, it accepts any
 // certificate.
 func NewSurvey(insecure bool) Survey {
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
-	return Survey{&http.Transport{
+	return Survey{Transport: &http.Transport{
 		Proxy: func(r *http.Request) (*url.URL, error) {
 			if authority.IsLoopback(r.URL.Hostname()) {
 				return nil, nil
@@ -77,8 +82,8 @@ func NewSurvey(insecure bool) Survey {
 // consented, and then with the entity tags of both. If notRequired, the site asks
 // nobody for consent, and Ask does not ask without the cookies.
 func (s Survey) Ask(ctx context.Context, address *url.URL, cookies string, notRequired bool) (Site, error) {
-	site := Site{URL: address.String(), Cookies: cookieNames(cookies), NotRequired: notRequired}
-	stranger, consented := newGuest(s, ""), newGuest(s, cookies)
+	site := Site{URL: address.String(), Cookies: cookieNames(cookies), NotRequired: notRequired, secrets: s.secrets(address, cookies)}
+	stranger, consented := newGuest(s, address, ""), newGuest(s, address, cookies)
 
 	var err error
 	if !notRequired {
@@ -97,6 +102,11 @@ func (s Survey) Ask(ctx context.Context, address *url.URL, cookies string, notRe
 	site.WithAfresh = consented.visitAfresh(ctx, site.With)
 	site.WithoutAfresh = stranger.visitAfresh(ctx, site.Without)
 	return site, nil
+}
+
+// Open opens the page at that address, once, with these cookies.
+func (s Survey) Open(ctx context.Context, address *url.URL, cookies string) (*Response, error) {
+	return newGuest(s, address, cookies).visit(ctx, address)
 }
 
 // askAgain asks for the page as a visitor with a copy of it does.
@@ -120,13 +130,15 @@ func (s Survey) askAgain(ctx context.Context, site *Site, stranger, consented *g
 // does not keep the cookies of the page itself, so that each visit is a first visit.
 type guest struct {
 	survey  Survey
+	home    *url.URL // the address that it was asked to open
 	cookies string
+	fields  map[string]string // in place of some of surveyFields; an empty value removes one
 	jar     http.CookieJar
 }
 
-func newGuest(s Survey, cookies string) *guest {
+func newGuest(s Survey, home *url.URL, cookies string) *guest {
 	jar, _ := cookiejar.New(&cookiejar.Options{PublicSuffixList: publicsuffix.List}) // it has no error to return
-	return &guest{survey: s, cookies: cookies, jar: jar}
+	return &guest{survey: s, home: home, cookies: cookies, jar: jar}
 }
 
 // visit opens a page and follows redirects that stay on the site and do not lead from
@@ -189,12 +201,7 @@ func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*Re
 	if err != nil {
 		return nil, err
 	}
-	for name, value := range surveyFields {
-		r.Header.Set(name, value)
-	}
-	if cookies := g.cookieHeader(address); cookies != "" {
-		r.Header["Cookie"] = []string{cookies}
-	}
+	g.setFields(r)
 	if etag != "" {
 		r.Header.Set("If-None-Match", etag)
 	}
@@ -218,12 +225,13 @@ func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*Re
 		return nil, fmt.Errorf("the answer broke off after %d bytes: %w", len(body), explain(err))
 	}
 	return &Response{
-		URL:    address.String(),
-		Status: resp.StatusCode,
-		Header: resp.Header,
-		Body:   body[:min(len(body), surveyBody)],
-		Coding: coding,
-		Cut:    len(body) > surveyBody,
+		Strange: g.cookies != "" && !g.isHome(address),
+		URL:     address.String(),
+		Status:  resp.StatusCode,
+		Header:  resp.Header,
+		Body:    body[:min(len(body), surveyBody)],
+		Coding:  coding,
+		Cut:     len(body) > surveyBody,
 	}, nil
 }
 
@@ -259,11 +267,61 @@ func decompressed(resp *http.Response) (content io.ReadCloser, coding string, er
 	return content, coding, nil
 }
 
+// setFields sets the fields of a request. What the user has passed goes to the host that
+// it is for: cookies as browsers send host-only ones, to every port (RFC 6265bis section
+// 5.8.3), other fields to the one port.
+func (g *guest) setFields(r *http.Request) {
+	for name, value := range surveyFields {
+		r.Header.Set(name, value)
+	}
+	for name, value := range g.fields {
+		if r.Header.Set(name, value); value == "" {
+			r.Header.Del(name)
+		}
+	}
+	referer := (&url.URL{Scheme: g.home.Scheme, Host: g.home.Host, Path: "/"}).String()
+	r.Header.Set("Referer", referer)
+	if r.URL.Host == g.home.Host {
+		for name, values := range g.survey.Header {
+			r.Header[name] = values
+		}
+	}
+	r.Header.Set("Sec-Fetch-Site", sentFrom(r.Header.Get("Referer"), r.URL))
+	if cookies := g.cookieHeader(r.URL); cookies != "" {
+		r.Header["Cookie"] = []string{cookies}
+	}
+}
+
+// sentFrom returns the Sec-Fetch-Site of a link on the page at referer.
+func sentFrom(referer string, to *url.URL) string {
+	from, err := url.Parse(referer)
+	switch {
+	case err != nil || from.Host == "":
+		return "none"
+	case from.Scheme == to.Scheme && strings.EqualFold(from.Host, to.Host):
+		return "same-origin"
+	case from.Scheme == to.Scheme && isSameSite(from, to):
+		return "same-site"
+	default:
+		return "cross-site"
+	}
+}
+
+// isHome reports whether the user's cookies may be sent to an address. A browser sends a
+// cookie without Domain to no other host, and nothing says that the user's have one.
+func (g *guest) isHome(address *url.URL) bool {
+	return strings.EqualFold(address.Hostname(), g.home.Hostname())
+}
+
 // cookieHeader returns the Cookie field that the guest sends to that address.
 func (g *guest) cookieHeader(address *url.URL) string {
-	cookies := g.cookies
+	cookies := ""
+	if g.isHome(address) {
+		cookies = g.cookies
+	}
+	given := cookieNames(cookies)
 	for _, c := range g.jar.Cookies(address) {
-		if !slices.Contains(cookieNames(g.cookies), c.Name) {
+		if !slices.Contains(given, c.Name) {
 			cookies = strings.TrimPrefix(cookies+"; "+c.Name+"="+c.Value, "; ")
 		}
 	}

@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/check/dom"
 )
 
 const (
@@ -19,11 +21,11 @@ const (
 	attrInput       = "data-main-input-query-selector"
 	attrSubmit      = "data-submit-element-query-selector"
 	attrButton      = "data-submit-button-query-selector"
+	attrAnchor      = "data-anchor-element-query-selector"
 )
 
 func (t tag) attr(name string) string {
-	value, _ := attribute(t.node.Attr, name)
-	return value
+	return dom.Value(t.node, name)
 }
 
 func (t tag) src() string { return strings.TrimSpace(t.attr("src")) }
@@ -57,18 +59,18 @@ func (j *judge) checkTag(t tag) {
 	} else if t.place == "body" {
 		j.note(codeTagInBody, aboutTag, "the tag is in the body, where the directive never puts it: the page has a tag of its own")
 	}
-	if j.page.first(atom.Frameset) != nil {
-		j.finding(codeFrameset, aboutTag, "the page is a frameset and has no form: the tag belongs in the page of its frame, %s", short(j.page.frameAddress()))
+	if j.page.First(atom.Frameset) != nil {
+		j.finding(codeFrameset, aboutTag, "the page is a frameset and has no form: the tag belongs in the page of its frame, %s", Short(j.page.frameAddress()))
 	}
 
 	src, err := url.Parse(t.src())
 	switch {
 	case err != nil || t.src() == "":
-		j.finding(codeScriptSource, aboutScript, "the tag's src \"%s\" must be a URL", short(t.src()))
+		j.finding(codeScriptSource, aboutScript, "the tag's src \"%s\" must be a URL", Short(t.src()))
 	case !t.named:
 		j.finding(codeScriptFile, aboutScript, "the script's file name must be %s or that of a version: Kapa's bundle may look for its own tag by that name", j.deflector.ScriptFile)
 	}
-	if base := j.page.base(j.response.address(), t.node); err == nil && src.Host == "" && strings.HasPrefix(src.Path, "/") && base.Host != j.response.address().Host {
+	if base := j.page.Base(j.response.Address(), t.node); err == nil && src.Host == "" && strings.HasPrefix(src.Path, "/") && base.Host != j.response.Address().Host {
 		j.finding(codeScriptBase, aboutScript, "because of the page's <base href>, browsers load the script from %s: write its address with https:// and the site's host, "+
 			"or remove the host from the <base href>", base.Host)
 	}
@@ -77,7 +79,7 @@ func (j *judge) checkTag(t tag) {
 	}
 	if kind := t.attr("type"); !isScriptType(kind) {
 		j.finding(codeScriptType, aboutScript, "the tag has type=\"%s\", so browsers do not run it: a CDN (such as Cloudflare's Rocket Loader) "+
-			"or a consent tool in front of Caddy has rewritten it", short(kind))
+			"or a consent tool in front of Caddy has rewritten it", Short(kind))
 	}
 }
 
@@ -105,9 +107,9 @@ func (j *judge) checkAttributes(t tag) {
 		words := j.deflector.Words[a.Key]
 		switch {
 		case placeholder.MatchString(a.Val):
-			j.finding(codeAttributePlaceholder, a.Key, "%s was not replaced: the placeholder is misspelt or unknown to Caddy", short(a.Val))
+			j.finding(codeAttributePlaceholder, a.Key, "%s was not replaced: the placeholder is misspelt or unknown to Caddy", Short(a.Val))
 		case words != nil && !slices.Contains(words, a.Val):
-			j.finding(codeAttributeValue, a.Key, "it is \"%s\", but must be %s", short(a.Val), strings.Join(words, " or "))
+			j.finding(codeAttributeValue, a.Key, "it is \"%s\", but must be %s", Short(a.Val), strings.Join(words, " or "))
 		}
 		if hint := j.deflector.Hint(a.Key); hint != "" {
 			j.note(codeAttributeName, a.Key, "%s", hint)

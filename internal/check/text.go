@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// clean makes text from outside harmless in a terminal: it replaces every character
+// Clean makes text from outside harmless in a terminal: it replaces every character
 // that cannot be printed by its number.
-func clean(s string) string {
+func Clean(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
@@ -27,29 +27,29 @@ func clean(s string) string {
 // shortest is the number of characters that are shown of a value from outside.
 const shortest = 120
 
-// short returns s cleaned, and cut if it is long.
-func short(s string) string {
+// Short returns s cleaned, and cut if it is long.
+func Short(s string) string {
 	if r := []rune(s); len(r) > shortest {
 		s = string(r[:shortest]) + "..."
 	}
-	return clean(s)
+	return Clean(s)
 }
 
 // withoutQuery returns an address without its query, which may contain secrets.
 func withoutQuery(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
-		return short(address)
+		return Short(address)
 	}
 	if u.RawQuery != "" {
 		u.RawQuery = "..."
 	}
 	u.User, u.Fragment = nil, ""
-	return short(u.String())
+	return Short(u.String())
 }
 
 // place returns the response's path, as it must be written in pages.
-func place(a *Response) string { return short(a.address().EscapedPath()) }
+func place(a *Response) string { return Short(a.Address().EscapedPath()) }
 
 func statusOf(a *Response) string {
 	return strings.TrimSpace(strconv.Itoa(a.Status) + " " + http.StatusText(a.Status))

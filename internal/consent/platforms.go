@@ -304,7 +304,7 @@ var platforms = []Platform{
 	},
 	{
 		// of the plugin itself; Cookie Compliance, its web service, is hu_compliance
-		Name: "cookie_notice", Implied: `its settings "on scroll" and "on click"`,
+		Name: "cookie_notice", Implied: `its setting "on scroll" or "on click"`,
 		rules: []platformRule{{"cookie_notice_accepted", `
 			decode percent
 			answered equals true false
@@ -356,7 +356,7 @@ var platforms = []Platform{
 	},
 	{
 		Name: "segment", Category: "the name of a category, such as functional",
-		Implied: "implyConsentOnInteraction, and closeBehavior accept,",
+		Implied: "implyConsentOnInteraction or closeBehavior accept",
 		rules: []platformRule{{"tracking-preferences", `
 			decode percent
 			decode json

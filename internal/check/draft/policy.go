@@ -1,0 +1,70 @@
+package draft
+
+import (
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/check"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/csp"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
+)
+
+// choosePolicy says whether the page's policies need csp extend, and whether that is
+// enough.
+func (d *drafter) choosePolicy() {
+	policies, found := check.PoliciesOf(d.response, d.page, nil)
+	if !found {
+		return
+	}
+	blocked := d.blocked(policies)
+	if blocked.Allowed {
+		d.found("the page's policies let the deflector in as they are")
+		return
+	}
+	policies.Extend(extension())
+	if d.loader != "" {
+		policies.ExtendInline(anyScript)
+	}
+	if still := d.blocked(policies); !still.Allowed {
+		what := "add what the deflector needs where the policy is made"
+		if still.Directive == "Integrity-Policy" {
+			what = "serve your own copy of the bundle, and give script its integrity"
+		}
+		d.todo("policy: %s blocks the deflector, and csp extend does not change it: %s (docs/csp.md)", check.Short(still.Directive), what)
+		return
+	}
+	d.extend = true
+	d.found("csp extend, because %s blocks the deflector", check.Short(blocked.Directive))
+}
+
+// anyScript stands for the loader, whose bytes depend on the block.
+const anyScript = "/* the loader */"
+
+func deflector() csp.Script {
+	u, _ := csp.ParseURL(kapa.ScriptURL)
+	return csp.Script{URL: u, Source: kapa.ScriptURL}
+}
+
+func extension() csp.Extension {
+	e := csp.Extension{Script: deflector(), Nonce: func() string { return "any" }}
+	for directive, sources := range kapa.Sources {
+		e.Sources = append(e.Sources, csp.Sources{Directive: directive, Sources: sources})
+	}
+	return e
+}
+
+// blocked returns what the policies say about the deflector: its script, what it connects
+// to, and the loader.
+func (d *drafter) blocked(policies *csp.Policies) csp.Verdict {
+	if v := policies.Script(deflector()); !v.Allowed {
+		return v
+	}
+	for _, to := range check.Kapa.Connects {
+		if u, err := csp.ParseURL(to); err == nil {
+			if v := policies.Fetch("connect-src", u); !v.Allowed {
+				return v
+			}
+		}
+	}
+	if d.loader != "" {
+		return policies.Inline(anyScript)
+	}
+	return csp.Verdict{Allowed: true}
+}
