@@ -119,6 +119,7 @@
 			observer.observe(root, { childList: true, subtree: true, attributes: true });
 			if (root != page) listen(root); // its events do not reach the page
 		}
+		if (MORE && (!form || location.pathname == askedPath)) show();
 		check();
 	};
 	const later = () => {
@@ -204,19 +205,22 @@
 		given = content?.user || [];
 		each(1);
 		if (tracked && kind != "tag" && kind != "none") {
-			content = 0;
+			content = MORE && { prompt: content.prompt };
 			if (!edited) location.reload(); // a script that runs cannot be stopped otherwise
 		}
+		if (MORE) show();
 		act();
 	};
+
+	// show has the prompt show what the last answer says, at the form as it is now.
+	const show = MORE && (() => prompt && prompt(content?.prompt, form, chosen => {
+		choice = chosen;
+		check();
+	}));
 
 	// act does what the last answer allows: it puts Kapa's script in, once, and starts
 	// the deflector, once for each form.
 	const act = () => {
-		if (MORE && prompt) prompt(content?.prompt, form, chosen => {
-			choice = chosen;
-			check();
-		});
 		if (!content?.script || !touched || isForeign()) return;
 		if (!script) return put();
 		if (!loaded || !content.render) return;
