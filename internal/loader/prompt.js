@@ -59,7 +59,7 @@ button:focus-visible{outline-offset:-6px}
 	let lost, losses = 0; // an anchor whose form was not found any more with the prompt there, and how often
 
 	const build = () => {
-		host = add(0, "kapa-deflector-consent");
+		host = add(null, "kapa-deflector-consent");
 		root = host.attachShadow({ mode: "open" });
 		box = add(root, "div", { class: "box", role: "group", "aria-labelledby": "title", tabindex: -1 });
 		const state = add(box, "div", { class: "state" });
@@ -121,12 +121,13 @@ button:focus-visible{outline-offset:-6px}
 		const more = add(question, "div", { class: "more" });
 		for (const line of lines) add(more, "p", {}, line);
 		// a <base> must not lead to another site
-		add(add(more, "p"), "a", { href: new URL(url, location), target: "_blank", rel: "noopener" }, label);
+		add(add(more, "p"), "a", { href: new URL(url, location), target: "_blank", rel: "noopener", dir: "auto" }, label);
 	};
 
 	// show makes the elements say what they must, and keeps the focus in them if it was there.
 	const show = () => {
 		const { choice } = content;
+		const { activeElement } = root;
 		for (const name of ["lang", "dir"]) {
 			if (content[name]) box.setAttribute(name, content[name]);
 			else box.removeAttribute(name);
@@ -141,7 +142,6 @@ button:focus-visible{outline-offset:-6px}
 		change.setAttribute("aria-expanded", !!open);
 		change.hidden = !choice;
 		const closes = !!choice && !open;
-		const { activeElement } = root;
 		if (closes && body.contains(activeElement)) change.focus({ preventScroll: true });
 		if (!choice && activeElement == change) box.focus({ preventScroll: true });
 		body.hidden = closes;

@@ -254,10 +254,11 @@ func (v *Visitor) Travel(direction string) {
 func Visible(selector string) string { return element(selector) + `?.checkVisibility()` }
 
 // element is the JavaScript for the first element that a selector finds on the
-// page, or else in the shadow root of an answer of the stand-in's.
+// page, or else in the shadow root of an answer of the stand-in's or of the plugin's own
+// question for consent.
 func element(selector string) string {
-	return `(document.querySelector(` + Quote(selector) + `) ?? [...document.querySelectorAll('#kapa-stand-in-answer')]
-		.map((answer) => answer.shadowRoot?.querySelector(` + Quote(selector) + `)).find(Boolean))`
+	return `(document.querySelector(` + Quote(selector) + `) ?? [...document.querySelectorAll('#kapa-stand-in-answer, kapa-deflector-consent')]
+		.map((host) => host.shadowRoot?.querySelector(` + Quote(selector) + `)).find(Boolean))`
 }
 
 // Sees reports whether an element can be seen.
