@@ -70,7 +70,8 @@
 	let busy; // it is about to leave, or has no answer yet
 	let failed; // it had no answer
 
-	let choice; // what the visitor has chosen at the prompt, until the edge knows
+	let choice; // what the visitor has chosen at the prompt, until it is sent
+	let chosen; // the same, while it is sent
 
 	let kind; // of the last answer: tag, untracked, no-consent or none
 	let content; // of the last answer, if it has any
@@ -168,13 +169,16 @@
 		askedForm = form || askedForm;
 		askedPath = location.pathname;
 		failed = 0;
+		if (MORE) {
+			chosen = choice;
+			choice = 0; // it is not sent later, when the prompt has said that it failed
+		}
 		try {
 			let answer = await send("GET", MORE ? "question" + report() : "question");
 			// The edge is asked first, because a page may outlive its configuration, and
 			// the site itself must not get a POST.
-			if (MORE && choice && answer.ok && answer.headers.has(field)) {
-				answer = await send("POST", choice + report());
-				choice = 0;
+			if (MORE && chosen && answer.ok && answer.headers.has(field)) {
+				answer = await send("POST", chosen + report());
 				askedConsent = consent();
 			}
 			if (!answer.ok) throw 0;
@@ -213,8 +217,8 @@
 	};
 
 	// show has the prompt show what the last answer says, at the form as it is now.
-	const show = MORE && (() => prompt && prompt(content?.prompt, form, chosen => {
-		choice = chosen;
+	const show = MORE && (() => prompt && prompt(content?.prompt, form, word => {
+		choice = word;
 		check();
 	}));
 
