@@ -446,6 +446,18 @@ func (v *Visitor) findLast(method, url string) (found Request, ok bool) {
 	return found, ok
 }
 
+// Requests are the addresses that contain text, in the order of the requests.
+func (v *Visitor) Requests(text string) (urls []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, r := range v.requests {
+		if strings.Contains(r.url, text) {
+			urls = append(urls, r.url)
+		}
+	}
+	return urls
+}
+
 // Sent counts the requests with this method.
 func (v *Visitor) Sent(method string) (n int) {
 	v.mu.Lock()
