@@ -105,7 +105,7 @@ func TestYesAndNoAreEquals(t *testing.T) {
 					show(v, contentOf(language, "", "#ff0"))
 					for _, difference := range testenv.Eval[[]string](v, `(() => {
 						const a = getComputedStyle(part('accept')), b = getComputedStyle(part('refuse'));
-						const names = [...a].filter((name) => a[name] !== b[name]);
+						const names = [...a].filter((name) => a.getPropertyValue(name) !== b.getPropertyValue(name));
 						const [r, s] = [part('accept'), part('refuse')].map((e) => e.getBoundingClientRect());
 						if (r.width !== s.width || r.height !== s.height || r.width < 100) names.push('size');
 						if (part('accept').parentNode !== part('refuse').parentNode) names.push('place');
