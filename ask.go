@@ -206,12 +206,15 @@ func newAsker(a Ask, attrs []Attribute, user *User, id Cookie) *asker {
 	}
 	maxAge := time.Duration(k.cookie.MaxAge)
 	k.facts = prompt.Facts{
-		ID:          !id.Off && !neverTracksByCookie(attrs) && !mayTakeFingerprints(attrs),
+		ID:          !neverTracksByCookie(attrs) && !alwaysTakesFingerprints(attrs),
 		IDAge:       min(time.Duration(id.MaxAge), maxAge),
 		Email:       hasAttribute(attrs, kapa.EmailSelector),
 		Fingerprint: mayTakeFingerprints(attrs),
 		ChoiceAge:   maxAge,
 		Policy:      a.Policy,
+	}
+	if id.Off { // Kapa's script then sets the id by itself, with a question
+		k.facts.IDAge = defaultMaxAge
 	}
 	if user != nil {
 		k.facts.User = user.names()

@@ -283,10 +283,11 @@ func (v *Visitor) Travel(direction string) {
 func Visible(selector string) string { return element(selector) + `?.checkVisibility()` }
 
 // element is the JavaScript for the first element that a selector finds on the
-// page, or else in the shadow root of an answer of the stand-in's.
+// page, or else in the shadow root of an answer of the stand-in's or of the plugin's own
+// question for consent.
 func element(selector string) string {
-	return `(document.querySelector(` + Quote(selector) + `) ?? [...document.querySelectorAll('#kapa-stand-in-answer')]
-		.map((answer) => answer.shadowRoot?.querySelector(` + Quote(selector) + `)).find(Boolean))`
+	return `(document.querySelector(` + Quote(selector) + `) ?? [...document.querySelectorAll('#kapa-stand-in-answer, kapa-deflector-consent')]
+		.map((host) => host.shadowRoot?.querySelector(` + Quote(selector) + `)).find(Boolean))`
 }
 
 // Sees reports whether an element can be seen.
@@ -478,6 +479,18 @@ func (v *Visitor) findLast(method, url string) (found Request, ok bool) {
 		}
 	}
 	return found, ok
+}
+
+// Requests are the addresses that contain text, in the order of the requests.
+func (v *Visitor) Requests(text string) (urls []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, r := range v.requests {
+		if strings.Contains(r.url, text) {
+			urls = append(urls, r.url)
+		}
+	}
+	return urls
 }
 
 // Sent counts the requests with this method.
