@@ -25,8 +25,8 @@ type Experiment struct {
 	Holdout float64 `json:"holdout,omitempty"`
 
 	// The paths to which the form is sent, in the syntax of the path matcher. A POST to
-	// one of them counts as a submission if the response is a redirect, or for a POST
-	// that a script sends, if its status is 2xx. Each must begin with `/` or `*`. They
+	// one of them counts as a submission if the response is a redirect. One that a
+	// script sends also counts if its status is 2xx. Each must begin with `/` or `*`. They
 	// are compared with the path that the visitor asked for, before any rewrite.
 	// Required.
 	Submissions []string `json:"submissions,omitempty"`
@@ -148,13 +148,15 @@ func (b *block) watch(r *http.Request, next caddyhttp.Handler) caddyhttp.Handler
 }
 
 // isAccepted reports whether a form that r sends was accepted, by the status of the
-// response. A site that shows a form again, because of a mistake in it, answers a
-// navigation with 200 as well; one that has taken the form redirects.
+// response. A site that has taken a form redirects, scripts such as Turbo's too. One that
+// shows it again, because of a mistake in it, answers a navigation with 200 as well.
 func isAccepted(r *http.Request, status int) bool {
-	if destination, _ := document.DestinationOf(r); destination == document.Document || destination == document.Unknown {
-		return 300 <= status && status <= 399 && status != http.StatusNotModified
+	if 300 <= status && status <= 399 {
+		return status != http.StatusNotModified
 	}
-	return status == 0 || 200 <= status && status <= 299
+	destination, _ := document.DestinationOf(r)
+	byScript := destination != document.Document && destination != document.Unknown
+	return byScript && (status == 0 || 200 <= status && status <= 299)
 }
 
 // A statusWriter notes the final status.

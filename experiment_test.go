@@ -117,6 +117,7 @@ func TestSubmissions(t *testing.T) {
 		{"a form that is shown again with 200", "POST", "/tickets", granted, navigation, answer(200, "text/html", samplePage), false},
 		{"by script", "POST", "/api/tickets", granted, script, answer(201, "application/json", "{}"), true},
 		{"by script, with no status named", "POST", "/api/tickets", granted, script, implied, true},
+		{"by a script that follows the redirect, as Turbo's", "POST", "/tickets", granted, script, answer(303, "", ""), true},
 		{"by script, with a mistake", "POST", "/api/tickets", granted, script, answer(400, "application/json", "{}"), false},
 		{"an error", "POST", "/tickets", granted, navigation, failure, false},
 		{"another path", "POST", "/search", granted, navigation, answer(303, "", ""), false},
