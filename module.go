@@ -134,7 +134,7 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	if h.Experiment != nil {
-		if b.experiment, err = newExperiment(ctx, *h.Experiment); err != nil {
+		if b.experimenter, err = newExperimenter(ctx, *h.Experiment); err != nil {
 			return err
 		}
 	}
