@@ -10,26 +10,48 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/placeholder"
 )
 
 func init() {
-	httpcaddyfile.RegisterHandlerDirective("kapa_deflector", parseCaddyfile)
+	httpcaddyfile.RegisterDirective("kapa_deflector", parseCaddyfile)
 	// behind encode, which compresses the changed page, and in front of all
 	// directives that make or change pages
 	httpcaddyfile.RegisterDirectiveOrder("kapa_deflector", httpcaddyfile.After, "encode")
 }
 
-func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+// parseCaddyfile is what httpcaddyfile.RegisterHandlerDirective makes of a handler's
+// parser, with a look at the matcher.
+func parseCaddyfile(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	if !h.Next() {
+		return nil, h.ArgErr()
+	}
+	matchers, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
+	file, line := h.File(), h.Line()
 	handler := new(Handler)
 	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
-	return handler, nil
+	if handler.Loader != "" {
+		for _, name := range slices.Sorted(maps.Keys(matchers)) {
+			if slices.Contains(requestMatchers, name) {
+				caddy.Log().Named("kapa_deflector").Warn(fmt.Sprintf(
+					"loader: the block's matcher looks at the request's %s, but caches give a page to every request for its address; match paths and hosts only", name),
+					zap.String("file", file), zap.Int("line", line))
+			}
+		}
+	}
+	return h.NewRoute(matchers, handler), nil
 }
+
+// requestMatchers are Caddy's matchers of what differs between requests for one page.
+var requestMatchers = []string{"client_ip", "consent", "header", "header_regexp", "method", "query", "remote_ip"}
 
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
 //
@@ -56,10 +78,21 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	        answered <test>
 //	        granted  <test>
 //	    }
+//	    consent ask {
+//	        policy  <url>
+//	        cookie  <name>
+//	        domain  <domain>
+//	        max_age <duration>
+//	        version <word>
+//	        text|accept|refuse|change <text>
+//	        language <tag> {
+//	            text|accept|refuse|change <text>
+//	        }
+//	    }
 //	    consent not_required
 //	    without_consent skip|untracked
 //	    honor_gpc on|off
-//	    live_consent
+//	    loader [load|idle|interaction]
 //	    cookie off
 //	    cookie {
 //	        domain    <domain>|host
@@ -94,7 +127,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		parse, ok := h.subdirectives()[name]
 		if !ok {
-			return unrecognized(d, "subdirective", "data-*", "script", "pages", "consent", "without_consent", "honor_gpc", "live_consent", "cookie", "user", "csp")
+			return unrecognized(d, "subdirective", "data-*", "script", "pages", "consent", "without_consent", "honor_gpc", "loader", "cookie", "user", "csp")
 		}
 		if err := parse(d); err != nil {
 			return err
@@ -108,7 +141,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := checkConsent(h.Consent); err != nil {
 		return d.WrapErr(err)
 	}
-	if err := errors.Join(h.checkWithoutConsent(), h.checkLive()); err != nil {
+	if err := errors.Join(h.checkWithoutConsent(), h.checkLoader()); err != nil {
 		return d.WrapErr(err)
 	}
 	return nil
@@ -121,7 +154,8 @@ func (h *Handler) subdirectives() map[string]func(*caddyfile.Dispenser) error {
 		"consent":         h.parseConsent,
 		"without_consent": h.parseWithoutConsent,
 		"honor_gpc":       h.parseHonorGPC,
-		"live_consent":    h.parseLiveConsent,
+		"loader":          h.parseLoader,
+		"live_consent":    parseLiveConsent,
 		"cookie":          h.parseCookie,
 		"user":            h.parseUser,
 		"csp":             h.parseCSP,
@@ -447,8 +481,12 @@ func parseConsentLine(d *caddyfile.Dispenser, further map[string]func(*caddyfile
 		if !ok {
 			return rule, unrecognized(d, "consent option", slices.Sorted(maps.Keys(options))...)
 		}
+		name := d.Val()
 		if err := parse(d); err != nil {
 			return rule, err
+		}
+		if name == "language" { // it has a block of its own
+			continue
 		}
 		if err := noBlock(d, "a consent option"); err != nil {
 			return rule, err
@@ -465,6 +503,8 @@ func (c *ConsentRule) options() map[string]func(*caddyfile.Dispenser) error {
 	switch c.Kind {
 	case consentCookie, consentNotRequired:
 		return make(map[string]func(*caddyfile.Dispenser) error)
+	case consentAsk:
+		return c.Ask.options()
 	case consentPacked:
 		words := func(to *[][]string) func(*caddyfile.Dispenser) error {
 			return func(d *caddyfile.Dispenser) error {
@@ -491,6 +531,80 @@ func (c *ConsentRule) options() map[string]func(*caddyfile.Dispenser) error {
 	}
 }
 
+// options returns the parsers of the options of consent ask, by name.
+func (a *Ask) options() map[string]func(*caddyfile.Dispenser) error {
+	options := a.AskTexts.options("")
+	for name, field := range map[string]*string{"policy": &a.Policy, "cookie": &a.Cookie, "domain": &a.Domain, "version": &a.Version} {
+		options[name] = once("consent ask: "+name, field)
+	}
+	options["max_age"] = func(d *caddyfile.Dispenser) error {
+		var arg string
+		if err := once("consent ask: max_age", &arg)(d); err != nil {
+			return err
+		}
+		age, err := caddy.ParseDuration(arg)
+		if err != nil || age == 0 {
+			return d.Errf("consent ask: max_age is %q: must be whole days, from 1d to 400d", arg)
+		}
+		if a.MaxAge != 0 {
+			return d.Err("consent ask: max_age is given twice")
+		}
+		a.MaxAge = caddy.Duration(age)
+		return nil
+	}
+	options["language"] = a.parseLanguage
+	return options
+}
+
+// options returns the parsers of the texts, by name. of is what they belong to, for
+// errors.
+func (t *AskTexts) options(of string) map[string]func(*caddyfile.Dispenser) error {
+	options := make(map[string]func(*caddyfile.Dispenser) error)
+	for name, field := range t.fields() {
+		options[name] = once("consent ask: "+of+name, field)
+	}
+	return options
+}
+
+func (a *Ask) parseLanguage(d *caddyfile.Dispenser) error {
+	var tag string
+	if err := oneArg(d, &tag); err != nil {
+		return err
+	}
+	if _, ok := a.Languages[tag]; ok {
+		return d.Errf("consent ask: language %s is given twice", tag)
+	}
+	var texts AskTexts
+	options := texts.options("language " + tag + " ")
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		parse, ok := options[d.Val()]
+		if !ok {
+			return unrecognized(d, "text", slices.Sorted(maps.Keys(options))...)
+		}
+		if err := parse(d); err != nil {
+			return err
+		}
+		if err := noBlock(d, "a text"); err != nil {
+			return err
+		}
+	}
+	if a.Languages == nil {
+		a.Languages = make(map[string]AskTexts)
+	}
+	a.Languages[tag] = texts
+	return nil
+}
+
+// once returns a parser of a line with one argument, which may stand once.
+func once(name string, field *string) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		if *field != "" {
+			return d.Errf("%s is given twice", name)
+		}
+		return oneArg(d, field)
+	}
+}
+
 func (h *Handler) parseHonorGPC(d *caddyfile.Dispenser) error {
 	if err := parseOnOff(d, &h.HonorGPC); err != nil {
 		return err
@@ -498,15 +612,27 @@ func (h *Handler) parseHonorGPC(d *caddyfile.Dispenser) error {
 	return noBlock(d, "honor_gpc")
 }
 
-func (h *Handler) parseLiveConsent(d *caddyfile.Dispenser) error {
-	if h.LiveConsent {
-		return d.Err("live_consent is given twice")
+func (h *Handler) parseLoader(d *caddyfile.Dispenser) error {
+	if h.Loader != "" {
+		return d.Err("loader is given twice")
+	}
+	h.Loader = "idle"
+	if d.NextArg() {
+		h.Loader = d.Val()
 	}
 	if d.NextArg() {
-		return d.Errf("unexpected %q: live_consent has no value", d.Val())
+		return d.ArgErr()
 	}
-	h.LiveConsent = true
-	return noBlock(d, "live_consent")
+	if err := h.checkLoader(); err != nil {
+		return d.WrapErr(err)
+	}
+	return noBlock(d, "loader")
+}
+
+// parseLiveConsent names what took the place of a line of version 0.1 before its
+// release.
+func parseLiveConsent(d *caddyfile.Dispenser) error {
+	return d.Err("live_consent has been removed: write loader, with which a choice also counts on the open page")
 }
 
 // parseOnOff reads a line whose argument must be on or off.

@@ -386,8 +386,8 @@ var badConfigs = []struct {
 		`without_consent is "deny": must be skip or untracked`,
 	},
 	{
-		"live_consent where none is required", fields{"live_consent": `true`, "consent": `[{"kind": "not_required"}]`},
-		"live_consent has no effect with consent not_required, where there is no consent to wait for: remove one of them",
+		"a loader that starts at no time", fields{"loader": `"soon"`},
+		`loader is "soon": must be load, idle or interaction`,
 	}, {
 		"without_consent where none is required", fields{"without_consent": `"untracked"`, "consent": `[{"kind": "not_required"}]`},
 		"without_consent has no effect with consent not_required, where no visitor is without consent: remove one of them",
@@ -571,15 +571,15 @@ func TestValuesFromFiles(t *testing.T) {
 // An unknown field is an error.
 func TestUnknownFields(t *testing.T) {
 	for name, f := range map[string]fields{
-		"live":      {"live": "true"},
-		"source":    {"csp": `{"mode": "extend", "source": {}}`},
-		"attribute": {"attribute": "[]"},
-		"defer":     {"script": `{"defer": true}`},
-		"maxage":    {"cookie": `{"maxage": "1d"}`},
-		"http_only": {"cookie": `{"http_only": true}`},
-		"company":   {"user": `{"company": "Acme"}`},
-		"category":  {"consent": `[{"kind": "cookie", "cookie": "a", "category": "b"}]`},
-		"values":    {"attributes": `[{"name": "data-x", "values": "y"}]`},
+		"live_consent": {"live_consent": "true"},
+		"source":       {"csp": `{"mode": "extend", "source": {}}`},
+		"attribute":    {"attribute": "[]"},
+		"defer":        {"script": `{"defer": true}`},
+		"maxage":       {"cookie": `{"maxage": "1d"}`},
+		"http_only":    {"cookie": `{"http_only": true}`},
+		"company":      {"user": `{"company": "Acme"}`},
+		"category":     {"consent": `[{"kind": "cookie", "cookie": "a", "category": "b"}]`},
+		"values":       {"attributes": `[{"name": "data-x", "values": "y"}]`},
 	} {
 		_, err := loadHandler(t, soundFields.with(f))
 		if err == nil || !strings.Contains(err.Error(), `unknown field "`+name+`"`) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/loader"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/placeholder"
 )
 
@@ -18,7 +19,8 @@ type ConsentRule struct {
 	// one plain value; a consent platform, such as `onetrust`, or a format, `tcf` or
 	// `gpp` (the list is at
 	// https://github.com/kapadeflector/caddy-kapa-deflector/blob/main/docs/consent.md#platforms);
-	// `rule` for a cookie that `decode`, `answered` and `granted` explain; or
+	// `rule` for a cookie that `decode`, `answered` and `granted` explain; `ask` for a
+	// question of the plugin's own at the form, which allows no other rule beside it; or
 	// `not_required` where the site needs no consent, which allows no other rule
 	// beside it and works in the handler only. Required.
 	Kind string `json:"kind,omitempty"`
@@ -57,17 +59,21 @@ type ConsentRule struct {
 	// of them. Each test is a list of words, such as
 	// `["json", "status", "equals", "yes"]`. Required for `rule`. For `rule` only.
 	Granted [][]string `json:"granted,omitempty"`
+
+	// The question. Required for `ask`. For `ask` only.
+	Ask *Ask `json:"ask,omitempty"`
 }
 
 const (
 	consentCookie      = "cookie"
 	consentPacked      = "rule"
+	consentAsk         = "ask"
 	consentNotRequired = "not_required"
 )
 
 // consentKinds are the words that may follow consent.
 func consentKinds() string {
-	return strings.Join(slices.Concat([]string{consentCookie, consentPacked, consentNotRequired}, consent.PlatformNames()), ", ")
+	return strings.Join(slices.Concat([]string{consentCookie, consentPacked, consentAsk, consentNotRequired}, consent.PlatformNames(), consent.PagePlatformNames()), ", ")
 }
 
 // parseConsentRule reads the words of one consent line.
@@ -81,6 +87,11 @@ func parseConsentRule(words []string) (ConsentRule, error) {
 		if len(args) > 0 {
 			return rule, errors.New("consent not_required takes no further words")
 		}
+	case consentAsk:
+		if len(args) > 0 {
+			return rule, errors.New("consent ask takes no further words, but a block: write policy <url> in it")
+		}
+		rule.Ask = new(Ask)
 	case consentPacked:
 		if len(args) != 1 {
 			return rule, errors.New("write consent rule <cookie>, and a block with decode, answered and granted lines")
@@ -119,6 +130,11 @@ func (c ConsentRule) compile() ([]consent.Rule, error) {
 	switch c.Kind {
 	case consentNotRequired:
 		return nil, nil
+	case consentAsk:
+		if c.Ask == nil {
+			return nil, Ask{}.check()
+		}
+		return nil, c.Ask.check()
 	case consentCookie:
 		if err := c.checkCookie(); err != nil {
 			return nil, err
@@ -131,6 +147,10 @@ func (c ConsentRule) compile() ([]consent.Rule, error) {
 		}
 		return []consent.Rule{rule}, nil
 	}
+	if _, ok := consent.SeenByPage(c.Kind); ok {
+		_, err := c.adapter()
+		return nil, err
+	}
 	platform, ok := consent.LookUp(c.Kind)
 	if !ok {
 		return nil, unknownKind(c.Kind)
@@ -140,6 +160,27 @@ func (c ConsentRule) compile() ([]consent.Rule, error) {
 		return nil, fmt.Errorf("consent %w", err)
 	}
 	return rules, nil
+}
+
+// adapter returns what a loader needs to ask the page for the answer of a platform that
+// only the page can see.
+func (c ConsentRule) adapter() (loader.Adapter, error) {
+	category, _ := consent.SeenByPage(c.Kind)
+	a := loader.Adapter{Platform: c.Kind, Categories: c.Categories}
+	if a.Categories == nil && category != "" {
+		a.Categories = []string{category}
+	}
+	switch {
+	case c.Cookie != "":
+		return a, fmt.Errorf("consent %s has no cookie: the loader asks the page for its answer", c.Kind)
+	case len(a.Categories) == 0:
+		return a, fmt.Errorf("consent %s names no service: write consent %s <service>, as it is called there", c.Kind, c.Kind)
+	case len(a.Categories) > consent.MaxCategories:
+		return a, fmt.Errorf("consent %s has %d services: must be at most %d", c.Kind, len(a.Categories), consent.MaxCategories)
+	case slices.ContainsFunc(a.Categories, isBlank):
+		return a, fmt.Errorf("consent %s has an empty service", c.Kind)
+	}
+	return a, nil
 }
 
 // mirrorCookie is the advice for platforms whose consent no server can read.
@@ -156,16 +197,20 @@ func unknownKind(kind string) error {
 // checkFields finds fields that belong to another kind of rule.
 func (c ConsentRule) checkFields() error {
 	_, isPlatform := consent.LookUp(c.Kind)
+	if !isPlatform {
+		_, isPlatform = consent.SeenByPage(c.Kind)
+	}
 	for _, f := range []struct {
 		name         string
 		given, meant bool
 	}{
-		{"cookie", c.Cookie != "", c.Kind != consentNotRequired},
+		{"cookie", c.Cookie != "", c.Kind != consentNotRequired && c.Kind != consentAsk},
 		{"values", c.Values != nil, c.Kind == consentCookie},
 		{"categories", c.Categories != nil, isPlatform},
 		{"decode", c.Decode != nil, c.Kind == consentPacked},
 		{"answered", c.Answered != nil, c.Kind == consentPacked},
 		{"granted", c.Granted != nil, c.Kind == consentPacked},
+		{"ask", c.Ask != nil, c.Kind == consentAsk},
 	} {
 		if f.given && !f.meant && (isPlatform || c.isKind()) {
 			return fmt.Errorf("consent %s has no %s", c.Kind, f.name)
@@ -175,7 +220,7 @@ func (c ConsentRule) checkFields() error {
 }
 
 func (c ConsentRule) isKind() bool {
-	return c.Kind == consentCookie || c.Kind == consentPacked || c.Kind == consentNotRequired
+	return c.Kind == consentCookie || c.Kind == consentPacked || c.Kind == consentAsk || c.Kind == consentNotRequired
 }
 
 // checkCookie finds mistakes in a rule for a plain cookie.
@@ -211,12 +256,15 @@ func (c *ConsentRule) words() []*string {
 			words = append(words, &list[i])
 		}
 	}
+	if c.Ask != nil {
+		words = append(words, c.Ask.words()...)
+	}
 	return words
 }
 
 // clone returns a copy that shares no word with c.
 func (c ConsentRule) clone() ConsentRule {
-	c.Values, c.Categories = slices.Clone(c.Values), slices.Clone(c.Categories)
+	c.Values, c.Categories, c.Ask = slices.Clone(c.Values), slices.Clone(c.Categories), c.Ask.clone()
 	for _, lines := range []*[][]string{&c.Decode, &c.Answered, &c.Granted} {
 		*lines = slices.Clone(*lines)
 		for i, words := range *lines {
@@ -245,6 +293,9 @@ func resolveConsent(rules []ConsentRule) []ConsentRule {
 		for _, word := range resolved[i].words() {
 			*word = placeholder.Resolve(*word)
 		}
+		if ask := resolved[i].Ask; ask != nil {
+			ask.resolveTexts()
+		}
 	}
 	return resolved
 }
@@ -252,11 +303,13 @@ func resolveConsent(rules []ConsentRule) []ConsentRule {
 // checkConsent finds what is wrong with the list as a whole.
 func checkConsent(rules []ConsentRule) error {
 	if len(rules) == 0 {
-		return errors.New("there is no consent line: write consent cookie <name> [<value>...], consent <platform> or, where the law asks for no consent, consent not_required. " +
+		return errors.New("there is no consent line: write consent cookie <name> [<value>...], consent <platform>, consent ask if the site asks nobody yet or, where the law asks for no consent, consent not_required. " +
 			"To find out which: accept the site's banner in a private window, see which cookie it sets, and look that up in docs/consent.md")
 	}
-	if len(rules) > 1 && isNotRequired(rules) {
-		return errors.New("consent not_required stands alone: remove it or the other consent lines")
+	for _, kind := range []string{consentNotRequired, consentAsk} {
+		if len(rules) > 1 && hasKind(rules, kind) {
+			return fmt.Errorf("consent %s stands alone: remove it or the other consent lines", kind)
+		}
 	}
 	for i, rule := range rules {
 		twice := slices.ContainsFunc(rules[:i], func(c ConsentRule) bool { return c.Kind == rule.Kind && c.Cookie == rule.Cookie })
@@ -270,14 +323,18 @@ func checkConsent(rules []ConsentRule) error {
 	return nil
 }
 
-func isNotRequired(rules []ConsentRule) bool {
-	return slices.ContainsFunc(rules, func(c ConsentRule) bool { return c.Kind == consentNotRequired })
+func isNotRequired(rules []ConsentRule) bool { return hasKind(rules, consentNotRequired) }
+
+func hasKind(rules []ConsentRule, kind string) bool {
+	return slices.ContainsFunc(rules, func(c ConsentRule) bool { return c.Kind == kind })
 }
 
 // consentReader says who has consented.
 type consentReader struct {
-	rules []consent.Rule // none where consent is not required
-	gpc   bool           // whether Sec-GPC is honoured
+	rules  []consent.Rule   // what cookies say
+	pages  []loader.Adapter // the platforms whose answers only pages can see
+	choice *consent.Choice  // the answer to consent ask; nil without it
+	gpc    bool             // whether Sec-GPC is honoured
 }
 
 // newConsentReader checks rules, which are all rules of a handler or a matcher, and
@@ -292,21 +349,49 @@ func newConsentReader(rules []ConsentRule, honorGPC *bool) (reader consentReader
 			return reader, err
 		}
 		reader.rules = append(reader.rules, compiled...)
+		if _, ok := consent.SeenByPage(rule.Kind); ok {
+			adapter, err := rule.adapter()
+			if err != nil {
+				return reader, err
+			}
+			reader.pages = append(reader.pages, adapter)
+		}
 	}
-	reader.gpc = len(reader.rules) > 0
+	reader.gpc = !isNotRequired(rules)
 	if honorGPC != nil {
 		reader.gpc = *honorGPC
 	}
 	return reader, nil
 }
 
-// find returns what r says about its visitor's consent. Global Privacy Control makes
-// a yes doubtful, and so the verdict unknown. It is no refusal that would delete an
-// id, because its browser sends it with every request.
-func (c consentReader) find(r *http.Request) consent.Finding {
+// isRequired reports whether visitors must have consented.
+func (c consentReader) isRequired() bool { return len(c.rules)+len(c.pages) > 0 || c.choice != nil }
+
+// find returns what r says about its visitor's consent. q is what r asks if a loader
+// sends it, nil otherwise: only then does r say what the page sees, or what the visitor
+// has just chosen. Global Privacy Control makes a yes doubtful, and so the verdict
+// unknown. It is no refusal that would delete an id, because its browser sends it with
+// every request.
+func (c consentReader) find(r *http.Request, q *loader.Question) consent.Finding {
+	if q != nil && !q.SameOrigin {
+		q = nil
+	}
 	found := consent.Finding{Verdict: consent.Granted}
 	if len(c.rules) > 0 {
 		found = consent.Find(c.rules, r.Header["Cookie"])
+	}
+	for _, adapter := range c.pages {
+		var reports string
+		if q != nil {
+			reports = q.Reports
+		}
+		found = consent.Careful(found, consent.Report(reports, adapter.Platform))
+	}
+	if c.choice != nil {
+		found = c.choice.Find(r.Header["Cookie"])
+		if q != nil && q.Choice != "" {
+			found = consent.Chosen(q.Choice == "yes")
+		}
 	}
 	if found.Verdict == consent.Granted && c.isGPC(r) {
 		return consent.Finding{Verdict: consent.Unknown, Reason: consent.GPC}

@@ -147,11 +147,11 @@ func (c Cookie) idChange(r *http.Request) (lines []string, covered bool) {
 	case twin:
 		// two cookies with this name, one of them without a Domain: browsers
 		// keep both (RFC 6265bis section 5.7, step 23), so that one is deleted
-		lines = append(lines, c.line(site, "", "", -1))
+		lines = append(lines, c.line(site, kapa.IDCookie, "", "", -1))
 	case !c.Renew:
 		return nil, true
 	}
-	return append(lines, c.line(site, id, domain, int(time.Duration(c.MaxAge)/time.Second))), true
+	return append(lines, c.line(site, kapa.IDCookie, id, domain, int(time.Duration(c.MaxAge)/time.Second))), true
 }
 
 // idDeletion returns the Set-Cookie values that delete the visitor's id: as a
@@ -168,16 +168,16 @@ func (c Cookie) idDeletion(r *http.Request) []string {
 	slices.Reverse(domains)
 	lines := make([]string, len(domains))
 	for i, domain := range domains {
-		lines[i] = c.line(site, "", domain, -1)
+		lines[i] = c.line(site, kapa.IDCookie, "", domain, -1)
 	}
 	return lines
 }
 
 // line returns one Set-Cookie value. An age below zero deletes the cookie.
-func (c Cookie) line(site authority.Site, id, domain string, age int) string {
+func (c Cookie) line(site authority.Site, name, value, domain string, age int) string {
 	cookie := http.Cookie{
-		Name:     kapa.IDCookie,
-		Value:    id,
+		Name:     name,
+		Value:    value,
 		Path:     "/",
 		Domain:   domain,
 		MaxAge:   age,

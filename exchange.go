@@ -4,11 +4,13 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/authority"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/csp"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/loader"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/page"
 )
@@ -21,8 +23,10 @@ type exchange struct {
 	finding  consent.Finding
 	plan     page.Plan
 	writer   page.Writer
-	siblings *siblings // shared with the request's other blocks
-	own      siblings  // what siblings points to if this is the first block
+	question *loader.Question // nil unless this block answers the request itself
+	covered  bool             // the request's path is one of the block's pages
+	siblings *siblings        // shared with the request's other blocks
+	own      siblings         // what siblings points to if this is the first block
 }
 
 // newExchange begins an exchange. The first block that sees r announces siblings;
@@ -31,17 +35,39 @@ func newExchange(b *block, r *http.Request) *exchange {
 	x := &exchange{block: b, request: r, siblings: siblingsOf(r)}
 	if x.siblings == nil {
 		x.siblings = &x.own
+		x.own.question = loader.Take(r)
 		x.own.announce(r)
 	}
 	return x
 }
 
-// makePlan makes the plan and, if it covers the request, claims the request.
+// makePlan makes the plan for a page and, if the block covers the request, claims the
+// request.
 func (x *exchange) makePlan() (err error) {
-	if x.plan, x.finding, err = x.block.plan(x.request); err == nil && x.plan.Covered {
-		x.siblings.claimed = true
+	b, r := x.block, x.request
+	x.finding = b.consent.find(r, x.siblings.question)
+	if x.covered, err = b.covers(r); err != nil {
+		return err
 	}
-	return err
+	x.siblings.claimed = x.covered
+	switch q := x.siblings.question; {
+	case q != nil && (x.covered || b.isAsked(q)):
+		x.question = q
+		x.plan.Covered, x.siblings.claimed = true, true
+	case b.loader == nil:
+		x.plan = b.plan(r, x.covered, x.finding.Verdict)
+	default:
+		x.plan = b.loaderPlan(r, x.finding.Verdict)
+		if !x.covered {
+			x.plan.Covered, x.plan.Spare = x.siblings.reserve(), true
+		}
+	}
+	return nil
+}
+
+// isOurs reports whether the response is this block's, and not another's.
+func (x *exchange) isOurs() bool {
+	return x.plan.Covered && !(x.plan.Spare && x.siblings.claimed)
 }
 
 // serve passes the request on and carries out the plan.
@@ -66,16 +92,16 @@ func (x *exchange) tunnel(w http.ResponseWriter, next caddyhttp.Handler) (err er
 // A block in that route logs its own outcome too, but does not count it, because
 // there is only one response.
 func (x *exchange) end(o outcome.Outcome, err error) {
-	s := x.siblings
+	s, ours := x.siblings, x.isOurs()
 	reported := s.reported
-	if !x.plan.Covered && (reported || s.claimed) {
+	if !ours && (reported || s.claimed) {
 		return // another block reports it
 	}
-	if !x.plan.Covered || err != nil {
+	if !ours || err != nil {
 		s.reported = true
 	}
-	if err != nil {
-		s.claimed = false // so that a block in the error route can claim the request
+	if err != nil { // so that a block in the error route can claim the request
+		s.claimed, s.reserved = false, false
 	}
 	record(x.block.logger, x.request, o, x.finding.Reason)
 	if !reported {
@@ -88,12 +114,15 @@ func (x *exchange) PageURL() (seen, named csp.URL) {
 	return authority.Seen(x.request).PageURL(), authority.Named(x.request).PageURL()
 }
 
+// IsClaimed implements [page.Visitor].
+func (x *exchange) IsClaimed() bool { return x.siblings.claimed }
+
 // GiveID implements [page.Visitor].
 func (x *exchange) GiveID(h http.Header) bool {
 	if x.request.Method == http.MethodHead || setsID(h) {
 		return false
 	}
-	lines, covered := x.block.cookie.idChange(x.request)
+	lines, covered := x.block.idCookie(x).idChange(x.request)
 	if !covered {
 		x.block.notices.warnUncovered(x.block.logger)
 	}
@@ -109,9 +138,24 @@ func (x *exchange) GiveID(h http.Header) bool {
 	return true
 }
 
+// idCookie says how the visitor gets an id: as configured, but under consent ask for no
+// longer than the visitor's answer counts. An answer that is given now sets the id anew.
+func (b *block) idCookie(x *exchange) Cookie {
+	c := b.cookie
+	if b.asker == nil {
+		return c
+	}
+	left := caddy.Duration(b.asker.choice.Remaining(x.request.Header["Cookie"]))
+	if x.question != nil && x.question.Choice != "" {
+		left, c.Renew = b.asker.cookie.MaxAge, true
+	}
+	c.MaxAge = min(c.MaxAge, left)
+	return c
+}
+
 // DeleteID implements [page.Visitor].
 func (x *exchange) DeleteID(h http.Header) bool {
-	if !x.plan.Covered && x.siblings.claimed || !hasID(x.request) {
+	if !x.isOurs() && x.siblings.claimed || !hasID(x.request) {
 		return false
 	}
 	if x.request.Method == http.MethodHead {

@@ -28,47 +28,39 @@ type block struct {
 	tracked   *tag
 	untracked *tag // nil with without_consent skip
 
-	live        bool            // live_consent
-	watcherOnly *page.Insertion // what pages get without consent; nil unless live
+	loader *pageLoader // nil without loader
+	asker  *asker      // nil without consent ask
 }
 
-// plan decides, before r goes on, what the response to r gets if it is a page. It
-// also returns what r says about consent.
-func (b *block) plan(r *http.Request) (p page.Plan, found consent.Finding, err error) {
-	found = b.consent.find(r)
+// plan decides, before r goes on, what the response to r gets if it is a page: the tag,
+// if the visitor has consented. covered says that pages cover r.
+func (b *block) plan(r *http.Request, covered bool, verdict consent.Verdict) page.Plan {
 	destination, gate := document.DestinationOf(r)
-	if b.isQuestion(r) {
-		destination, gate = document.Document, "" // it is answered with what the document would get
-	}
-	p = page.Plan{
+	p := page.Plan{
+		Covered:     covered,
 		Destination: destination,
 		Outcome:     outcome.OtherPage,
 		Vary:        b.consent.vary(),
 		Policy:      &b.policy,
 	}
-	if found.Verdict == consent.Denied && destination != document.Other {
+	if verdict == consent.Denied && destination != document.Other {
 		p.ID = page.DeleteID
 	}
-	if p.Covered, err = b.covers(r); err != nil || !p.Covered {
-		return p, found, err
+	if !covered {
+		return p
 	}
 
 	switch {
-	case found.Verdict == consent.Granted:
+	case verdict == consent.Granted:
 		b.insert(&p, b.tracked, outcome.Injected, r)
 	case b.untracked != nil:
 		b.insert(&p, b.untracked, outcome.Untracked, r)
-	case found.Verdict == consent.Denied:
-		p.Outcome = outcome.Denied
 	default:
-		p.Outcome = outcome.NoConsent
-	}
-	if p.Insertion == nil && destination != document.Other && found.Verdict != consent.Granted && !b.consent.isGPC(r) {
-		p.Insertion = b.watcherOnly
+		p.Outcome = withoutTag(verdict)
 	}
 	changes := p.Insertion != nil
 	if destination == document.Turbo && changes {
-		p.Reload, p.Private = true, len(b.consent.rules) > 0
+		p.Reload, p.Private = true, b.consent.isRequired()
 		if p.ID == page.GiveID {
 			p.ID = page.KeepID // the full page gives it
 		}
@@ -81,11 +73,20 @@ func (b *block) plan(r *http.Request) (p page.Plan, found consent.Finding, err e
 			p.Gate = gate
 		}
 	case document.Other, document.Turbo:
-		if b.changesDocuments(&p, found.Verdict, r) {
+		if b.changesDocuments(&p, verdict, r) {
 			p.Gate = gate
 		}
 	}
-	return p, found, nil
+	p.Identity = changes && p.Destination != document.Any
+	return p
+}
+
+// withoutTag is the outcome of a page that has no tag because of this verdict.
+func withoutTag(verdict consent.Verdict) outcome.Outcome {
+	if verdict == consent.Denied {
+		return outcome.Denied
+	}
+	return outcome.NoConsent
 }
 
 // insert has documents under p get t, with the outcome o. If a required attribute is
@@ -101,7 +102,7 @@ func (b *block) insert(p *page.Plan, t *tag, o outcome.Outcome, r *http.Request)
 		return
 	}
 	p.Insertion = &complete.Insertion
-	p.Private = o == outcome.Injected && len(b.consent.rules) > 0 || complete.cookies || complete.Fingerprint || complete.varies
+	p.Private = o == outcome.Injected && b.consent.isRequired() || complete.cookies || complete.Fingerprint || complete.varies
 	if o == outcome.Injected && complete.cookies && !complete.Fingerprint {
 		p.ID = page.GiveID
 	}
@@ -114,9 +115,9 @@ func (b *block) changesDocuments(p *page.Plan, verdict consent.Verdict, r *http.
 	case consent.Granted:
 		return p.Outcome != outcome.Incomplete
 	case consent.Denied:
-		return b.untracked != nil || b.live || hasID(r)
+		return b.untracked != nil || hasID(r)
 	default:
-		return b.untracked != nil || b.live
+		return b.untracked != nil
 	}
 }
 

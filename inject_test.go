@@ -120,8 +120,7 @@ func TestOutcomes(t *testing.T) {
 		{name: "escape sequences before the anchor", next: body("<!doctype html><title>\x1b$B</title></head>"), want: outcome.Charset},
 		{name: "brotli", next: htmlWith("Content-Encoding", "br"), want: outcome.Encoded},
 		{name: "brotli, for who gets no tag anyway", fields: []string{"Cookie: " + denied}, next: htmlWith("Content-Encoding", "br"), want: outcome.Denied},
-		{name: "brotli, for who would get the watcher", lines: "live_consent", fields: []string{"Cookie: " + unknown}, next: htmlWith("Content-Encoding", "br"), want: outcome.NoConsent},
-		{name: "brotli, for who would get it after a no", lines: "live_consent", fields: []string{"Cookie: " + denied}, next: htmlWith("Content-Encoding", "br"), want: outcome.Denied},
+		{name: "brotli, under loader", lines: "loader", fields: []string{"Cookie: " + unknown}, next: htmlWith("Content-Encoding", "br"), want: outcome.Encoded},
 		{name: "brotli, where the tag goes to everybody", lines: "without_consent untracked", fields: []string{"Cookie: " + denied}, next: htmlWith("Content-Encoding", "br"), want: outcome.Encoded},
 		{name: "brotli, fetched by script", fields: []string{"Sec-Fetch-Dest: empty"}, next: htmlWith("Content-Encoding", "br"), want: outcome.NotDocument},
 		{name: "brotli after identity", next: htmlWith("Content-Encoding", "identity, br"), want: outcome.Encoded},
@@ -156,8 +155,8 @@ func TestOutcomes(t *testing.T) {
 		{name: "a release of the deflector is there", next: body(`<head><script src="/kapa-support-form-deflector-v1.2.3.bundle.js"></script></head>`), want: outcome.AlreadyPresent},
 		{name: "the deflector is there, from another host", next: body(`<head><script src="//x/kapa-support-form-deflector.bundle.js?v=1"></script></head>`), want: outcome.AlreadyPresent},
 		{name: "the head's last tag is cut off", next: body("<!doctype html><head><meta name="), want: outcome.NoAnchor},
-		{name: "AMP, for who would get the watcher", lines: "live_consent", fields: []string{"Cookie: " + unknown}, next: body("<!doctype html><html amp><head></head>"), want: outcome.NoConsent},
-		{name: "the head's last tag is cut off, for who would get the watcher", lines: "live_consent", fields: []string{"Cookie: " + denied}, next: body("<!doctype html><head><meta name="), want: outcome.Denied},
+		{name: "AMP, under loader", lines: "loader", fields: []string{"Cookie: " + unknown}, next: body("<!doctype html><html amp><head></head>"), want: outcome.AMP},
+		{name: "the head's last tag is cut off, under loader", lines: "loader", fields: []string{"Cookie: " + denied}, next: body("<!doctype html><head><meta name="), want: outcome.NoAnchor},
 		{name: "the title never ends", next: body("<!doctype html><title>x</head>"), want: outcome.NoAnchor},
 		{name: "the comment never ends", next: body("<!doctype html><!-- </head>"), want: outcome.NoAnchor},
 
@@ -495,7 +494,7 @@ func TestHeadIsLikeGET(t *testing.T) {
 		"download": {"Sec-Fetch-Dest: empty", "Sec-Fetch-Mode: navigate", "Accept: "}, "image": {"Sec-Fetch-Dest: image"},
 		"revalidation": {`If-None-Match: "v1"`},
 	}
-	for _, lines := range []string{"", "without_consent untracked", "live_consent", "csp extend", "pages /else", "cookie off"} {
+	for _, lines := range []string{"", "without_consent untracked", "loader", "csp extend", "pages /else", "cookie off"} {
 		h := newHandler(t, consentLine+lines)
 		for _, cookies := range []string{granted, granted + "; kapa_web_id=" + idA, denied, denied + "; kapa_web_id=" + idA, unknown, unknown + "; kapa_web_id=" + idA} {
 			for who, fields := range asking {
@@ -823,9 +822,10 @@ func TestClientThatLeaves(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a question of the watcher", func(t *testing.T) {
-		r := newRequest(t, "GET", "/", "Cookie: "+granted, liveField+": "+liveQuestion, "Sec-Fetch-Dest: empty", "Sec-Fetch-Mode: same-origin", "Sec-Fetch-Site: same-origin")
-		err := newHandler(t, consentLine+"live_consent").ServeHTTP(&leaver{httptest.NewRecorder(), net.ErrClosed}, r, caddyhttp.HandlerFunc(pageHandler))
+	t.Run("a question of the loader", func(t *testing.T) {
+		h := newHandler(t, loaderLines)
+		r := questionOf(t, h, "/", "Cookie: "+granted)
+		err := h.ServeHTTP(&leaver{httptest.NewRecorder(), net.ErrClosed}, r, caddyhttp.HandlerFunc(pageHandler))
 		if o, _ := outcomeOf(r); o != outcome.Aborted || err != nil {
 			t.Errorf("%s, %v", o, err)
 		}

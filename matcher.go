@@ -2,6 +2,7 @@ package kapadeflector
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"reflect"
 
@@ -65,12 +66,17 @@ func checkMatched(rules []ConsentRule) error {
 	if isNotRequired(rules) {
 		return errors.New("consent not_required would match every request: leave the matcher out")
 	}
+	for _, rule := range rules {
+		if _, ok := consent.SeenByPage(rule.Kind); ok || rule.Kind == consentAsk {
+			return fmt.Errorf("consent %s works in kapa_deflector only, with loader; no other request says what the visitor has chosen: %s", rule.Kind, mirrorCookie)
+		}
+	}
 	return nil
 }
 
 // Match returns true if r's visitor has consented.
 func (m MatchConsent) Match(r *http.Request) bool {
-	return m.consent.find(r).Verdict == consent.Granted
+	return m.consent.find(r, nil).Verdict == consent.Granted
 }
 
 // MatchWithError returns true if r's visitor has consented.

@@ -21,7 +21,20 @@ import (
 type metrics struct {
 	responses [outcome.Count]prometheus.Counter
 	idCookies [idActionCount]prometheus.Counter
+	choices   [choiceCount]prometheus.Counter
 }
+
+// choice is what a visitor has answered to consent ask.
+type choice uint8
+
+const (
+	choiceYes choice = iota
+	choiceNo
+	choiceCount
+)
+
+// String returns the choice as metrics and logs name it.
+func (c choice) String() string { return [...]string{choiceYes: "yes", choiceNo: "no"}[c] }
 
 // idAction is what was done about a visitor's id.
 type idAction uint8
@@ -55,11 +68,21 @@ func newMetrics(registry prometheus.Registerer) (m metrics, err error) {
 	if err != nil {
 		return m, err
 	}
+	choices, err := register(registry, prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "kapa_deflector", Name: "choices_total",
+		Help: "Answers of visitors to the question of consent ask.",
+	}, []string{"choice"}))
+	if err != nil {
+		return m, err
+	}
 	for o := outcome.Undecided + 1; o < outcome.Count; o++ {
 		m.responses[o] = responses.WithLabelValues(o.String())
 	}
 	for a := range idActionCount {
 		m.idCookies[a] = idCookies.WithLabelValues(a.String())
+	}
+	for c := range choiceCount {
+		m.choices[c] = choices.WithLabelValues(c.String())
 	}
 	return m, nil
 }
@@ -108,7 +131,9 @@ func record(logger *zap.Logger, r *http.Request, o outcome.Outcome, reason conse
 // notices are what a block has logged for the operator.
 type notices struct {
 	logged    [page.NoticeCount]atomic.Bool
-	uncovered atomic.Bool
+	uncovered atomic.Bool // of the id
+
+	uncoveredChoice atomic.Bool
 }
 
 // noticeTexts are the log lines. A block logs a line once, because it would be the
@@ -119,9 +144,9 @@ var noticeTexts = [page.NoticeCount]struct {
 	each  bool
 	text  string
 }{
-	page.ScriptBlocked:  {zap.DebugLevel, true, "the page's policy blocks the script"},
-	page.WatcherBlocked: {zap.DebugLevel, true, "the page's policy blocks live_consent"},
-	page.Undecodable:    {zap.ErrorLevel, true, "aborting the response: the origin's compressed page cannot be decoded"},
+	page.ScriptBlocked: {zap.DebugLevel, true, "the page's policy blocks the script"},
+	page.LoaderBlocked: {zap.DebugLevel, true, "the page's policy blocks the loader"},
+	page.Undecodable:   {zap.ErrorLevel, true, "aborting the response: the origin's compressed page cannot be decoded"},
 	page.UserBlocked: {zap.WarnLevel, false,
 		"the page's Content-Security-Policy blocks the inline script that hands user over; the tag is inserted without it"},
 	page.QuestionsBlocked: {zap.WarnLevel, false,
@@ -173,6 +198,14 @@ func (n *notices) log(logger *zap.Logger, notice page.Notice, d page.Detail) {
 func (n *notices) warnUncovered(logger *zap.Logger) {
 	if n.uncovered.CompareAndSwap(false, true) {
 		logger.Warn("no id is set: cookie domain does not cover the request's host" + loggedOnce)
+	}
+}
+
+// warnUncoveredChoice warns that the domain of consent ask does not cover a request's
+// host.
+func (n *notices) warnUncoveredChoice(logger *zap.Logger) {
+	if n.uncoveredChoice.CompareAndSwap(false, true) {
+		logger.Warn("consent ask: no answer is kept: domain does not cover the request's host" + loggedOnce)
 	}
 }
 

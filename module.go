@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/loader"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/placeholder"
 )
@@ -26,9 +29,9 @@ func init() {
 // head of HTML pages for visitors who have consented. It also sets the
 // `kapa_web_id` cookie for all subdomains, by which Kapa recognises a visitor.
 //
-// Visitors who have not consented get the origin's bytes, unless
-// `without_consent` or `live_consent` says otherwise. The handler asks the origin
-// for uncompressed pages where it may change them; put `encode` in front of it. A
+// Visitors who have not consented get the origin's bytes, unless `without_consent`
+// says otherwise. With `loader`, every page gets the same small script, which puts the
+// tag in later. The handler asks the origin for uncompressed pages where it may change them; put `encode` in front of it. A
 // page whose Content-Security-Policy blocks the script is left as it is, unless
 // `csp` allows the handler to extend the policy.
 //
@@ -68,12 +71,14 @@ type Handler struct {
 	// required.
 	HonorGPC *bool `json:"honor_gpc,omitempty"`
 
-	// Whether consent that is given or withdrawn on a page takes effect on that
-	// page at once. A small script in the page then asks the server whenever
-	// consent cookies change. An error with `without_consent` `untracked`, and
-	// where consent is not required. Default: false; a choice takes effect on the
-	// next page.
-	LiveConsent bool `json:"live_consent,omitempty"`
+	// Whether a small script, the same in every page and for every visitor, takes the
+	// place of the tag. When the form is on the page, the script asks the server and
+	// puts the tag in. So it works with forms that are drawn late, with client-side
+	// navigation, and with consent that is given on the page. The value says when
+	// Kapa's script may load: `load` once the page has loaded, `idle` when the browser
+	// is then idle, or `interaction` when the visitor then touches the form. Default:
+	// none; the tag stands in the page.
+	Loader string `json:"loader,omitempty"`
 
 	// How the visitor's id is set. Default: for the registrable domain, for
 	// 399 days.
@@ -104,7 +109,7 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 
 // Provision checks the settings and prepares what requests need.
 func (h *Handler) Provision(ctx caddy.Context) (err error) {
-	b := &block{logger: ctx.Logger(), live: h.LiveConsent}
+	b := &block{logger: ctx.Logger()}
 	if b.metrics, err = newMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
@@ -118,10 +123,11 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	if b.pages, err = provisionPages(ctx, h.Pages); err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}
-	if b.consent, err = newConsentReader(resolveConsent(h.Consent), h.HonorGPC); err != nil {
+	rules := resolveConsent(h.Consent)
+	if b.consent, err = newConsentReader(rules, h.HonorGPC); err != nil {
 		return fmt.Errorf("consent: %w", err)
 	}
-	if err := errors.Join(h.checkWithoutConsent(), h.checkLive()); err != nil {
+	if err := errors.Join(h.checkWithoutConsent(), h.checkLoader()); err != nil {
 		return err
 	}
 	if h.Cookie != nil {
@@ -130,11 +136,15 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	if b.cookie, err = b.cookie.provision(); err != nil {
 		return fmt.Errorf("cookie: %w", err)
 	}
-	var rules CSP
-	if h.CSP != nil {
-		rules = *h.CSP
+	if hasKind(rules, consentAsk) {
+		b.asker = newAsker(*rules[0].Ask, h.Attributes, h.User, b.cookie)
+		b.consent.choice = &b.asker.choice
 	}
-	if b.policy, err = rules.provision(script, mayTakeFingerprints(h.Attributes)); err != nil {
+	var policies CSP
+	if h.CSP != nil {
+		policies = *h.CSP
+	}
+	if b.policy, err = policies.provision(script, mayTakeFingerprints(h.Attributes)); err != nil {
 		return err
 	}
 	if err := h.provisionTags(b, script); err != nil {
@@ -178,21 +188,38 @@ func (h *Handler) checkWithoutConsent() error {
 	if h.WithoutConsent != "" && isNotRequired(h.Consent) {
 		return errors.New("without_consent has no effect with consent not_required, where no visitor is without consent: remove one of them")
 	}
+	if h.WithoutConsent == withoutConsentUntracked && hasKind(h.Consent, consentAsk) {
+		return errors.New("without_consent untracked contradicts consent ask, which promises that nothing of Kapa's is loaded before a yes: remove one of them")
+	}
 	return nil
 }
 
-// checkLive finds settings under which live_consent has nothing to do.
-func (h *Handler) checkLive() error {
+// checkLoader finds mistakes in the loader setting, what cannot stand beside it, and what
+// cannot be without it.
+func (h *Handler) checkLoader() error {
 	switch {
-	case !h.LiveConsent:
-		return nil
-	case h.WithoutConsent == withoutConsentUntracked:
-		return errors.New("live_consent has no effect with without_consent untracked, where every page has the tag already: remove one of them")
-	case isNotRequired(h.Consent):
-		return errors.New("live_consent has no effect with consent not_required, where there is no consent to wait for: remove one of them")
+	case h.Loader == "":
+		return h.checkWithoutLoader()
+	case !slices.Contains(loader.Starts(), h.Loader):
+		return fmt.Errorf("loader is %q: must be load, idle or interaction", h.Loader)
+	case h.Script != nil && h.Script.Loading != "":
+		return fmt.Errorf("script loading has no effect with loader, which puts the script in when it may load: remove loading %s", h.Script.Loading)
 	default:
 		return nil
 	}
+}
+
+// checkWithoutLoader finds kinds of consent that only a loader can ask for.
+func (h *Handler) checkWithoutLoader() error {
+	for _, rule := range h.Consent {
+		if _, ok := consent.SeenByPage(rule.Kind); ok {
+			return fmt.Errorf("consent %s needs loader, because only the page can see its answer: add the line loader", rule.Kind)
+		}
+		if rule.Kind == consentAsk {
+			return errors.New("consent ask needs loader, which puts the question into the page: add the line loader")
+		}
+	}
+	return nil
 }
 
 // provisionTags makes what b inserts.
@@ -210,17 +237,15 @@ func (h *Handler) provisionTags(b *block, script Script) error {
 	if err := checkAttributes(h.Attributes); err != nil {
 		return fmt.Errorf("attributes: %w", err)
 	}
-	var watcher string
-	if b.live {
-		watcher = newWatcher(b.consent.rules, true)
-		b.watcherOnly = watcherAlone(b.consent.rules)
-	}
-	b.tracked = newTag(script, h.Attributes, h.User, watcher)
+	b.tracked = newTag(script, h.Attributes, h.User)
 	if empty := b.tracked.emptyRequired(); empty != nil {
 		return fmt.Errorf("attributes: required, but empty: %s", strings.Join(empty, ", "))
 	}
 	if h.WithoutConsent == withoutConsentUntracked {
-		b.untracked = newTag(script, withoutIdentifiers(h.Attributes), nil, "")
+		b.untracked = newTag(script, withoutIdentifiers(h.Attributes), nil)
+	}
+	if h.Loader != "" {
+		b.loader = newLoader(h.Loader, h.Attributes, b.consent)
 	}
 	return nil
 }
@@ -268,7 +293,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		x.end(outcome.Error, err)
 		return err
 	}
-	if x.isQuestion() {
+	if x.question != nil {
 		x.end(x.answer(w), nil)
 		return nil
 	}

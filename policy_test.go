@@ -15,7 +15,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
-	"github.com/kapadeflector/caddy-kapa-deflector/internal/page"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
@@ -98,8 +97,8 @@ func TestPolicies(t *testing.T) {
 			outcome: outcome.NoConsent,
 		},
 		{
-			name: "one that blocks the watcher, without consent", lines: "live_consent\nconsent cookie second yes", policies: []string{"script-src 'none'"},
-			outcome: outcome.NoConsent,
+			name: "one that blocks the loader, without consent", lines: "loader\nconsent cookie second yes", policies: []string{"script-src 'none'"},
+			outcome: outcome.CSPBlocked,
 		},
 		{
 			name: "the untracked tag", lines: "consent cookie second yes\nwithout_consent untracked", policies: []string{"script-src 'nonce-" + someNonce + "'"},
@@ -685,35 +684,67 @@ func TestPolicyLog(t *testing.T) {
 	}
 }
 
-// The watcher's hash is added to a policy only if the watcher is inserted then.
-func TestWatcherUnderExtendedPolicies(t *testing.T) {
-	hash := " '" + sha256Of(strings.TrimSuffix(strings.TrimPrefix(watcherElement, page.InlineOpen), page.InlineClose)) + "'"
-	beside := " '" + sha256Of(strings.TrimSuffix(strings.TrimPrefix(watcherBeside, page.InlineOpen), page.InlineClose)) + "'"
+// A page gets the loader only if its policies let the loader run, ask its question, and
+// put the deflector's script in. Under extend, the loader is allowed by its hash, which
+// is the same for all pages, and no nonce is made.
+func TestLoaderUnderPolicies(t *testing.T) {
+	h := newHandler(t, loaderLines)
+	element := loaderOf(h)
+	hash := " '" + sha256Of(h.block.loader.insertion.Loader) + "'"
+	nonced := strings.Replace(element, "<script", `<script nonce="a"`, 1)
 	const connects = "; connect-src https://support.acme.com"
-	for _, tc := range []struct{ name, lines, cookies, policy, inserted, sent string }{
-		{"it may ask", "", unknown, "script-src 'self'", watcherElement, "script-src 'self' " + kapaSource + hash},
-		{"it may ask, beside the tag", "", granted, "script-src 'self'", staticTag + watcherBeside, "script-src 'self' " + kapaSource + beside},
-		{"by a nonce", "", granted, "script-src https: 'nonce-a'", staticTag + strings.Replace(watcherBeside, "<script", `<script nonce="a"`, 1), "script-src https: 'nonce-a'"},
-		{"it may not ask", "", unknown, "script-src 'self'; connect-src 'none'", "", "script-src 'self'; connect-src 'none'"},
-		{"it may not ask, beside the tag", "", granted, "script-src 'self'; connect-src 'none'", staticTag, "script-src 'self' " + kapaSource + "; connect-src 'none'"},
+	for _, tc := range []struct{ name, lines, policy, inserted, sent string }{
+		{"no policy for scripts", "", "img-src 'none'", element, ""},
+		{"all is allowed", "", "script-src https: 'unsafe-inline'", element, ""},
+		{"a nonce", "", "script-src 'nonce-a'", nonced, ""},
+		{"a nonce that the script is given, too", "", "script-src 'nonce-a' 'strict-dynamic'", nonced, ""},
+		{"the loader's hash, and a trusted script may add others", "", "script-src" + hash + " 'strict-dynamic'", element, ""},
+		{"the loader's hash, but not the deflector", "", "script-src" + hash, "", ""},
+		{"the loader's hash, and the deflector's host", "", "script-src" + hash + " https://widget.kapa.ai", element, ""},
+		{"the deflector's host alone", "", "script-src https://widget.kapa.ai", "", ""},
+		{"it may not ask", "", "script-src https: 'unsafe-inline'; connect-src 'none'", "", ""},
+		{"Trusted Types", "", "script-src 'nonce-a'; require-trusted-types-for 'script'", "", ""},
+
+		{"extended", "csp extend", "script-src 'self'", element, "script-src 'self' " + kapaSource + hash},
+		{"extended, with a nonce", "csp extend", "script-src https: 'nonce-a'", nonced, "script-src https: 'nonce-a'"},
+		{"extended, by a trusted script", "csp extend", "script-src 'strict-dynamic' 'sha256-AAAA'", element, "script-src 'strict-dynamic' 'sha256-AAAA'" + hash},
+		{"extended, it may not ask", "csp extend", "script-src 'self'; connect-src 'none'", "", "script-src 'self'; connect-src 'none'"},
+		{"extended, Trusted Types", "csp extend", "script-src 'self'; require-trusted-types-for 'script'", "", "script-src 'self'; require-trusted-types-for 'script'"},
 		{
-			"Trusted Types", "", granted, "script-src 'self'; require-trusted-types-for 'script'", staticTag,
-			"script-src 'self' " + kapaSource + "; require-trusted-types-for 'script'",
-		},
-		{
-			"it may ask by what is added for the deflector", " {\nconnect-src https://support.acme.com\n}", unknown, "script-src 'self'; connect-src https://x.example", watcherElement,
+			"it may ask by what is added for the deflector", "csp extend {\nconnect-src https://support.acme.com\n}", "script-src 'self'; connect-src https://x.example", element,
 			"script-src 'self' " + kapaSource + hash + "; connect-src https://x.example https://support.acme.com",
 		},
-		{"it may ask the site by its name", " {\nconnect-src none\n}", unknown, "script-src 'self'" + connects, watcherElement, "script-src 'self' " + kapaSource + hash + connects},
+		{"it may ask the site by its name", "csp extend {\nconnect-src none\n}", "script-src 'self'" + connects, element, "script-src 'self' " + kapaSource + hash + connects},
+		{"off", "csp off", "script-src 'none'", element, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			h := newHandler(t, liveLines+"csp extend"+tc.lines)
-			resp := serve(t, h, newRequest(t, "GET", "https://support.acme.com/", "Cookie: "+tc.cookies), withPolicy(samplePage, tc.policy))
-			if got, want := bodyOf(t, resp), pageWith(tc.inserted); got != want {
-				t.Errorf("got  %s\nwant %s", got, want)
-			}
-			if got := resp.Header.Get(policyField); got != tc.sent {
-				t.Errorf("policy %s\nwant   %s", got, tc.sent)
+			for visitor, cookie := range visitors {
+				h := newHandler(t, loaderLines+tc.lines)
+				r := newRequest(t, "GET", "https://support.acme.com/", "Cookie: "+cookie)
+				resp := serve(t, h, r, func(w http.ResponseWriter, r *http.Request) error {
+					w.Header().Set("Etag", `"v1"`)
+					w.Header().Set("Cache-Control", "public")
+					return withPolicy(samplePage, tc.policy)(w, r)
+				})
+				if got, want := bodyOf(t, resp), pageWith(tc.inserted); got != want {
+					t.Errorf("%s: got  %s\nwant %s", visitor, got, want)
+				}
+				want := tc.sent
+				if want == "" {
+					want = tc.policy
+				}
+				if got := resp.Header.Get(policyField); got != want {
+					t.Errorf("policy %s\nwant   %s", got, want)
+				}
+				switch etag, cc := resp.Header.Get("Etag"), resp.Header.Get("Cache-Control"); {
+				case tc.inserted == element && (etag != `"v1`+h.block.loader.insertion.Suffix || cc != "public"),
+					tc.inserted == nonced && (etag != "" || cc != "public"), // the nonce is the page's own
+					tc.inserted == "" && (etag != `"v1"` || cc != "private, no-cache"):
+					t.Errorf("%s: ETag %s, Cache-Control %s", visitor, etag, cc)
+				}
+				if o, _ := outcomeOf(r); (o == outcome.CSPBlocked) != (tc.inserted == "") {
+					t.Errorf("outcome %s", o)
+				}
 			}
 		})
 	}
@@ -737,9 +768,9 @@ func TestPolicyOverridden(t *testing.T) {
 		{"by one with the nonce of user", userLines, "script-src https: 'nonce-a'", "script-src https: 'nonce-a' 'self'", outcome.Injected, 0},
 		{"by one that needs no nonce", userLines, "script-src 'nonce-a'", "script-src https: 'unsafe-inline'", outcome.Injected, 0},
 		{"by one that blocks user, as it was", userLines, "script-src https:", "script-src https: 'self'", outcome.Injected, 0},
-		{"by one without the watcher's nonce", "live_consent", "script-src https: 'nonce-a'", "script-src https: 'nonce-b'", outcome.HeaderOverridden, 1},
-		{"by one under which the watcher cannot ask", "live_consent", "", "connect-src https://x.example", outcome.HeaderOverridden, 1},
-		{"by one under which the watcher can ask", "live_consent", "", "connect-src 'self'", outcome.Injected, 0},
+		{"by one without the loader's nonce", "loader", "script-src https: 'nonce-a'", "script-src https: 'nonce-b'", outcome.HeaderOverridden, 1},
+		{"by one under which the loader cannot ask", "loader", "", "connect-src https://x.example", outcome.HeaderOverridden, 1},
+		{"by one under which the loader can ask", "loader", "", "connect-src 'self'", outcome.Loader, 0},
 		{"and nobody cares", "csp off", "", "script-src 'self'", outcome.Injected, 0},
 		{"of a page that is blocked anyway", "", "script-src 'none'", "script-src 'self'", outcome.CSPBlocked, 0},
 	} {

@@ -129,13 +129,12 @@ func neverTracksByCookie(attrs []Attribute) bool {
 
 // tag makes insertions with the deflector's element. It is built at load and
 // completed for each request. The insertion begins with an inline script if something
-// is known about the visitor, and ends with the watcher under live_consent.
+// is known about the visitor.
 type tag struct {
 	loading string         // async or defer
 	attrs   []tagAttribute // the configured attributes, in their order
 	script  []Attribute    // the attributes from the script setting; src is the last
 	user    []userValue    // in the order in which they are written
-	watcher string         // the watcher's element, "" for none
 	fixed   *completeTag   // the insertion, if it is the same for all requests
 }
 
@@ -152,10 +151,9 @@ type userValue struct {
 	value      placeholder.Text
 }
 
-// newTag builds the tag. user is nil if nothing is known about visitors. watcher is the
-// watcher's element, "" for none.
-func newTag(script Script, attrs []Attribute, user *User, watcher string) *tag {
-	t := &tag{watcher: watcher, loading: script.Loading}
+// newTag builds the tag. user is nil if nothing is known about visitors.
+func newTag(script Script, attrs []Attribute, user *User) *tag {
+	t := &tag{loading: script.Loading}
 	// Cloudflare's Rocket Loader heeds data-cfasync only before src
 	for _, a := range []Attribute{{"integrity", script.Integrity}, {"crossorigin", script.CrossOrigin}, {"src", script.URL}} {
 		if a.Value != "" {
@@ -254,7 +252,6 @@ func (t *tag) fill(repl *caddy.Replacer) (f filledTag, err error) {
 	// Kapa's defaults: cookie on, fingerprint off. A value that is neither "true"
 	// nor "false" means that no id is set: cookie off, fingerprint on.
 	f.cookies = true
-	f.attrs = append(f.attrs, Attribute{t.loading, ""})
 	for _, a := range t.attrs {
 		s := a.value.Read(repl)
 		switch {
@@ -296,25 +293,21 @@ func (t *tag) complete(repl *caddy.Replacer) (*completeTag, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := page.Insertion{Fingerprint: f.fingerprint, Watcher: len(t.watcher)}
+	in := page.Insertion{Fingerprint: f.fingerprint}
 	var b strings.Builder
 	f.writeUser(&b)
 	in.User = b.Len()
-	b.WriteString("<script")
+	b.WriteString("<script " + t.loading)
 	for _, a := range f.attrs {
 		in.Unnonceable = in.Unnonceable || page.VoidsNonce(a.Value)
-		b.WriteString(" " + a.Name)
-		if a.Value != "" || isDataAttribute(a.Name) {
-			b.WriteString(`="`)
-			if a.Name == "src" {
-				in.Src = b.Len()
-			}
-			escape.Attribute(&b, a.Value)
-			b.WriteString(`"`)
+		b.WriteString(" " + a.Name + `="`)
+		if a.Name == "src" {
+			in.Src = b.Len()
 		}
+		escape.Attribute(&b, a.Value)
+		b.WriteString(`"`)
 	}
 	b.WriteString("></script>")
-	b.WriteString(t.watcher)
 	if b.Len() > maxInsertion {
 		return nil, errTooLong
 	}

@@ -130,7 +130,7 @@ func TestEveryDocumentedAttribute(t *testing.T) {
 		attrs = append(attrs, Attribute{name, value})
 	}
 	h := newHandler(t, consentLine)
-	h.block.tracked = newTag(Script{}.withDefaults(), attrs, nil, "")
+	h.block.tracked = newTag(Script{}.withDefaults(), attrs, nil)
 	r := newRequest(t, "GET", "/", "Cookie: "+granted)
 	scripts := parseInsertion(t, insertionOf(t, serve(t, h, r, pageHandler)))
 	got := scripts[0].Attr
@@ -180,7 +180,7 @@ func TestUntracked(t *testing.T) {
 
 func TestIncomplete(t *testing.T) {
 	h := newHandler(t, consentLine)
-	h.block.tracked = newTag(Script{URL: kapa.ScriptURL, Loading: "async"}, []Attribute{{"data-integration-id", "{http.request.header.X-Integration}"}}, nil, "")
+	h.block.tracked = newTag(Script{URL: kapa.ScriptURL, Loading: "async"}, []Attribute{{"data-integration-id", "{http.request.header.X-Integration}"}}, nil)
 	for _, tc := range []struct {
 		value string
 		want  outcome.Outcome

@@ -88,7 +88,7 @@ func TestDocumentedRollBack(t *testing.T) {
 func TestDocumentedOutcomesAndReasons(t *testing.T) {
 	block := blockWith(t, "operations.md", "metrics /metrics").text
 	block = strings.Replace(block, "http://:9180 {\n\tbind 10.0.1.5\n", "http://metrics.internal {\n", 1)
-	s := start(t, block+"http://"+whole(t, "live_consent\n"), pageOrigin)
+	s := start(t, block+"http://"+whole(t, "loader\n"), pageOrigin)
 	r, err := http.NewRequest(http.MethodGet, "http://127.0.0.1:"+s.port+"/metrics", nil)
 	if err != nil {
 		t.Fatal(err)

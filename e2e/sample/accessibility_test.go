@@ -140,9 +140,11 @@ type focus struct {
 func focusOf(v *testenv.Visitor) focus {
 	v.T.Helper()
 	return testenv.Eval[focus](v, `(() => {
-		const e = document.activeElement, style = getComputedStyle(e), r = e.getClientRects()[0];
+		let e = document.activeElement;
+		e = e.shadowRoot?.activeElement ?? e;
+		const style = getComputedStyle(e), r = e.getClientRects()[0];
 		const parts = [0.1, 0.5, 0.9];
-		const seen = parts.some((x) => parts.some((y) => e.contains(document.elementFromPoint(r.x + x * r.width, r.y + y * r.height))));
+		const seen = parts.some((x) => parts.some((y) => e.contains(e.getRootNode().elementFromPoint(r.x + x * r.width, r.y + y * r.height))));
 		return {
 			Name: e.id ? '#' + e.id : [e.localName, ...e.classList].join('.'),
 			Visible: e.matches(':focus-visible') && style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2,

@@ -19,7 +19,7 @@
  * In the Caddyfile:  consent cookie cookie_consent accepted
  *
  * The banner is a labelled region, not a dialog: the page stays usable while it
- * asks. A choice takes effect with the next page, and with live_consent in the
+ * asks. A choice takes effect with the next page, and with loader in the
  * Caddyfile at once; nothing is reloaded.
  */
 (() => {

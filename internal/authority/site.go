@@ -47,6 +47,13 @@ func newSite(host string, https bool) Site {
 	return s
 }
 
+// IsOrigin reports whether an Origin field names the site (RFC 6454 section 7).
+func (s Site) IsOrigin(origin string) bool {
+	page := s.PageURL()
+	u, err := csp.ParseURL(origin)
+	return err == nil && page != csp.URL{} && u.Origin() == page.Origin()
+}
+
 // PageURL returns the address of a page on the site, without the page's own path,
 // which policies do not look at. It is the zero URL if the host is invalid.
 func (s Site) PageURL() csp.URL {

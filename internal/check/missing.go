@@ -21,6 +21,9 @@ func (j *judge) checkMissing() {
 		j.note(codeNoCookie, aboutTag, "%s", text)
 		return
 	}
+	if reason == reasonQuestionLost { // checkLoader has reported it
+		return
+	}
 	j.finding(codeTagMissing, aboutTag, "%s", text)
 	if reason == reasonNotCovered || reason == reasonNoConsent {
 		j.noteCache(j.response, aboutTag)
@@ -52,6 +55,9 @@ func (j *judge) whyMissing() (reason Reason, text string) {
 		}
 		return reasonCSPBlocked, "the page's Content-Security-Policy blocks the script by its " + blocked + ", and the directive extends no policy without csp extend"
 	}
+	if j.page.loader != nil {
+		return j.whyNoTagFromLoader()
+	}
 	if from := j.fromFront(j.site.With, j.site.WithAfresh); from != "" {
 		return reasonCached, "the page comes from a cache (" + Short(from) + ") that sends visitors with consent the page for those without: " +
 			"purge it, and exclude this page from it or make it respect Vary: Cookie"
@@ -65,9 +71,15 @@ func (j *judge) whyMissing() (reason Reason, text string) {
 		return reasonNotCovered, text
 	}
 	if j.site.With == nil {
-		return reasonNoCookie, "there is no tag without consent, as intended. To see the tag, " +
-			"pass the banner's cookie, --cookie name=value"
+		return reasonNoCookie, noCookieText
 	}
+	return j.whyNoConsent()
+}
+
+const noCookieText = "there is no tag without consent, as intended. To see the tag, pass the banner's cookie, --cookie name=value"
+
+// whyNoConsent says that the directive took nothing for consent.
+func (j *judge) whyNoConsent() (reason Reason, text string) {
 	if len(j.site.Cookies) == 0 {
 		return reasonNoConsent, "the page can get the tag, but not for a visitor without cookies: the directive requires consent. " +
 			"Omit --consent-not-required, and pass the banner's cookie, --cookie name=value"

@@ -2,6 +2,7 @@ package check
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -18,7 +19,7 @@ import (
 // checkFramework reports that a framework takes the page over. If the tag waits for
 // render(), the site's own code has taken care of that.
 func (j *judge) checkFramework(t tag) {
-	if t.attr(attrRender) == "false" {
+	if t.attr(attrRender) == "false" || t.place == byLoader {
 		return
 	}
 	f, ok := framework.Of(j.page.Page)
@@ -51,6 +52,12 @@ func (j *judge) checkEditor(t tag, field *html.Node) {
 	default:
 		j.note(codeEditorSeen, attrInput, "the page loads an editor, %s. If it takes the place of %s, write \"%s\", and loader", e.Name, describe(field), e.Input)
 	}
+}
+
+// isMadeByEditor reports whether a selector is for what an editor puts in the place of a
+// field of the page.
+func (j *judge) isMadeByEditor(selector string) bool {
+	return slices.ContainsFunc(form.Find(j.page.Page), func(f form.Form) bool { return f.Editor != nil && f.Editor.Input == selector })
 }
 
 // checkBoundary reports that a selector does not cross the boundary of a frame or of a

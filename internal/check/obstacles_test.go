@@ -56,7 +56,7 @@ func TestObstacles(t *testing.T) {
 		{"a field in a frame of another site", name(attrInput, "#f ifr>> textarea", behind(`<iframe id="f" src="https://forms.example.com/"></iframe>`)), "form_elsewhere", ""},
 		{"a field in a frame of the site", name(attrInput, "#f ifr>> textarea", behind(`<iframe id="f" src="/form"></iframe>`)), "", "selector_untried"},
 		{"an element in a shadow root", name(attrAnchor, "#inner", behind(shadow)), "selector_boundary", ""},
-		{"an element in a shadow root, by an operator", name(attrAnchor, "#host any-word>> #inner", behind(shadow)), "", ""},
+		{"an element in a shadow root, by an operator", name(attrAnchor, "#host anyword>> #inner", behind(shadow)), "", ""},
 		{"half a selector behind an operator", name(attrInput, "#f ifr>> #1st"), "selector_invalid", ""},
 
 		{"an embedder policy", header("Cross-Origin-Embedder-Policy", "require-corp"), "", "embedder_policy_seen"},

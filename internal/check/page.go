@@ -17,14 +17,15 @@ import (
 // page is a response's body as parsed by a browser with scripting on.
 type page struct {
 	*dom.Page
-	tags []tag
+	tags   []tag
+	loader *loaderScript // nil if there is none
 }
 
 // tag is a script element of the deflector.
 type tag struct {
 	node   *html.Node
 	named  bool   // its src has the deflector's file name
-	place  string // "head" or "body"
+	place  string // "head", "body" or "loader"
 	line   int    // from 1; 0 if the place in the source is not known
 	offset int    // bytes before it
 }
@@ -33,6 +34,7 @@ type tag struct {
 // its name, and scripts with its selectors.
 func readPage(body []byte, d Deflector) *page {
 	p := &page{Page: dom.Parse(body)}
+	p.loader = findLoader(p.Page)
 	for n := range p.Elements {
 		if n.DataAtom == atom.Script && d.isTag(n.Attr) {
 			p.tags = append(p.tags, tag{node: n, named: d.isFile(dom.Value(n, "src")), place: dom.Place(n)})
@@ -100,5 +102,8 @@ func isSelectorName(attribute string) bool {
 	return strings.HasPrefix(attribute, "data-") && strings.HasSuffix(attribute, "-query-selector")
 }
 
-// HasTag reports whether a page has a tag of Kapa's deflector.
-func HasTag(a *Response) bool { return len(readPage(a.Body, Kapa).tags) > 0 }
+// HasTag reports whether a page has a tag of Kapa's deflector, or the loader.
+func HasTag(a *Response) bool {
+	p := readPage(a.Body, Kapa)
+	return len(p.tags) > 0 || p.loader != nil
+}

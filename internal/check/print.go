@@ -69,6 +69,9 @@ func (r *Report) rows() (rows []row) {
 	if w := r.WithoutConsent; w != nil {
 		add(aboutWithout, yesNo(w.Tag, "the tag", "no tag")+", "+yesNo(w.SetsID, "an id", "no id"))
 	}
+	if l := r.Loader; l != nil {
+		add(aboutLoader, fmt.Sprintf("%d bytes, %s, the edge answers: %s", l.Size, l.Hash, either(l.Answer, "nothing")))
+	}
 	if !r.Tag.Present {
 		add(aboutTag, "none")
 		return rows

@@ -1,6 +1,10 @@
 package consent
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // PlatformOf returns the platform to which a cookie of this name belongs by
 // default. The cookie holds the platform's answer or goes with it. No pattern
@@ -41,6 +45,20 @@ var unseenPlatforms = []unseenPlatform{
 	{"osano", "its cookie is encrypted (for the older open-source cookieconsent, write insites)", "osano_consentmanager osano_consentmanager_uuid osano_consentmanager_expdate"},
 	{"sourcepoint", "its cookie holds nothing but an id; where it keeps a TC string, write tcf", "consentUUID consentDate"},
 	{"shopify", "it sets its consent cookie no longer", "_tracking_consent _cmp_a"},
+}
+
+// pageCategories are, for the platforms whose answer a loader can ask the page for, the
+// categories that count if none is named. "" means that each site makes its own.
+var pageCategories = map[string]string{"usercentrics": "", "termly": "analytics", "silktide": "analytics", "osano": "ANALYTICS"}
+
+// PagePlatformNames returns the names of these platforms.
+func PagePlatformNames() []string { return slices.Sorted(maps.Keys(pageCategories)) }
+
+// SeenByPage reports whether a loader can ask the page for the answer of this platform.
+// category is the one that counts if none is named, "" if there is no such.
+func SeenByPage(name string) (category string, ok bool) {
+	category, ok = pageCategories[name]
+	return category, ok
 }
 
 // Unseen says why the edge cannot read the answer of the platform with this

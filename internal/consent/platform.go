@@ -70,8 +70,8 @@ func (p Platform) Usage() string {
 	}
 }
 
-// maxCategories is how many categories a rule may name.
-const maxCategories = 16
+// MaxCategories is how many categories a rule may name.
+const MaxCategories = 16
 
 // Compile returns the rules that demand consent to all of these categories, or to
 // the platform's defaults if there are none. cookie is the name of its cookie on
@@ -108,8 +108,8 @@ func (p Platform) checkCategories(categories []string) error {
 		return fmt.Errorf("%s has no categories: its cookie says yes or no to all", p.Name)
 	case p.Category != "" && len(categories) == 0 && !p.optional:
 		return fmt.Errorf("%s needs a category, since each site makes its own: %s", p.Name, p.Category)
-	case len(categories) > maxCategories:
-		return fmt.Errorf("%s: %d categories: must be at most %d", p.Name, len(categories), maxCategories)
+	case len(categories) > MaxCategories:
+		return fmt.Errorf("%s: %d categories: must be at most %d", p.Name, len(categories), MaxCategories)
 	}
 	for i, category := range categories {
 		switch {

@@ -207,7 +207,7 @@ func TestOnlyAYesIsGranted(t *testing.T) {
 }
 
 func TestCategoriesOfPlatforms(t *testing.T) {
-	many := make([]string, maxCategories+1)
+	many := make([]string, MaxCategories+1)
 	for i := range many {
 		many[i] = fmt.Sprint("c", i)
 	}

@@ -98,9 +98,7 @@ func Find(rules []Rule, header []string) Finding {
 	}
 	most := granted
 	for _, rule := range rules {
-		if f := rule.Find(header); f.Verdict.precedes(most.Verdict) {
-			most = f
-		}
+		most = Careful(most, rule.Find(header))
 	}
 	return most
 }

@@ -31,6 +31,10 @@ type Script struct {
 	// Unnonceable says that an attribute of the element holds "<script" or
 	// "<style", so that its nonce does not count (6.7.3.1).
 	Unnonceable bool
+
+	// Dynamic says that a script on the page inserts the element, which
+	// 'strict-dynamic' allows.
+	Dynamic bool
 }
 
 // has reports whether the keyword is in the list, in any case.
@@ -198,14 +202,15 @@ func sum(algorithm, content string) string {
 	}
 }
 
-// allowsScript is the "script directives pre-request check" (6.7.1.1) for one
-// that the parser inserted.
+// allowsScript is the "script directives pre-request check" (6.7.1.1).
 func (l list) allowsScript(s Script, nonce string, page URL) bool {
 	switch {
 	case !s.Unnonceable && l.hasNonce(nonce), l.hasIntegrity(s.Integrity):
 		return true
-	case l.strictDynamic(), l.voidsURLs() && !l.hasSum(s.Source, urlHashOf):
-		return false // only a trusted script may add others
+	case l.strictDynamic():
+		return s.Dynamic
+	case l.voidsURLs() && !l.hasSum(s.Source, urlHashOf):
+		return false
 	default:
 		return l.allows(s.URL, page)
 	}

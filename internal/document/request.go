@@ -42,7 +42,7 @@ const turboField = "X-Turbo-Request-Id"
 // DestinationOf returns what the response to r is for. gate is the field that shows
 // r to be for no document, "" if there is none. Responses must name it in Vary.
 func DestinationOf(r *http.Request) (d Destination, gate string) {
-	if r.Method != http.MethodGet && r.Method != http.MethodPost && r.Method != http.MethodHead {
+	if !MayShow(r.Method) {
 		return Other, ""
 	}
 	for _, field := range fragmentFields {
@@ -86,6 +86,12 @@ func DestinationOf(r *http.Request) (d Destination, gate string) {
 	default:
 		return Other, "Accept"
 	}
+}
+
+// MayShow reports whether the response to a request with this method may be a page
+// that is shown.
+func MayShow(method string) bool {
+	return method == http.MethodGet || method == http.MethodPost || method == http.MethodHead
 }
 
 // MayFetchPage reports whether a request that is not for a document may still get

@@ -20,6 +20,8 @@ const (
 
 	EventType           = "data-submit-element-event-type"
 	EmailSelector       = "data-user-email-query-selector"
+	ProjectColor        = "data-project-color"
+	RenderOnLoad        = "data-render-on-load"
 	CookieTracking      = "data-user-analytics-cookie-enabled"
 	FingerprintTracking = "data-user-analytics-fingerprint-enabled"
 )
@@ -30,6 +32,16 @@ var RequiredAttributes = []string{
 	"data-main-input-query-selector",
 	"data-submit-element-query-selector",
 	EventType,
+	"data-submit-button-query-selector",
+	"data-anchor-element-query-selector",
+}
+
+// FormSelectors are the attributes whose selectors must find something before the
+// deflector can start: those of the main input, the submit element, the submit button
+// and the anchor element.
+var FormSelectors = [4]string{
+	"data-main-input-query-selector",
+	"data-submit-element-query-selector",
 	"data-submit-button-query-selector",
 	"data-anchor-element-query-selector",
 }
@@ -46,7 +58,7 @@ var AttributeValues = map[string][]string{
 // DocumentedAttributes are all names in Kapa's documentation. Other names are passed
 // on as they are, so that a new one needs no release of this plugin.
 var DocumentedAttributes = append(slices.Clone(RequiredAttributes),
-	"data-render-on-load",
+	RenderOnLoad,
 	"data-query-cache-timeout",
 	"data-option-to-cancel-answer-delay",
 	"data-option-to-cancel-answer-hint-text",
@@ -54,7 +66,7 @@ var DocumentedAttributes = append(slices.Clone(RequiredAttributes),
 	FingerprintTracking,
 	EmailSelector,
 	"data-handoff-enabled",
-	"data-project-color",
+	ProjectColor,
 	"data-hyperlink-color",
 	"data-font-family",
 	"data-font-size-xs",

@@ -13,7 +13,7 @@ const (
 	Undecided Outcome = iota // nothing so far forbids the insertion
 
 	Upgrade     // a tunnel or another protocol
-	Answered    // our answer to live_consent's question, or a page that Turbo is told to load in full
+	Answered    // a page that Turbo is told to load in full, or the refusal of another site's question
 	OtherPage   // not one of the configured pages
 	NoBody      // HEAD of a page, 204, 205, or nothing was written
 	Redirect    // 3xx
@@ -37,6 +37,7 @@ const (
 	CSPBlocked     // a policy of the page blocks the script
 	Injected       // the page has the tag
 	Untracked      // the page has the tag, with Kapa's identifiers switched off
+	Loader         // the page has the loader
 
 	HeaderOverridden // a header directive replaced fields that the page with the tag needs
 
@@ -70,6 +71,7 @@ var names = [Count]string{
 	CSPBlocked:       "csp_blocked",
 	Injected:         "injected",
 	Untracked:        "untracked",
+	Loader:           "loader",
 	HeaderOverridden: "header_overridden",
 	Error:            "error",
 	Aborted:          "aborted",

@@ -16,7 +16,9 @@ func (t *task) describe(h http.Header, d decision, c *change, changed, exact boo
 	p := t.plan
 	is304 := d.outcome == outcome.NotModified
 	if d.html || is304 && p.covers304(t.request) {
-		variant.AddVary(h, p.Vary) // on a 304 too (RFC 9110 section 15.4.5)
+		if p.Vary != "" {
+			variant.AddVary(h, p.Vary) // on a 304 too (RFC 9110 section 15.4.5)
+		}
 		if gate := p.gate(changed); gate != "" {
 			variant.AddVary(h, gate)
 		}
@@ -50,10 +52,13 @@ func (t *task) describe(h http.Header, d decision, c *change, changed, exact boo
 			delete(h, "Content-Length") // GET's depends on what the body turns out to be
 		}
 	}
-	if forwarded { // whoever wrote those fields could put a page into caches
+	// Whoever wrote the forwarded fields could put a page into caches. And a cache must
+	// not give a document that missed the loader to requests that would get it.
+	if forwarded || d.missed {
 		variant.MakePrivate(h)
+		private = true
 	}
-	return private || forwarded
+	return private
 }
 
 // personalize gives the visitor an id where the plan says so, and makes the response

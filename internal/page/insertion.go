@@ -7,16 +7,18 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/variant"
 )
 
-// An Insertion is what goes into one document: up to three script elements. They
-// are, in this order, the inline script that hands user over, the deflector's own
-// element (the tag), and live_consent's inline script (the watcher).
+// An Insertion is what goes into one document: either the deflector's own element
+// (the tag), perhaps behind an inline script that hands user over, or the loader,
+// which is an inline script that puts the tag in later.
 type Insertion struct {
 	HTML   []byte
 	Suffix string // the end of the entity tag of a page with HTML
 
-	// User and Watcher are the lengths of those two inline scripts, with which HTML
-	// begins and ends; 0 if there is none.
-	User, Watcher int
+	Loader string // the content of the loader; "" if HTML is the tag
+
+	// User is the length of the inline script that hands user over, with which HTML
+	// begins; 0 if there is none.
+	User int
 
 	// Src is where in HTML the address of the deflector's script begins; 0 if HTML
 	// has no tag.
@@ -45,33 +47,24 @@ const (
 )
 
 // userContent returns the content of the inline script that hands user over.
-func (in *Insertion) userContent() string { return content(in.HTML[:in.User]) }
-
-// watcherContent returns the content of the watcher's inline script.
-func (in *Insertion) watcherContent() string { return content(in.HTML[len(in.HTML)-in.Watcher:]) }
-
-func content(element []byte) string {
-	return string(element[len(InlineOpen) : len(element)-len(InlineClose)])
+func (in *Insertion) userContent() string {
+	return string(in.HTML[len(InlineOpen) : in.User-len(InlineClose)])
 }
 
 // with returns HTML changed for one page: with nonces, without the inline scripts
 // that v does not allow, and with origin before the address of the deflector's script.
 func (in *Insertion) with(origin string, v verdicts) []byte {
 	var b bytes.Buffer
-	b.Grow(len(in.HTML) + 3*len(` nonce=""`) + len(origin) + len(v.script.Nonce) + len(v.user.Nonce) + len(v.watcher.Nonce))
-	watcher := len(in.HTML) - in.Watcher
+	b.Grow(len(in.HTML) + 2*len(` nonce=""`) + len(origin) + len(v.script.Nonce) + len(v.user.Nonce))
 	if v.user.Allowed {
 		writeWithNonce(&b, in.HTML[:in.User], v.user.Nonce)
 	}
 	if origin == "" {
-		writeWithNonce(&b, in.HTML[in.User:watcher], v.script.Nonce)
+		writeWithNonce(&b, in.HTML[in.User:], v.script.Nonce)
 	} else {
 		writeWithNonce(&b, in.HTML[in.User:in.Src], v.script.Nonce)
 		b.WriteString(origin)
-		b.Write(in.HTML[in.Src:watcher])
-	}
-	if v.watcher.Allowed {
-		writeWithNonce(&b, in.HTML[watcher:], v.watcher.Nonce)
+		b.Write(in.HTML[in.Src:])
 	}
 	return b.Bytes()
 }

@@ -9,7 +9,7 @@ type Notice uint8
 const (
 	ScriptBlocked      Notice = iota // a policy blocks the deflector's script
 	UserBlocked                      // a policy blocks the inline script that hands user over
-	WatcherBlocked                   // a policy blocks live_consent
+	LoaderBlocked                    // a policy blocks the loader
 	QuestionsBlocked                 // a policy allows the script, but not the requests with its questions
 	FingerprintBlocked               // a policy blocks the script that takes fingerprints
 	TrustedTypes                     // the page requires Trusted Types

@@ -15,14 +15,19 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/csp"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/document"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/variant"
 )
 
 // A Plan is what is decided about a response before the request goes on. The zero
 // Plan changes nothing.
 type Plan struct {
-	// Covered reports whether the request's path is one of the configured pages.
-	// If it is not, nothing goes in, and the outcome is other_page.
+	// Covered reports whether the page gets anything at this address. If it does
+	// not, nothing goes in, and the outcome is other_page.
 	Covered bool
+
+	// Spare says that the page gets the insertion only if the visitor's
+	// [Visitor.IsClaimed] does not report that the page is another's.
+	Spare bool
 
 	// Destination is what the response is for, by the request's own fields.
 	Destination document.Destination
@@ -39,11 +44,14 @@ type Plan struct {
 	// that has Turbo load it in full, unless the page's policies block the insertion.
 	Reload bool
 
+	// Identity says that the origin is asked for a page without compression.
+	Identity bool
+
 	// Private says that only this visitor may get the page with the insertion.
 	Private bool
 
 	// Vary names the request fields by which documents under the directive differ,
-	// separated by ", ".
+	// separated by ", "; "" if they are the same for all.
 	Vary string
 
 	// Gate is one more such field, "" for none. The request has this field, or lacks
@@ -76,6 +84,9 @@ type Visitor interface {
 	// another one. An unknown address is the zero URL.
 	PageURL() (seen, named csp.URL)
 
+	// IsClaimed reports whether something else puts its insertion into the page.
+	IsClaimed() bool
+
 	// GiveID adds to h the Set-Cookie lines that give the visitor an id, or renew
 	// it. It reports whether it added any.
 	GiveID(h http.Header) bool
@@ -89,6 +100,16 @@ type Visitor interface {
 
 	// Report tells the operator about the response.
 	Report(n Notice, d Detail)
+}
+
+// covers reports whether the page is still this plan's, and gets anything.
+func (t *task) covers() bool {
+	return t.plan.Covered && !(t.plan.Spare && t.visitor.IsClaimed())
+}
+
+// edit says how the request is edited for the origin.
+func (p *Plan) edit(r *http.Request) variant.Edit {
+	return variant.Edit{Suffix: p.suffix(), Identity: p.Identity, Unsafe: document.IsUnsafe(r.Method), Spare: p.Spare}
 }
 
 // changes reports whether the response gets something if it is a page.
@@ -128,8 +149,8 @@ func (p *Plan) changed() outcome.Outcome {
 	return p.Outcome
 }
 
-// withoutConsent reports whether a document gets no tag because its visitor has
-// not consented. Under live_consent it still gets the watcher.
+// withoutConsent reports whether a document gets nothing because its visitor has
+// not consented.
 func (p *Plan) withoutConsent() bool {
 	return p.Outcome == outcome.NoConsent || p.Outcome == outcome.Denied
 }
@@ -142,6 +163,12 @@ func (p *Plan) unchanged(o outcome.Outcome) outcome.Outcome {
 		return p.Outcome
 	}
 	return o
+}
+
+// misses reports whether a document that is left alone because of o misses the loader
+// for a reason that may not apply to another request for it.
+func (p *Plan) misses(o outcome.Outcome) bool {
+	return p.changes() && p.Insertion.Loader != "" && (o == outcome.Encoded || o == outcome.CSPBlocked)
 }
 
 // covers304 reports whether a 304, which names no media type, may be for a page and

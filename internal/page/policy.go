@@ -50,8 +50,9 @@ type permit struct {
 	extended bool          // policies replace those in the header
 }
 
-// verdicts say which of the inserted scripts a page's policies let in.
-type verdicts struct{ script, user, watcher csp.Verdict }
+// verdicts say which scripts a page's policies let in. That the page has no such
+// script counts as allowed.
+type verdicts struct{ script, user, loader csp.Verdict }
 
 // A source is where a page's policies stand: its header and its head.
 type source struct {
@@ -63,6 +64,9 @@ type source struct {
 // permit asks the page's policies, those in the header and those in meta elements,
 // whether the insertion may go in. mint makes nonces; it is nil if none may be made.
 func (t *task) permit(s source, mint func() string) permit {
+	if t.plan.Insertion.Loader != "" {
+		mint = nil // it needs none, and its bytes stay the same
+	}
 	seen, named := t.visitor.PageURL()
 	if seen != named && mint != nil {
 		mint = sync.OnceValue(mint)
@@ -82,7 +86,7 @@ func (plan *Plan) permitAt(at csp.URL, s source, mint func() string) permit {
 	p := permit{html: in.HTML, suffix: in.Suffix, verdicts: noPolicies}
 	if !rules.Off && s.hasPolicies() {
 		script := rules.Script
-		script.Unnonceable = in.Unnonceable
+		script.Unnonceable, script.Dynamic = in.Unnonceable, in.Loader != ""
 		p.policies = s.policies(at)
 		if p.extended = s.editable && rules.Extend; p.extended {
 			plan.extend(p.policies, at, script, mint)
@@ -94,12 +98,14 @@ func (plan *Plan) permitAt(at csp.URL, s source, mint func() string) permit {
 		origin = at.Origin()
 	}
 	v := &p.verdicts
-	p.secret = v.script.Nonce != "" || v.user.Nonce != "" || v.watcher.Nonce != ""
-	if p.secret || !v.user.Allowed || !v.watcher.Allowed || origin != "" {
+	nonced := v.script.Nonce != "" || v.user.Nonce != ""
+	// the loader's nonce is the page's own: whoever may have the page may have it
+	p.secret = nonced && in.Loader == ""
+	if nonced || !v.user.Allowed || origin != "" {
 		p.html, p.suffix = in.with(origin, *v), ""
 	}
 	switch {
-	case !v.script.Allowed || len(p.html) == 0:
+	case !v.script.Allowed || !v.loader.Allowed:
 		p.html, p.suffix, p.extended = nil, "", false
 	case plan.Reload: // a meta element, which no policy blocks; the full page will get its own permit
 		return permit{html: reload.HTML, suffix: reload.Suffix}
@@ -117,9 +123,10 @@ func (in *Insertion) judge(policies *csp.Policies, at csp.URL, script csp.Script
 	if in.User > 0 {
 		v.user = policies.Inline(in.userContent())
 	}
-	if in.Watcher > 0 {
-		if v.watcher = permitWatcher(policies, at, in.watcherContent()); v.watcher.Nonce == "" {
-			v.watcher.Nonce = v.script.Nonce // the watcher gives it to the script that it inserts
+	if in.Loader != "" {
+		v.loader = permitLoader(policies, at, in.Loader)
+		if nonce := v.loader.Nonce; nonce != "" {
+			v.script = policies.ScriptWith(nonce, script) // the loader gives its nonce to the script
 		}
 	}
 	return v
@@ -136,8 +143,8 @@ func (plan *Plan) extend(policies *csp.Policies, at csp.URL, script csp.Script, 
 		extension.Inline = in.userContent()
 	}
 	policies.Extend(extension)
-	if in.Watcher > 0 && mayAsk(policies, at).Allowed {
-		policies.ExtendInline(in.watcherContent())
+	if in.Loader != "" && mayAsk(policies, at).Allowed {
+		policies.ExtendInline(in.Loader)
 	}
 }
 
@@ -182,7 +189,7 @@ func (s source) movesPaths(at csp.URL) bool {
 	return found && !csp.StaysOn(href, at)
 }
 
-// mayAsk says whether the policies of a page, whose address is at, let the watcher
+// mayAsk says whether the policies of a page, whose address is at, let the loader
 // send its question and insert the script.
 func mayAsk(policies *csp.Policies, at csp.URL) csp.Verdict {
 	if policies.RequiresTrustedTypes() {
@@ -191,9 +198,9 @@ func mayAsk(policies *csp.Policies, at csp.URL) csp.Verdict {
 	return policies.Fetch("connect-src", at)
 }
 
-// permitWatcher says whether the page's policies let the watcher run and do its
-// work, and with which nonce.
-func permitWatcher(policies *csp.Policies, at csp.URL, content string) csp.Verdict {
+// permitLoader says whether the page's policies let the loader run and ask, and with
+// which nonce.
+func permitLoader(policies *csp.Policies, at csp.URL, content string) csp.Verdict {
 	verdict := policies.Inline(content)
 	if ask := mayAsk(policies, at); verdict.Allowed && !ask.Allowed {
 		return ask
@@ -213,7 +220,7 @@ func (p *permit) runs(now permit) bool {
 		return !was.Allowed || is.Allowed && (is.Nonce == "" || is.Nonce == was.Nonce)
 	}
 	return now.html != nil && stillRuns(p.verdicts.script, now.verdicts.script) &&
-		stillRuns(p.verdicts.user, now.verdicts.user) && stillRuns(p.verdicts.watcher, now.verdicts.watcher)
+		stillRuns(p.verdicts.user, now.verdicts.user) && stillRuns(p.verdicts.loader, now.verdicts.loader)
 }
 
 // send replaces the policies in h by the extended ones.

@@ -17,8 +17,8 @@ func (t *task) reportPermit(p *permit) {
 	if !v.script.Allowed {
 		t.visitor.Report(ScriptBlocked, Detail{Blocked: v.script})
 	}
-	if !v.watcher.Allowed {
-		t.visitor.Report(WatcherBlocked, Detail{Blocked: v.watcher})
+	if !v.loader.Allowed {
+		t.visitor.Report(LoaderBlocked, Detail{Blocked: v.loader})
 	}
 	if p.html == nil {
 		return

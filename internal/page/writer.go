@@ -67,6 +67,7 @@ type task struct {
 type decision struct {
 	outcome outcome.Outcome // Undecided as long as the insertion may go in
 	html    bool            // a covered HTML document, or a part of one: it gets the plan's Vary
+	missed  bool            // a document cannot have the loader, which another request for it may get
 }
 
 // A change is the state for changing a page. Only responses that may be changed
@@ -93,7 +94,7 @@ func (w *Writer) Serve(below http.ResponseWriter, r *http.Request, next caddyhtt
 	w.ResponseWriter, w.task = below, task{plan, visitor, r}
 	var original *variant.Request
 	if plan.Covered {
-		original = variant.EditRequest(r.Header, plan.suffix(), document.IsUnsafe(r.Method))
+		original = variant.EditRequest(r.Header, plan.edit(r))
 	}
 	ended := false
 	defer func() {
@@ -159,7 +160,7 @@ func (w *Writer) begin() {
 // changed if net/http finds HTML in its first bytes.
 func (w *Writer) mayBeSniffed() bool {
 	const contentType = "text/html"
-	return w.plan.Covered && w.stage != flushed && w.Header()["Transfer-Encoding"] == nil &&
+	return w.covers() && w.stage != flushed && w.Header()["Transfer-Encoding"] == nil &&
 		document.Kind(w.finalStatus(), w.Header(), contentType) == outcome.Undecided &&
 		document.Refusal(w.Header(), contentType) == outcome.Undecided
 }
@@ -179,6 +180,8 @@ func (w *Writer) decide(contentType string) {
 			w.change = new(change)
 			if w.mayInsert() {
 				w.stage = discarding // net/http would count a body that is not the changed page's
+			} else {
+				w.decision.missed = w.plan.misses(outcome.CSPBlocked)
 			}
 		}
 		w.decision.outcome = outcome.NoBody
@@ -201,12 +204,12 @@ func (w *Writer) decide(contentType string) {
 // judge returns the decision that status and header allow.
 func (w *Writer) judge(contentType string) decision {
 	h, p := w.Header(), w.plan
-	if !p.Covered {
+	if !w.covers() {
 		return decision{outcome: outcome.OtherPage}
 	}
 	if o := document.Kind(w.finalStatus(), h, contentType); o != outcome.Undecided {
 		// RFC 9110 section 15.3.7: a 206 has the Vary that the whole page has
-		return decision{o, o == outcome.Partial && document.IsHTML(contentType)}
+		return decision{outcome: o, html: o == outcome.Partial && document.IsHTML(contentType)}
 	}
 	o := document.Refusal(h, contentType)
 	if o != outcome.Undecided && o != outcome.Encoded {
@@ -224,7 +227,7 @@ func (w *Writer) judge(contentType string) decision {
 	default:
 		o = p.unchanged(o)
 	}
-	return decision{o, true}
+	return decision{outcome: o, html: true, missed: p.misses(o)}
 }
 
 // sendHeader edits the final header and passes it down. changed says that the body
@@ -451,7 +454,7 @@ func (w *Writer) refusal() outcome.Outcome {
 
 // pass ends the search without an insertion, because of o.
 func (w *Writer) pass(o outcome.Outcome, p []byte) error {
-	w.decision.outcome = w.plan.unchanged(o)
+	w.decision.outcome, w.decision.missed = w.plan.unchanged(o), w.plan.misses(o)
 	if w.stage == holding {
 		w.sendHeader(false, true)
 	}

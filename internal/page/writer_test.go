@@ -49,6 +49,7 @@ type stubVisitor struct {
 	notices        []Notice
 }
 
+func (*stubVisitor) IsClaimed() bool { return false }
 func (v *stubVisitor) PageURL() (seen, named csp.URL) {
 	at := csp.URL{Scheme: "https", Host: "support.acme.com", Path: "/"}
 	return at, at

@@ -39,15 +39,19 @@ func Cut(tag string) (origin, suffix string) {
 	return tag[:n] + `"`, tag[n:]
 }
 
-// etagsFor returns a list of entity tags as the origin knows them: it cuts suffix
-// from those of this variant, and leaves out those of others. If unsafe, it cuts any
-// suffix and leaves out none. "*" names the origin's own page alone.
-func etagsFor(lines []string, suffix string, unsafe bool) string {
+// etags returns a list of entity tags as the origin knows them: it cuts the suffix
+// from those of the variant, and leaves out those of others. If the edit is Unsafe, or
+// any is true, it cuts any suffix and leaves out none. "*" names the origin's own page
+// alone.
+func (e Edit) etags(lines []string, any bool) string {
 	var out []string
 	for _, tag := range entityTags(strings.Join(lines, ",")) {
 		origin, has := Cut(tag)
-		if unsafe || has == suffix && (tag != "*" || suffix == "") {
+		switch {
+		case e.Unsafe || any || has == e.Suffix && (tag != "*" || e.Suffix == ""):
 			out = append(out, origin)
+		case e.Spare && has != "":
+			out = append(out, tag)
 		}
 	}
 	return strings.Join(out, ", ")

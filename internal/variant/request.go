@@ -16,13 +16,25 @@ type Request struct {
 	identity [1]string                    // the new Accept-Encoding; "" if it was not edited
 }
 
-// EditRequest edits h so that the origin responds for the variant with this suffix,
-// "" for its own page: entity tags of the variant become the origin's, and what the
-// origin cannot respond to is removed. unsafe says that the method may change the
-// resource. Entity tags then name the resource, whatever their variant. It returns
-// nil if h needs no edit.
-func EditRequest(h http.Header, suffix string, unsafe bool) *Request {
-	if suffix == "" && !hasVariants(h) {
+// An Edit says how a request is edited.
+type Edit struct {
+	Suffix   string // of the variant that the request gets; "" for the origin's own page
+	Identity bool   // the origin is asked for a page without compression
+
+	// Unsafe says that the method may change the resource. Entity tags then name the
+	// resource, whatever their variant.
+	Unsafe bool
+
+	// Spare says that another Edit may follow, for one of the other variants. Their
+	// entity tags are kept for it.
+	Spare bool
+}
+
+// EditRequest edits h so that the origin responds for the variant that e names:
+// entity tags of the variant become the origin's, and what the origin cannot respond
+// to is removed. It returns nil if h needs no edit.
+func EditRequest(h http.Header, e Edit) *Request {
+	if e.Suffix == "" && !e.Identity && !hasVariants(h) {
 		return nil
 	}
 	v := new(Request)
@@ -32,9 +44,9 @@ func EditRequest(h http.Header, suffix string, unsafe bool) *Request {
 		conditional = conditional || v.saved[i] != nil && field != "Accept-Encoding"
 	}
 	if conditional {
-		editConditions(h, suffix, unsafe)
+		editConditions(h, e)
 	}
-	if suffix != "" {
+	if e.Identity {
 		v.identity[0] = "identity"
 		h["Accept-Encoding"] = v.identity[:]
 	}
@@ -42,13 +54,13 @@ func EditRequest(h http.Header, suffix string, unsafe bool) *Request {
 }
 
 // editConditions edits the conditions in h; see EditRequest.
-func editConditions(h http.Header, suffix string, unsafe bool) {
+func editConditions(h http.Header, e Edit) {
 	for _, field := range []string{"If-None-Match", "If-Match", "If-Range"} {
 		before := h[field]
 		if before == nil {
 			continue
 		}
-		tags := etagsFor(before, suffix, unsafe || field == "If-Match" && before[0] == "*")
+		tags := e.etags(before, field == "If-Match" && before[0] == "*")
 		switch {
 		case tags != "":
 			h[field] = []string{tags}
@@ -64,7 +76,7 @@ func editConditions(h http.Header, suffix string, unsafe bool) {
 			}
 		}
 	}
-	if suffix != "" && !unsafe {
+	if e.Suffix != "" && !e.Unsafe {
 		delete(h, "If-Modified-Since")
 		delete(h, "If-Range")
 		delete(h, "Range")

@@ -90,7 +90,7 @@ func FuzzConditionalRequest(f *testing.F) {
 			}
 			h := http.Header{"If-None-Match": {match}, "If-Range": {rng}, "X": {"y"}}
 			before := h.Clone()
-			v := EditRequest(h, variant, false)
+			v := EditRequest(h, Edit{Suffix: variant, Identity: variant != ""})
 			for _, tag := range entityTags(h.Get("If-None-Match")) {
 				if v != nil && !allowed[tag] {
 					t.Errorf("%q became %q", match, h["If-None-Match"])

@@ -185,7 +185,7 @@ func (v *Visitor) Clicking(selector string) chromedp.Action[chromedp.Void] {
 		X, Y float64
 		Hit  string
 	}](v, `(async () => {
-		const e = document.querySelector(`+Quote(selector)+`);
+		const e = `+element(selector)+`;
 		const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
 		const place = () => {
 			e.scrollIntoView({ block: 'center' });
@@ -199,7 +199,7 @@ func (v *Visitor) Clicking(selector string) chromedp.Action[chromedp.Void] {
 			same = now.X === at.X && now.Y === at.Y ? same + 1 : 0;
 			at = now;
 		}
-		const top = document.elementFromPoint(at.X, at.Y);
+		const top = e.getRootNode().elementFromPoint(at.X, at.Y);
 		return { ...at, Hit: e.contains(top) ? '' : top?.outerHTML.slice(0, 100) ?? 'nothing' };
 	})()`)
 	if at.Hit != "" {
@@ -212,7 +212,7 @@ func (v *Visitor) Clicking(selector string) chromedp.Action[chromedp.Void] {
 func (v *Visitor) Write(selector, text string) {
 	v.T.Helper()
 	v.Click(selector)
-	Eval[bool](v, `document.querySelector(`+Quote(selector)+`).select() ?? true`)
+	Eval[bool](v, element(selector)+`.select() ?? true`)
 	Do(v, chromedp.KeyEvent(text))
 }
 
@@ -251,8 +251,13 @@ func (v *Visitor) Travel(direction string) {
 }
 
 // Visible is the JavaScript for whether an element can be seen.
-func Visible(selector string) string {
-	return `document.querySelector(` + Quote(selector) + `)?.checkVisibility()`
+func Visible(selector string) string { return element(selector) + `?.checkVisibility()` }
+
+// element is the JavaScript for the first element that a selector finds on the
+// page, or else in the shadow root of an answer of the stand-in's.
+func element(selector string) string {
+	return `(document.querySelector(` + Quote(selector) + `) ?? [...document.querySelectorAll('#kapa-stand-in-answer')]
+		.map((answer) => answer.shadowRoot?.querySelector(` + Quote(selector) + `)).find(Boolean))`
 }
 
 // Sees reports whether an element can be seen.
@@ -264,7 +269,7 @@ func (v *Visitor) Sees(selector string) bool {
 // Text is what an element says.
 func (v *Visitor) Text(selector string) string {
 	v.T.Helper()
-	return Eval[string](v, `document.querySelector(`+Quote(selector)+`).innerText`)
+	return Eval[string](v, element(selector)+`.innerText`)
 }
 
 // Path is the path of the page that is open.

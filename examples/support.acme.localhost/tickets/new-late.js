@@ -2,8 +2,7 @@
  * Draws the ticket form after a moment, as a help centre does that first asks
  * its server which fields the form has.
  *
- * The two calls of KapaSFD.render() are all that the deflector needs here. For
- * visitors who have not accepted there is no KapaSFD, and the form works alone.
+ * The page does nothing for the deflector: the loader waits until the form is there.
  */
 (() => {
 	'use strict';
@@ -28,11 +27,6 @@
 		Object.assign(button, { type: 'submit', textContent: 'Send ticket' });
 		form.append(button);
 		document.querySelector('#form-place').replaceChildren(form);
-
-		// The form is there: tell the deflector, if it is there already ...
-		window.KapaSFD?.render();
-		// ... and once more when its script has loaded, if that takes longer.
-		window.addEventListener('load', () => window.KapaSFD?.render());
 	}
 
 	setTimeout(draw, 700);

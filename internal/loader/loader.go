@@ -1,0 +1,142 @@
+// Package loader is the script that stands in every page under the loader
+// subdirective, and the language in which it talks to the edge.
+//
+// The script (loader.js) is the same for every visitor. When the support form is on
+// the page, it sends a question to the page's own address. The edge takes the
+// question out of the request with [Take], and replies with an [Answer]: what this
+// visitor gets at this address. Nobody stores an answer.
+package loader
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"strconv"
+	"strings"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/escape"
+)
+
+// The minified sources: the loader, the loader for a configuration with adapters or a
+// prompt, the prompt, and the adapters by the names of their platforms.
+var (
+	//go:embed loader.min.js
+	source string
+	//go:embed loader-more.min.js
+	sourceMore string
+	//go:embed prompt.min.js
+	promptSource string
+	//go:embed adapters/*.min.js
+	adapterSources embed.FS
+)
+
+// A Start says when Kapa's script may load.
+type Start uint8
+
+// The starts. Whichever it is, the form must be on the page, and the visitor must
+// see the page.
+const (
+	Load        Start = iota // after the page has loaded
+	Idle                     // when the browser is then idle
+	Interaction              // when the visitor then touches the form
+)
+
+var starts = []string{Load: "load", Idle: "idle", Interaction: "interaction"}
+
+// Starts are the words for the starts, in their order.
+func Starts() []string { return starts }
+
+// Config is what the script must know. All of it is the same for every visitor.
+type Config struct {
+	// Selectors of the main input, the submit element, the submit button and the
+	// anchor element. "" for one that is not waited for.
+	Selectors [4]string
+
+	Cookies  []string // regular expressions for the names of the cookies that record consent
+	Start    Start
+	HonorGPC bool // whether the script ends at once if the browser sends Global Privacy Control
+	Adapters []Adapter
+	Prompt   bool // whether the script may ask the visitor for consent
+}
+
+// An Adapter asks a consent platform's script for the visitor's choice.
+type Adapter struct {
+	Platform   string
+	Categories []string // all of which the visitor must have consented to
+}
+
+// A Script is the loader for one configuration.
+type Script struct {
+	ID      string // names the configuration; see [Take]
+	Content string // of the script element
+}
+
+// New returns the script for c. Scripts for equal configurations are equal, on
+// every edge.
+func New(c Config) Script {
+	hash := sha256.Sum256([]byte(c.call("")))
+	s := Script{ID: hex.EncodeToString(hash[:4])}
+	s.Content = c.call(key + s.ID + ".")
+	return s
+}
+
+// call returns the code that runs the script, whose questions begin with prefix.
+func (c Config) call(prefix string) string {
+	var b strings.Builder
+	more := c.Adapters != nil || c.Prompt
+	if more {
+		b.WriteString(strings.TrimSuffix(sourceMore, "\n"))
+	} else {
+		b.WriteString(strings.TrimSuffix(source, "\n"))
+	}
+	b.WriteString("([")
+	for i, selector := range c.Selectors {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		escape.JSON(&b, selector)
+	}
+	b.WriteString("],")
+	escape.JSON(&b, strings.Join(c.Cookies, "|"))
+	b.WriteByte(',')
+	escape.JSON(&b, prefix)
+	b.WriteString("," + strconv.Itoa(int(c.Start)))
+	if c.HonorGPC {
+		b.WriteString(",1")
+	} else {
+		b.WriteString(",0")
+	}
+	if more {
+		c.writeMore(&b)
+	}
+	b.WriteByte(')')
+	return b.String()
+}
+
+// writeMore writes the arguments for adapters and prompt.
+func (c Config) writeMore(b *strings.Builder) {
+	b.WriteString(",{")
+	for i, adapter := range c.Adapters {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		code, err := adapterSources.ReadFile("adapters/" + adapter.Platform + ".min.js")
+		if err != nil {
+			panic(err) // a platform that consent.SeenByPage knows has an adapter
+		}
+		b.WriteString(adapter.Platform + ":" + strings.TrimSuffix(string(code), "\n") + "(")
+		for i, category := range adapter.Categories {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			escape.JSON(b, category)
+		}
+		b.WriteByte(')')
+	}
+	b.WriteString("},")
+	if c.Prompt {
+		b.WriteString(strings.TrimSuffix(promptSource, "\n"))
+	} else {
+		b.WriteByte('0')
+	}
+}

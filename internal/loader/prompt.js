@@ -1,0 +1,1 @@
+(content, form, choose) => { if (content) choose("no"); }
