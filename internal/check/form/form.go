@@ -163,33 +163,33 @@ func (s *search) rank(f *Form, controls []*html.Node) {
 			sign(4, "a field of one line")
 		}
 		if inputWords.MatchString(ownWords(f.Input) + s.labelOf(f.Input)) {
-			sign(10, "which is called like a description")
+			sign(10, "named like a description")
 		}
 	}
 	if own := ownWords(f.Node); otherWords.MatchString(own) || strings.EqualFold(dom.Value(f.Node, "role"), "search") {
-		sign(-60, "it is called like another kind of form")
+		sign(-60, "named like another kind of form")
 	} else if supportWords.MatchString(own) {
-		sign(20, "it is called like a support form")
+		sign(20, "named like a support form")
 	}
 	if supportWords.MatchString(headingOf(f.Node)) {
-		sign(10, "so is its heading")
+		sign(10, "a heading about support")
 	}
 	if f.Email != nil {
 		sign(8, "a field for an e-mail address")
 	}
 	if strings.EqualFold(dom.Value(f.Node, "method"), "post") {
-		sign(5, "it is sent by POST")
+		sign(5, "sent by POST")
 	}
 	if slices.ContainsFunc(controls, func(n *html.Node) bool { return dom.InputType(n) == "password" }) {
-		sign(-60, "it asks for a password")
+		sign(-60, "a password")
 	}
 	for _, name := range []atom.Atom{atom.Header, atom.Footer, atom.Nav, atom.Aside} {
 		if dom.Ancestor(f.Node, name) != nil {
-			sign(-15, "it is in the page's "+name.String())
+			sign(-15, "in the page's "+name.String())
 		}
 	}
 	if dom.IsHidden(f.Node) {
-		sign(-10, "it is hidden at first")
+		sign(-10, "hidden at first")
 	}
 }
 
