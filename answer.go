@@ -32,10 +32,28 @@ func (x *exchange) answer(w http.ResponseWriter) outcome.Outcome {
 	case x.finding.Verdict == consent.Denied:
 		x.DeleteID(w.Header())
 	}
+	if o == outcome.Injected && x.isHeldOut(w.Header()) {
+		a, o = loader.Answer{Kind: loader.None}, outcome.HeldOut
+	}
 	if err := a.Write(w); err != nil { // the client is gone
 		return outcome.Aborted
 	}
 	return o
+}
+
+// isHeldOut counts a view of the form under an experiment, and reports whether the
+// experiment keeps the deflector from the visitor. h may give the visitor an id. A
+// visitor who gets none takes no part.
+func (x *exchange) isHeldOut(h http.Header) bool {
+	b := x.block
+	if b.experiment == nil {
+		return false
+	}
+	id := readIDs(x.request.Header["Cookie"]).first
+	if id == "" {
+		id = idIn(h)
+	}
+	return id != "" && b.experiment.view(id, b.tracked.integrationID(x.request))
 }
 
 // mayChoose reports whether the question brings no choice, or one that this block asks

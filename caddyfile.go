@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -39,19 +40,24 @@ func parseCaddyfile(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 		return nil, err
 	}
 	if handler.Loader != "" {
-		for _, name := range slices.Sorted(maps.Keys(matchers)) {
-			if slices.Contains(requestMatchers, name) {
-				caddy.Log().Named("kapa_deflector").Warn(fmt.Sprintf(
-					"loader: the block's matcher looks at the request's %s, but caches give a page to every request for its address; match paths and hosts only", name),
-					zap.String("file", file), zap.Int("line", line))
-			}
+		if names := dividing(matchers); names != nil {
+			caddy.Log().Named("kapa_deflector").Warn("loader: the block's matcher looks at "+strings.Join(names, " and ")+
+				", but caches give a page to every request for its address: match paths and hosts only",
+				zap.String("file", file), zap.Int("line", line))
 		}
 	}
 	return h.NewRoute(matchers, handler), nil
 }
 
-// requestMatchers are Caddy's matchers of what differs between requests for one page.
-var requestMatchers = []string{"client_ip", "consent", "header", "header_regexp", "method", "query", "remote_ip"}
+// dividing returns the names of those matchers that divide the requests for one page.
+func dividing(matchers caddy.ModuleMap) (names []string) {
+	for _, name := range []string{"client_ip", "consent", "header", "header_regexp", "method", "query", "remote_ip"} {
+		if matchers[name] != nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
 
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
 //
@@ -109,6 +115,10 @@ var requestMatchers = []string{"client_ip", "consent", "header", "header_regexp"
 //	    csp extend {
 //	        <directive> <source>...|none
 //	    }
+//	    experiment {
+//	        holdout     <percent>
+//	        submissions <path>...
+//	    }
 //	}
 //
 // The six data- attributes named above and at least one consent line are required.
@@ -127,7 +137,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		parse, ok := h.subdirectives()[name]
 		if !ok {
-			return unrecognized(d, "subdirective", "data-*", "script", "pages", "consent", "without_consent", "honor_gpc", "loader", "cookie", "user", "csp")
+			return unrecognized(d, "subdirective", "data-*", "script", "pages", "consent", "without_consent", "honor_gpc", "loader", "cookie", "user", "csp", "experiment")
 		}
 		if err := parse(d); err != nil {
 			return err
@@ -141,7 +151,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := checkConsent(h.Consent); err != nil {
 		return d.WrapErr(err)
 	}
-	if err := errors.Join(h.checkWithoutConsent(), h.checkLoader()); err != nil {
+	if err := errors.Join(h.checkWithoutConsent(), h.checkLoader(), h.checkExperiment()); err != nil {
 		return d.WrapErr(err)
 	}
 	return nil
@@ -159,6 +169,7 @@ func (h *Handler) subdirectives() map[string]func(*caddyfile.Dispenser) error {
 		"cookie":          h.parseCookie,
 		"user":            h.parseUser,
 		"csp":             h.parseCSP,
+		"experiment":      h.parseExperiment,
 	}
 }
 
@@ -253,7 +264,7 @@ func (h *Handler) parsePages(d *caddyfile.Dispenser) error {
 		if placeholder.AwaitsLoad(p) {
 			continue
 		}
-		if err := checkPage(p); err != nil {
+		if err := checkPath(p); err != nil {
 			return d.WrapErr(err)
 		}
 	}
@@ -416,6 +427,57 @@ func (c *CSP) parseSources(d *caddyfile.Dispenser) error {
 		return d.WrapErr(err)
 	}
 	return noBlock(d, directive)
+}
+
+func (h *Handler) parseExperiment(d *caddyfile.Dispenser) error {
+	if h.Experiment != nil {
+		return d.Err("experiment is given twice")
+	}
+	if d.NextArg() {
+		return d.Errf("unexpected %q: experiment takes a block, with holdout and submissions", d.Val())
+	}
+	e := new(Experiment)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		switch name := d.Val(); name {
+		case "holdout":
+			var arg string
+			if e.Holdout != 0 {
+				return d.Err("experiment holdout is given twice")
+			}
+			if err := oneArg(d, &arg); err != nil {
+				return err
+			}
+			percent, err := strconv.ParseFloat(strings.TrimSuffix(arg, "%"), 64)
+			if err != nil || !(percent > 0 && percent < 100) {
+				return d.Errf("experiment holdout is %q: must be more than 0%% and less than 100%%, such as 10%%", arg)
+			}
+			e.Holdout = percent
+		case "submissions":
+			paths := d.RemainingArgs()
+			if len(paths) == 0 {
+				return d.Err("submissions names no path: write the paths to which the form is sent")
+			}
+			for _, p := range paths {
+				if placeholder.AwaitsLoad(p) {
+					continue
+				}
+				if err := checkPath(p); err != nil {
+					return d.WrapErr(err)
+				}
+			}
+			e.Submissions = append(e.Submissions, paths...)
+		default:
+			return unrecognized(d, "experiment option", "holdout", "submissions")
+		}
+		if err := noBlock(d, "an experiment option"); err != nil {
+			return err
+		}
+	}
+	if err := e.check(); err != nil {
+		return d.WrapErr(err)
+	}
+	h.Experiment = e
+	return nil
 }
 
 // oneArg reads the one argument that a line has.

@@ -325,7 +325,7 @@ var badConfigs = []struct {
 	},
 	{
 		"a consent rule without a kind", fields{"consent": `[{"cookie": "cookie_consent"}]`},
-		`consent: consent kind "": must be one of cookie, rule, not_required, onetrust, cookiebot, cookieyes, didomi, iubenda, insites, trustarc, complianz, wp_consent_api, real_cookie_banner, borlabs, cookie_law_info, moove, klaro, orestbida, tarteaucitron, civic, axeptio, cookie_script, cookiefirst, cookie_information, consentmanager, ketch, transcend, hubspot, drupal_eucc, tcf, gpp`,
+		`consent: consent kind "": must be one of cookie, rule, not_required, onetrust, cookiebot, cookieyes, didomi, iubenda, insites, trustarc, complianz, wp_consent_api, real_cookie_banner, borlabs, cookie_law_info, moove, klaro, orestbida, tarteaucitron, civic, axeptio, cookie_script, cookiefirst, cookie_information, consentmanager, ketch, transcend, hubspot, drupal_eucc, cookie_notice, hu_compliance, wpconsent, c15t, consent_pro, datagrail, segment, gitbook, odoo, liferay, aspnet, typo3_sg, cookieadmin, wplp, shopware, magento, tcf, gpp`,
 	},
 	{
 		"a platform with values", fields{"consent": `[{"kind": "onetrust", "values": ["C0002"]}]`},
@@ -745,6 +745,14 @@ func TestWarnings(t *testing.T) {
 			[]string{
 				"consent cookie a: its presence alone counts as consent; name the values that mean yes",
 				"consent cookie c: its presence alone counts as consent; name the values that mean yes",
+			},
+		},
+		{
+			"a yes for a scroll or a click", fields{"consent": `[{"kind": "cookie_notice"}, {"kind": "klaro", "categories": ["kapa"]}, {"kind": "wplp"}, {"kind": "segment", "categories": ["functional"]}]`},
+			[]string{
+				`consent cookie_notice: its setting "on scroll" or "on click" would make the platform write a yes for visitors who have not chosen, and its cookie does not show it; see that this is off`,
+				`consent wplp: automatic acceptance on scroll or click would make the platform write a yes for visitors who have not chosen, and its cookie does not show it; see that this is off`,
+				`consent segment: implyConsentOnInteraction or closeBehavior accept would make the platform write a yes for visitors who have not chosen, and its cookie does not show it; see that this is off`,
 			},
 		},
 		{

@@ -265,6 +265,17 @@ func setsID(h http.Header) bool {
 	})
 }
 
+// idIn returns the id that h gives, "" if it gives none.
+func idIn(h http.Header) string {
+	for _, line := range h["Set-Cookie"] {
+		value, given := strings.CutPrefix(line, kapa.IDCookie+"=")
+		if value, _, _ = strings.Cut(value, ";"); given && isID(value) {
+			return value
+		}
+	}
+	return ""
+}
+
 // hasID reports whether r has the id's cookie, whatever its value.
 func hasID(r *http.Request) bool { return readIDs(r.Header["Cookie"]).present }
 

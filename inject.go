@@ -30,6 +30,8 @@ type block struct {
 
 	loader *pageLoader // nil without loader
 	asker  *asker      // nil without consent ask
+
+	experiment *experiment // nil without experiment
 }
 
 // plan decides, before r goes on, what the response to r gets if it is a page: the tag,
@@ -126,12 +128,17 @@ func (b *block) covers(r *http.Request) (bool, error) {
 	if len(b.pages) == 0 {
 		return true, nil
 	}
+	return matchesOriginal(b.pages, r)
+}
+
+// matchesOriginal reports whether r's path, before any rewrite, matches paths.
+func matchesOriginal(paths caddyhttp.MatchPath, r *http.Request) (bool, error) {
 	orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if ok && (orig.URL.Path != r.URL.Path || orig.URL.RawPath != r.URL.RawPath) {
 		r = r.WithContext(r.Context())
 		r.URL = orig.URL
 	}
-	return b.pages.MatchWithError(r)
+	return paths.MatchWithError(r)
 }
 
 func replacerOf(r *http.Request) *caddy.Replacer {

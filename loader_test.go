@@ -2,6 +2,7 @@ package kapadeflector
 
 import (
 	"compress/gzip"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
@@ -328,5 +330,19 @@ func pageWithField(field, value string) caddyhttp.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set(field, value)
 		return answer(200, "text/html", samplePage)(w, r)
+	}
+}
+
+// The directive warns of a matcher that divides the requests for one page.
+func TestDividingMatchers(t *testing.T) {
+	raw := json.RawMessage(`[]`)
+	for want, matchers := range map[string]caddy.ModuleMap{
+		"":             {"path": raw, "host": raw, "path_regexp": raw, "protocol": raw},
+		"header query": {"path": raw, "query": raw, "header": raw},
+		"method":       {"method": raw},
+	} {
+		if got := strings.Join(dividing(matchers), " "); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

@@ -91,6 +91,9 @@ type Handler struct {
 	// nonce that the page's own scripts have, and the policy is not changed.
 	CSP *CSP `json:"csp,omitempty"`
 
+	// A comparison with visitors who do not get the deflector. Default: none.
+	Experiment *Experiment `json:"experiment,omitempty"`
+
 	block *block
 }
 
@@ -120,15 +123,20 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	if script, err = script.provision(); err != nil {
 		return fmt.Errorf("script: %w", err)
 	}
-	if b.pages, err = provisionPages(ctx, h.Pages); err != nil {
+	if b.pages, err = provisionPaths(ctx, h.Pages); err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}
 	rules := resolveConsent(h.Consent)
 	if b.consent, err = newConsentReader(rules, h.HonorGPC); err != nil {
 		return fmt.Errorf("consent: %w", err)
 	}
-	if err := errors.Join(h.checkWithoutConsent(), h.checkLoader()); err != nil {
+	if err := errors.Join(h.checkWithoutConsent(), h.checkLoader(), h.checkExperiment()); err != nil {
 		return err
+	}
+	if h.Experiment != nil {
+		if b.experiment, err = newExperiment(ctx, *h.Experiment); err != nil {
+			return err
+		}
 	}
 	if h.Cookie != nil {
 		b.cookie = *h.Cookie
@@ -157,11 +165,11 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	return nil
 }
 
-// provisionPages returns the matcher of the configured paths.
-func provisionPages(ctx caddy.Context, configured []string) (paths caddyhttp.MatchPath, err error) {
+// provisionPaths returns the matcher of configured paths.
+func provisionPaths(ctx caddy.Context, configured []string) (paths caddyhttp.MatchPath, err error) {
 	for _, p := range configured {
 		p = placeholder.Resolve(p)
-		if err := checkPage(p); err != nil {
+		if err := checkPath(p); err != nil {
 			return nil, err
 		}
 		paths = append(paths, p)
@@ -169,7 +177,7 @@ func provisionPages(ctx caddy.Context, configured []string) (paths caddyhttp.Mat
 	return paths, paths.Provision(ctx)
 }
 
-func checkPage(p string) error {
+func checkPath(p string) error {
 	if !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "*") {
 		return fmt.Errorf("path %q matches nothing: a path must begin with / or *", p)
 	}
@@ -237,7 +245,7 @@ func (h *Handler) provisionTags(b *block, script Script) error {
 	if err := checkAttributes(h.Attributes); err != nil {
 		return fmt.Errorf("attributes: %w", err)
 	}
-	b.tracked = newTag(script, h.Attributes, h.User)
+	b.tracked = newTag(script, withExemptions(h.Attributes, h.Consent), h.User)
 	if empty := b.tracked.emptyRequired(); empty != nil {
 		return fmt.Errorf("attributes: required, but empty: %s", strings.Join(empty, ", "))
 	}
@@ -268,12 +276,18 @@ func (h *Handler) warnings(script Script) []string {
 	if fingerprint {
 		w = append(w, kapa.FingerprintTracking+" is not false: withdrawing consent cannot undo a fingerprint, and no "+kapa.IDCookie+" is set")
 	}
+	if h.Experiment != nil {
+		w = append(w, "experiment: comparing visitors by "+kapa.IDCookie+" is a purpose of its own: name it in the cookie policy and in the banner (docs/experiment.md)")
+	}
 	if isNotRequired(h.Consent) {
 		w = append(w, "consent not_required: every visitor gets the script and the id without being asked")
 	}
 	for _, c := range h.Consent {
 		if c.Kind == consentCookie && len(c.Values) == 0 {
 			w = append(w, fmt.Sprintf("consent cookie %s: its presence alone counts as consent; name the values that mean yes", c.Cookie))
+		}
+		if platform, ok := consent.LookUp(c.Kind); ok && platform.Implied != "" {
+			w = append(w, fmt.Sprintf("consent %s: %s would make the platform write a yes for visitors who have not chosen, and its cookie does not show it; see that this is off", c.Kind, platform.Implied))
 		}
 	}
 	return w
@@ -282,6 +296,7 @@ func (h *Handler) warnings(script Script) []string {
 // ServeHTTP makes the plan for the request, passes the request on, and carries the
 // plan out on the response.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	next = h.block.watch(r, next)
 	if s := siblingsOf(r); s != nil && s.claimed { // another block serves it
 		return next.ServeHTTP(w, r)
 	}

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/escape"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/page"
@@ -199,6 +201,20 @@ func withoutIdentifiers(attrs []Attribute) []Attribute {
 	return out
 }
 
+// withExemptions returns attrs with the attributes that keep the script blockers of
+// the platforms in rules away from the tag, except those that the user has set. It is
+// for a tag that has consent: a blocker stays right about any other.
+func withExemptions(attrs []Attribute, rules []ConsentRule) []Attribute {
+	out := slices.Clone(attrs)
+	for _, rule := range rules {
+		platform, _ := consent.LookUp(rule.Kind)
+		if a := Attribute(platform.Exempt); a.Name != "" && !hasAttribute(out, a.Name) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
 func (t *tag) isStatic() bool {
 	for _, a := range t.attrs {
 		if _, ok := a.value.Static(); !ok {
@@ -211,6 +227,16 @@ func (t *tag) isStatic() bool {
 		}
 	}
 	return true
+}
+
+// integrationID returns the value of data-integration-id for r.
+func (t *tag) integrationID(r *http.Request) string {
+	for _, a := range t.attrs {
+		if a.name == kapa.IntegrationID {
+			return a.value.Read(replacerOf(r))
+		}
+	}
+	return ""
 }
 
 // emptyRequired returns the names of required attributes that are empty for every

@@ -117,6 +117,46 @@ func TestTagIsWrittenAsConfigured(t *testing.T) {
 	}
 }
 
+// The tag of a visitor who has consented carries, before src, what keeps the script
+// blockers of the configured platforms away from it. No other tag does.
+func TestExemptFromTheBlocker(t *testing.T) {
+	const (
+		onetrust  = "OptanonConsent=groups=C0002%3A1; OptanonAlertBoxClosed=2026-11-24T09:00:00.000Z"
+		cookiebot = "CookieConsent={statistics:true%2Cmethod:%27explicit%27}"
+	)
+	for _, tc := range []struct {
+		name, lines, cookie string
+		want                string // between the last required attribute and src
+	}{
+		{"onetrust", "consent onetrust", onetrust, ` data-ot-ignore=""`},
+		{"cookiebot", "consent cookiebot", cookiebot, ` data-cookieconsent="ignore"`},
+		{"iubenda", "consent iubenda", "_iub_cs-1=%7B%22purposes%22%3A%7B%224%22%3Atrue%7D%7D", ` class="_iub_cs_skip"`},
+		{"two platforms", "consent cookiebot\nconsent onetrust", onetrust + "; " + cookiebot, ` data-cookieconsent="ignore" data-ot-ignore=""`},
+		{"another cookie name", "consent cookiebot {\n cookie mine\n}", strings.Replace(cookiebot, "CookieConsent", "mine", 1), ` data-cookieconsent="ignore"`},
+		{"after the user's own attributes", "consent cookiebot\ndata-x 1", cookiebot, ` data-x="1" data-cookieconsent="ignore"`},
+		{"the user's own value", "consent cookiebot\ndata-cookieconsent statistics", cookiebot, ` data-cookieconsent="statistics"`},
+		{"a platform without one", "consent insites", "cookieconsent_status=allow", ""},
+		{"a rule for a platform's cookie", "consent rule CookieConsent {\n decode percent\n decode pairs ,{} :\n granted pair statistics true\n}", cookiebot, ""},
+		{"no consent needed", "consent not_required", cookiebot, ""},
+		{"untracked", "consent cookiebot\nwithout_consent untracked", "CookieConsent=0", ` data-user-analytics-cookie-enabled="false" data-user-analytics-fingerprint-enabled="false"`},
+		{"untracked, consented", "consent cookiebot\nwithout_consent untracked", cookiebot, ` data-cookieconsent="ignore"`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			resp := serve(t, newHandler(t, tc.lines), newRequest(t, "GET", "/", "Cookie: "+tc.cookie), pageHandler)
+			if got, want := insertionOf(t, resp), strings.Replace(staticTag, " src=", tc.want+" src=", 1); got != want {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+	t.Run("in the loader's answer", func(t *testing.T) {
+		h := newHandler(t, "consent cookiebot\nloader")
+		body := bodyOf(t, serve(t, h, questionOf(t, h, "/", "Cookie: "+cookiebot), pageHandler))
+		if !strings.Contains(body, `,["data-cookieconsent","ignore"],`) {
+			t.Errorf("the answer is %s", body)
+		}
+	})
+}
+
 // Every attribute that Kapa documents, in whatever order it is configured.
 func TestEveryDocumentedAttribute(t *testing.T) {
 	names := slices.Clone(kapa.DocumentedAttributes)

@@ -36,7 +36,7 @@ const idCookie = "kapa_web_id"
 const yourLines = "# ... your lines"
 
 var (
-	blockLine = regexp.MustCompile(`^(data-[\w-]+|script|pages|consent|without_consent|honor_gpc|loader|cookie|user|csp)\s`)
+	blockLine = regexp.MustCompile(`^(data-[\w-]+|script|pages|consent|without_consent|honor_gpc|loader|cookie|user|csp|experiment)\s`)
 	ourBlock  = regexp.MustCompile(`(?s)\n\tkapa_deflector \{\n(.*?)\n\t\}\n`)
 )
 

@@ -1,7 +1,6 @@
 package docs_test
 
 import (
-	"encoding/base64"
 	"regexp"
 	"slices"
 	"strings"
@@ -102,7 +101,6 @@ func TestTheReadmesPlatformsAreReadAsDocumented(t *testing.T) {
 }
 
 func TestDocumentedRulesReadWhatTheyAreFor(t *testing.T) {
-	encoded := func(json string) string { return base64.StdEncoding.EncodeToString([]byte(json)) }
 	const piwik = "ppms_privacy_00000000-0000-4000-8000-000000000000="
 	for _, rule := range []struct {
 		with   string
@@ -124,11 +122,6 @@ func TestDocumentedRulesReadWhatTheyAreFor(t *testing.T) {
 			"fides_consent=%7B%22consent%22%3A%7B%22analytics%22%3Atrue%7D%7D":  consent.Granted,
 			"fides_consent=%7B%22consent%22%3A%7B%22analytics%22%3Afalse%7D%7D": consent.Denied,
 			"fides_consent=%7B%22consent%22%3A%7B%7D%7D":                        consent.Unknown,
-		}},
-		{"consent rule _pandectes_gdpr", map[string]consent.Verdict{
-			"_pandectes_gdpr=" + encoded(`{"status":"allow","preferences":0}`): consent.Granted,
-			"_pandectes_gdpr=" + encoded(`{"status":"deny","preferences":7}`):  consent.Denied,
-			"_pandectes_gdpr=" + encoded(`{"country":{"code":"DE"}}`):          consent.Unknown,
 		}},
 		{"consent rule accepted", map[string]consent.Verdict{
 			"accepted=news%7Canalytics; asked_at=20261124": consent.Granted,
@@ -245,6 +238,15 @@ func TestTheDocsHaveEveryPlatform(t *testing.T) {
 		cookie = strings.ReplaceAll(cookie, "{category}", strings.Join(platform.Defaults, ""))
 		if row := tableRow(text, "| `"+name+"` | "); !strings.Contains(row, "| `"+cookie+"`") {
 			t.Errorf("%s: the cookie is %s, the row says %q", name, cookie, row)
+		}
+		if attr := platform.Exempt; attr.Name != "" {
+			written := attr.Name + `="` + attr.Value + `"`
+			if attr.Value == "" {
+				written = attr.Name
+			}
+			if tableRow(text, "| `"+name+"` | `"+written+"` |") == "" {
+				t.Errorf("%s: no row says that its tag has %s", name, written)
+			}
 		}
 	}
 }

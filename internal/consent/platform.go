@@ -17,11 +17,21 @@ type Platform struct {
 	// Defaults are the categories asked for if none is named. There are none if
 	// each site makes its own categories and has to name them.
 	Defaults []string
+	// Exempt is the attribute that keeps the platform's own script blocker away
+	// from a script element, whatever the platform thinks of the script. It is
+	// zero if the platform has no such attribute or none that is known.
+	Exempt Attribute
+	// Implied is what makes the platform write a yes for visitors who have only
+	// scrolled or clicked somewhere; "" if nothing does. Its cookie does not tell.
+	Implied string
 
 	optional bool // whether the rules without a category are enough
 	rules    []platformRule
 	also     string // names of its other cookies, from which no answer is read
 }
+
+// An Attribute is one of an HTML element.
+type Attribute struct{ Name, Value string }
 
 // A platformRule is a PackedRule in lines, as users write them. {category}
 // stands for one category, and {cookie}, in the cookie's name, for that of the
@@ -130,8 +140,9 @@ func (t platformRule) compile(cookie string, categories []string) (rules []Rule,
 	}
 	var last *packed
 	ownCookies := strings.Contains(t.cookie, categoryMark)
+	inName := ownCookies || strings.Contains(t.lines, "cookie "+categoryMark)
 	for _, category := range categories {
-		if ownCookies && strings.ContainsAny(category, " \t\r\n") {
+		if inName && strings.ContainsAny(category, " \t\r\n") {
 			return nil, fmt.Errorf("category %q: it stands in a cookie's name, which has no white space", category)
 		}
 		rule, err := t.fill(cookie, category).compile()

@@ -15,6 +15,7 @@ var platforms = []Platform{
 		// interaction 3 means that the banner was closed, which leaves the old
 		// answer; a visitor who is to be asked again has not answered yet
 		Name: "onetrust", Category: "a group's id, such as C0002", Defaults: []string{"C0002"},
+		Exempt: Attribute{Name: "data-ot-ignore"},
 		rules: []platformRule{
 			{"OptanonConsent", `
 			decode form groups
@@ -34,6 +35,7 @@ var platforms = []Platform{
 		// it writes 0 for a visitor who refused everything, -1 for a visitor
 		// from a country where it does not ask
 		Name: "cookiebot", Category: "preferences, statistics or marketing", Defaults: []string{"statistics"},
+		Exempt: Attribute{"data-cookieconsent", "ignore"},
 		rules: []platformRule{{"CookieConsent", `
 			decode percent
 			decode pairs ,{} :
@@ -71,6 +73,7 @@ var platforms = []Platform{
 		// with purposes of its own for each kind (4 is measurement), or with
 		// one consent for all of them
 		Name: "iubenda", Category: "the number of a purpose, such as 4", Defaults: []string{"4"},
+		Exempt: Attribute{"class", "_iub_cs_skip"},
 		rules: []platformRule{{"_iub_cs-*", `
 			decode percent
 			decode json
@@ -125,6 +128,7 @@ var platforms = []Platform{
 		// under each group's number the services consented to; a site that does
 		// not ask in some countries writes the same there, and nothing shows it
 		Name: "real_cookie_banner", Category: "the number of a service, such as 15",
+		Exempt: Attribute{"consent-skip-blocker", "1"},
 		rules: []platformRule{{"real_cookie_banner-v:*_blog:*_path:* real_cookie_banner-v:*_blog:*_path:*-lang:* real_cookie_banner-v:*_blog:*_path:*-lang:*-*", `
 			decode percent
 			decode from {
@@ -246,6 +250,7 @@ var platforms = []Platform{
 		// the purposes consented to, __1_51__ or ____; only with the setting for
 		// the simplified format
 		Name: "consentmanager", Category: "the number of a purpose, such as 51",
+		Exempt: Attribute{"data-cmp-ab", "1"},
 		rules: []platformRule{{"__cmpcpc*", `
 			decode from __
 			decode list _
@@ -296,6 +301,145 @@ var platforms = []Platform{
 			granted json . contains {category}`},
 		},
 		also: "cookie-agreed-version",
+	},
+	{
+		// of the plugin itself; Cookie Compliance, its web service, is hu_compliance
+		Name: "cookie_notice", Implied: `its setting "on scroll" or "on click"`,
+		rules: []platformRule{{"cookie_notice_accepted", `
+			decode percent
+			answered equals true false
+			granted equals true`}},
+	},
+	{
+		// 1 is what is necessary; the site says what 2 to 4 are for
+		Name: "hu_compliance", Category: "the number of a category, from 2 to 4",
+		Exempt: Attribute{"data-hu-category", "1"},
+		rules: []platformRule{{"hu-consent", `
+			decode percent
+			decode json
+			answered json categories.{category} equals true false
+			granted json categories.{category} equals true`}},
+	},
+	{
+		Name: "wpconsent", Category: "such as statistics", Defaults: []string{"statistics"},
+		rules: []platformRule{{"wpconsent_preferences", `
+			decode percent
+			decode json
+			answered json {category} equals true false
+			granted json {category} equals true`}},
+	},
+	{
+		// i.t is the time of the choice; what was refused is left out
+		Name: "c15t", Category: "such as measurement", Defaults: []string{"measurement"},
+		rules: []platformRule{{"c15t", `
+			decode percent
+			decode pairs , :
+			answered pair i.t
+			granted pair c.{category} 1`}},
+	},
+	{
+		Name: "consent_pro", Category: "such as analytics", Defaults: []string{"analytics"},
+		rules: []platformRule{{"fs-consent", `
+			decode percent
+			decode json
+			answered json choices.{category} equals true false
+			granted json choices.{category} equals true`}},
+	},
+	{
+		Name: "datagrail", Category: "such as dg-category-performance", Defaults: []string{"dg-category-performance"},
+		rules: []platformRule{{"datagrail_consent_preferences datagrail_consent_preferences_s", `
+			decode percent
+			decode pairs | :
+			answered pair {category} 0 1
+			granted pair {category} 1`}},
+		also: "datagrail_consent_id datagrail_consent_id_s datagrail_consent_version datagrail_consent_version_s",
+	},
+	{
+		Name: "segment", Category: "the name of a category, such as functional",
+		Implied: "implyConsentOnInteraction or closeBehavior accept",
+		rules: []platformRule{{"tracking-preferences", `
+			decode percent
+			decode json
+			answered json custom.{category} equals true false
+			granted json custom.{category} equals true`}},
+	},
+	{
+		Name: "gitbook",
+		rules: []platformRule{{"__gitbook_cookie_granted", `
+			answered equals yes no
+			granted equals yes`}},
+	},
+	{
+		// older versions wrote true once the bar was closed
+		Name: "odoo",
+		rules: []platformRule{{"website_cookies_bar", `
+			decode percent
+			decode json
+			answered json optional equals true false
+			granted json optional equals true`}},
+	},
+	{
+		// it writes true for every category on the first visit
+		Name: "liferay", Category: "such as PERFORMANCE", Defaults: []string{"PERFORMANCE"},
+		rules: []platformRule{{"CONSENT_TYPE_{category}", `
+			answered cookie USER_CONSENT_CONFIGURED true
+			answered equals true false
+			granted equals true`}},
+		also: "USER_CONSENT_CONFIGURED USER_CONSENT_CONFIGURED_DATE",
+	},
+	{
+		// withdrawing deletes the cookie
+		Name: "aspnet",
+		rules: []platformRule{{".AspNet.Consent", `
+			answered equals yes no
+			granted equals yes`}},
+	},
+	{
+		Name: "typo3_sg", Category: "the name of a group, such as analytics",
+		rules: []platformRule{{"cookie_optin", `
+			decode percent
+			decode pairs | :
+			answered pair {category} 0 1
+			granted pair {category} 1`}},
+	},
+	{
+		// {"accept":"true"}, {"reject":"true"}, or the categories accepted
+		Name: "cookieadmin", Category: "such as analytics", Defaults: []string{"analytics"},
+		rules: []platformRule{{"cookieadmin_consent", `
+			decode percent
+			decode json
+			answered json * equals true
+			answered not json accept equals true or not json reject equals true
+			granted not json reject equals true
+			granted json accept equals true or json {category} equals true`}},
+	},
+	{
+		Name: "wplp", Category: "such as analytics", Defaults: []string{"analytics"},
+		Implied: "automatic acceptance on scroll or click",
+		rules: []platformRule{{"wpl_user_preference", `
+			decode percent
+			decode json
+			answered cookie wpl_viewed_cookie yes no
+			answered json {category} equals yes no
+			granted cookie wpl_viewed_cookie yes
+			granted json {category} equals yes`}},
+		also: "wpl_viewed_cookie wpl_optout_cookie",
+	},
+	{
+		// a service that was refused has no cookie
+		Name: "shopware", Category: "the cookie of a service, such as kapa-enabled",
+		rules: []platformRule{{"cookie-preference", `
+			answered equals 1
+			granted cookie {category} 1`}},
+	},
+	{
+		// it keeps a yes for each website, and no refusals
+		Name: "magento", Category: "the number of a website, such as 1", Defaults: []string{"1"},
+		rules: []platformRule{{"user_allowed_save_cookie", `
+			decode percent
+			decode json
+			answered json {category} equals 1
+			granted json {category} equals 1`}},
 	},
 	{
 		// an id for a support form needs purposes 1, to store on and read from

@@ -6,9 +6,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 // A golden is one state of a visitor, as a platform's cookies show it. The files
@@ -206,6 +208,90 @@ func TestOnlyAYesIsGranted(t *testing.T) {
 	}
 }
 
+// What is in cookies that only look like a platform's is no answer: their names are
+// compared exactly.
+func TestLookAlikes(t *testing.T) {
+	swapCase := func(c rune) rune {
+		if unicode.IsUpper(c) {
+			return unicode.ToLower(c)
+		}
+		return unicode.ToUpper(c)
+	}
+	for what, rename := range map[string]func(name string) string{
+		"something in front": func(name string) string { return "x" + name },
+		"something behind":   func(name string) string { return name + "~" },
+		"another case":       func(name string) string { return strings.Map(swapCase, name) },
+	} {
+		forEachYes(t, func(_ Platform, name, value string) (string, string) {
+			return rename(name), value
+		}, func(t *testing.T, rules []Rule, header string) {
+			if got := Find(rules, []string{header}); got.Verdict != Unknown {
+				t.Errorf("%s: %s: got %s", what, header, findingText(got))
+			}
+		})
+	}
+}
+
+// A platform's cookie that holds what the platform never writes is no yes.
+func TestGarbage(t *testing.T) {
+	for _, garbage := range []string{
+		"maybe", "TRUE", "%", "%7B%7D", "{}", "[]", "null", `""`, ":", "|", ",,", "true:true", "{", `{"a":1}`, `{"a":true}`, `[true]`,
+		"\xff", "\x00", "undefined", "[object Object]", "9999999999999999999999", "{true}", "%2525", "=1", "1=1", "eyJhIjp0cnVlfQ", "__",
+	} {
+		forEachYes(t, func(platform Platform, name, value string) (string, string) {
+			if answers := platform.cookies()[0]; answers.matches(name) {
+				return name, garbage
+			}
+			return name, value
+		}, func(t *testing.T, rules []Rule, header string) {
+			if got := Find(rules, []string{header}); got.Verdict == Granted {
+				t.Errorf("%q is a yes", header)
+			}
+		})
+	}
+}
+
+// forEachYes takes each platform's cookies of a visitor who accepted everything,
+// changes them, and checks the header that comes out.
+func forEachYes(t *testing.T, change func(platform Platform, name, value string) (string, string), check func(t *testing.T, rules []Rule, header string)) {
+	for _, platformName := range PlatformNames() {
+		platform, _ := LookUp(platformName)
+		goldens := goldensOf(t, platformName)
+		yes := goldens[slices.IndexFunc(goldens, func(g golden) bool { return g.state == "accepted all" })]
+		rules, err := platform.Compile(yes.cookie, yes.categories)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pairs []string
+		for c := NewCookies(yes.header); ; {
+			name, value, ok := c.Next()
+			if !ok {
+				break
+			}
+			name, value = change(platform, name, value)
+			pairs = append(pairs, name+"="+value)
+		}
+		t.Run(platformName, func(t *testing.T) { check(t, rules, strings.Join(pairs, "; ")) })
+	}
+}
+
+// Exemptions are attributes that HTML takes, and that hold no placeholder.
+func TestExemptions(t *testing.T) {
+	var exempt []string
+	for _, p := range platforms {
+		if p.Exempt == (Attribute{}) {
+			continue
+		}
+		exempt = append(exempt, p.Name)
+		if !regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`).MatchString(p.Exempt.Name) || strings.ContainsAny(p.Exempt.Value, `{}"<>&`) {
+			t.Errorf("%s: %v", p.Name, p.Exempt)
+		}
+	}
+	if got, want := strings.Join(exempt, " "), "onetrust cookiebot iubenda real_cookie_banner consentmanager hu_compliance"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestCategoriesOfPlatforms(t *testing.T) {
 	many := make([]string, MaxCategories+1)
 	for i := range many {
@@ -230,6 +316,7 @@ func TestCategoriesOfPlatforms(t *testing.T) {
 		{"white space, within a value", "axeptio", "", []string{"Facebook Conversion Tracking"}, ""},
 		{"white space, within a cookie's name", "complianz", "", []string{"a b"}, `complianz category "a b": it stands in a cookie's name, which has no white space`},
 		{"what no cookie's name has", "complianz", "", []string{"a=b"}, `complianz a=b: cookie name "cmplz_a=b": a cookie's name has no white space, = or ;`},
+		{"white space, within the name of another cookie", "shopware", "", []string{"a b"}, `shopware category "a b": it stands in a cookie's name, which has no white space`},
 		{"a purpose out of range", "tcf", "", []string{"25"}, "tcf 25: granted purposes 25: write purposes <number from 1 to 24>..."},
 		{"a cookie of one's own", "complianz", "acme_statistics", nil, ""},
 		{"a cookie of one's own for two", "complianz", "acme", []string{"a", "b"}, "complianz keeps each category in a cookie of its own: write {category} where the category stands in the name"},
@@ -342,11 +429,32 @@ func TestPlatformOf(t *testing.T) {
 		"__hs_opt_out":                         "hubspot",
 		"cookie-agreed":                        "drupal_eucc",
 		"cookie-agreed-categories":             "drupal_eucc",
+		"cookie_notice_accepted":               "cookie_notice",
+		"hu-consent":                           "hu_compliance",
+		"wpconsent_preferences":                "wpconsent",
+		"c15t":                                 "c15t",
+		"fs-consent":                           "consent_pro",
+		"datagrail_consent_preferences_s":      "datagrail",
+		"tracking-preferences":                 "segment",
+		"__gitbook_cookie_granted":             "gitbook",
+		"website_cookies_bar":                  "odoo",
+		"CONSENT_TYPE_PERFORMANCE":             "liferay",
+		"USER_CONSENT_CONFIGURED":              "liferay",
+		".AspNet.Consent":                      "aspnet",
+		"cookie_optin":                         "typo3_sg",
+		"cookieadmin_consent":                  "cookieadmin",
+		"wpl_user_preference":                  "wplp",
+		"wpl_viewed_cookie":                    "wplp",
+		"cookie-preference":                    "shopware",
+		"user_allowed_save_cookie":             "magento",
 		"euconsent-v2":                         "tcf",
 		"__gpp":                                "gpp",
 		"IABGPP_HDR_GppString":                 "gpp",
 		"":                                     "",
 		"cookie_consent":                       "",
+		"fs-cc":                                "",
+		"kapa-enabled":                         "",
+		"CookieConsentPolicy":                  "",
 		"optanonconsent":                       "",
 		"klaro2":                               "",
 		"_iub_cs":                              "",

@@ -20,6 +20,7 @@ const (
 
 	EventType           = "data-submit-element-event-type"
 	EmailSelector       = "data-user-email-query-selector"
+	IntegrationID       = "data-integration-id"
 	ProjectColor        = "data-project-color"
 	RenderOnLoad        = "data-render-on-load"
 	CookieTracking      = "data-user-analytics-cookie-enabled"
@@ -28,7 +29,7 @@ const (
 
 // RequiredAttributes are the attributes without which the deflector does not start.
 var RequiredAttributes = []string{
-	"data-integration-id",
+	IntegrationID,
 	"data-main-input-query-selector",
 	"data-submit-element-query-selector",
 	EventType,

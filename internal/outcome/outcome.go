@@ -35,6 +35,7 @@ const (
 	AlreadyPresent // the page itself loads the deflector
 	NoAnchor       // the page ended within its head
 	CSPBlocked     // a policy of the page blocks the script
+	HeldOut        // an experiment keeps the deflector from this visitor
 	Injected       // the page has the tag
 	Untracked      // the page has the tag, with Kapa's identifiers switched off
 	Loader         // the page has the loader
@@ -69,6 +70,7 @@ var names = [Count]string{
 	AlreadyPresent:   "already_present",
 	NoAnchor:         "no_anchor",
 	CSPBlocked:       "csp_blocked",
+	HeldOut:          "held_out",
 	Injected:         "injected",
 	Untracked:        "untracked",
 	Loader:           "loader",
