@@ -25,14 +25,15 @@ type pageLoader struct {
 }
 
 // newLoader returns the loader with a start, one of loader.Starts, for a tag with these
-// attributes.
-func newLoader(start string, attrs []Attribute, reader consentReader) *pageLoader {
+// attributes on these pages.
+func newLoader(start string, attrs []Attribute, pages []string, reader consentReader) *pageLoader {
 	config := loader.Config{
 		Cookies:  reader.cookieNames(),
 		Start:    loader.Start(slices.Index(loader.Starts(), start)),
 		HonorGPC: reader.gpc,
 		Adapters: reader.pages,
 		Prompt:   reader.choice != nil,
+		Pages:    pages,
 	}
 	for _, a := range attrs {
 		if i := slices.Index(kapa.FormSelectors[:], a.Name); i >= 0 {

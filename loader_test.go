@@ -281,7 +281,7 @@ func TestLoaderContent(t *testing.T) {
 	}
 	h := newHandler(t, loaderLines)
 	h.Attributes[1].Value = "#{http.request.uri.query.field}"
-	if got := newLoader("idle", h.Attributes, h.block.consent).insertion.Loader; !strings.Contains(got, `(["","#form",`) {
+	if got := newLoader("idle", h.Attributes, nil, h.block.consent).insertion.Loader; !strings.Contains(got, `(["","#form",`) {
 		t.Errorf("a selector that depends on the request is waited for: %s", got)
 	}
 }

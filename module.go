@@ -253,7 +253,7 @@ func (h *Handler) provisionTags(b *block, script Script) error {
 		b.untracked = newTag(script, withoutIdentifiers(h.Attributes), nil)
 	}
 	if h.Loader != "" {
-		b.loader = newLoader(h.Loader, h.Attributes, b.consent)
+		b.loader = newLoader(h.Loader, h.Attributes, h.Pages, b.consent)
 	}
 	return nil
 }

@@ -57,6 +57,11 @@ type Config struct {
 	HonorGPC bool // whether the script ends at once if the browser sends Global Privacy Control
 	Adapters []Adapter
 	Prompt   bool // whether the script may ask the visitor for consent
+
+	// Pages are the paths for which the block gives the tag. They are no part of the
+	// script, but of its ID: blocks of one site may have the same form on other pages,
+	// and each answers its own script.
+	Pages []string
 }
 
 // An Adapter asks a consent platform's script for the visitor's choice.
@@ -74,7 +79,7 @@ type Script struct {
 // New returns the script for c. Scripts for equal configurations are equal, on
 // every edge.
 func New(c Config) Script {
-	hash := sha256.Sum256([]byte(c.call("")))
+	hash := sha256.Sum256([]byte(c.call("") + "\n" + strings.Join(c.Pages, "\n")))
 	s := Script{ID: hex.EncodeToString(hash[:4])}
 	s.Content = c.call(key + s.ID + ".")
 	return s
