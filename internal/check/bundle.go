@@ -20,7 +20,7 @@ func (s Survey) AskForBundle(ctx context.Context, site *Site, d Deflector) {
 	if page == nil {
 		page = site.Without
 	}
-	p, told := readPage(page.Body, d), site.WithAnswer
+	p, told := readPage(page, d), site.WithAnswer
 	if site.With == nil {
 		told = site.WithoutAnswer
 	}

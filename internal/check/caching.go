@@ -3,8 +3,6 @@ package check
 import (
 	"net/http"
 	"strings"
-
-	"github.com/kapadeflector/caddy-kapa-deflector/internal/check/dom"
 )
 
 // checkCaching judges how shared caches and browsers may store the page with the tag.
@@ -34,7 +32,7 @@ func (j *judge) checkLoaderCaching() {
 		return
 	}
 	j.report.Caching.Revalidation = a.Status
-	if a.Status != http.StatusNotModified && findLoader(dom.Parse(a.Body)) == nil {
+	if a.Status != http.StatusNotModified && findLoader(a.page()) == nil {
 		j.finding(codeTagUnsteady, aboutCaching, "a second request got the page without the loader (status %d): several servers have different configurations, or there is a cache", a.Status)
 	}
 }
@@ -103,7 +101,7 @@ func (j *judge) checkAgain(a *Response, private bool) {
 		if private && a.Header["Cache-Control"] != nil && !j.report.has(codeCacheControl) {
 			j.checkPrivate(a, "the page with the tag, after its 304,")
 		}
-	case len(readPage(a.Body, j.deflector).tags) == 0:
+	case len(readPage(a, j.deflector).tags) == 0:
 		j.finding(codeTagUnsteady, aboutCaching, "a second request with the same cookies got the page without the tag (status %d): "+
 			"several servers have different configurations, or there is a cache", a.Status)
 	}

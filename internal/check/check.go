@@ -56,18 +56,18 @@ type judge struct {
 func Judge(s Site, d Deflector) *Report {
 	j := &judge{site: s, deflector: d, secrets: s.allSecrets(), report: newReport(s)}
 	if s.Without != nil {
-		j.withoutPage = readPage(s.Without.Body, d)
+		j.withoutPage = readPage(s.Without, d)
 		j.withoutAnswer = readAnswer(s.WithoutAnswer, d)
 		j.report.WithoutConsent = j.summarize(s.Without, j.withoutPage, j.withoutAnswer)
 	}
 	j.response, j.page, j.answer = s.Without, j.withoutPage, j.withoutAnswer
 	if s.With != nil {
-		j.response, j.page, j.answer = s.With, readPage(s.With.Body, d), readAnswer(s.WithAnswer, d)
+		j.response, j.page, j.answer = s.With, readPage(s.With, d), readAnswer(s.WithAnswer, d)
 		j.report.WithConsent = j.summarize(s.With, j.page, j.answer)
 	}
 
-	if j.page.TooDeep {
-		j.finding(codePageUnreadable, "tag", "the page nests its elements more than 512 deep and was not read")
+	if why := j.page.Unreadable; why != "" {
+		j.finding(codePageUnreadable, aboutTag, "the page was not read, because %s", why)
 	} else if j.checkLoader(); s.With != nil {
 		j.checkWith()
 	} else {

@@ -56,7 +56,7 @@ func (g *guest) ask(ctx context.Context, page *Response, platforms []string) (*R
 	if page == nil {
 		return nil, nil
 	}
-	l := findLoader(dom.Parse(page.Body))
+	l := findLoader(page.page())
 	if l == nil {
 		return nil, nil
 	}

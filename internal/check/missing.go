@@ -125,11 +125,11 @@ func whyNoPage(a *Response) (reason Reason, text string) {
 	case a.Status == 204 || a.Status == 205 || a.Status == 206:
 		return reasonStatus, "a response with status " + statusOf(a) + " does not contain a whole page"
 	case a.Status == 401 || a.Status == 403:
-		return reasonLogin, "the site answered " + statusOf(a) + titled(dom.Parse(a.Body)) + ": also pass the session cookie, with another --cookie"
+		return reasonLogin, "the site answered " + statusOf(a) + titled(a.page()) + ": also pass the session cookie, with another --cookie"
 	case a.Status >= 500:
-		return reasonStatus, "the site answered " + statusOf(a) + titled(dom.Parse(a.Body)) + ": the origin failed, and the directive does not change pages of handle_errors"
+		return reasonStatus, "the site answered " + statusOf(a) + titled(a.page()) + ": the origin failed, and the directive does not change pages of handle_errors"
 	case a.Status == 404 && !a.variesByCookie():
-		return reasonStatus, "the site answered " + statusOf(a) + titled(dom.Parse(a.Body)) + ": is this the address of the form?"
+		return reasonStatus, "the site answered " + statusOf(a) + titled(a.page()) + ": is this the address of the form?"
 	case len(a.Body) == 0:
 		return reasonEmpty, "the response is empty: Caddy sends an empty one if no site block matches the host, or no directive handles the path"
 	case !a.isHTML():
@@ -199,10 +199,10 @@ func (a *Response) NoForm() string {
 	if reason, text := whyNoPage(a); reason != "" {
 		return text
 	}
-	p := dom.Parse(a.Body)
+	p := a.page()
 	switch {
-	case p.TooDeep:
-		return "the page nests its elements more than 512 deep"
+	case p.Unreadable != "":
+		return "the page was not read, because " + p.Unreadable
 	case a.Status < 200 || a.Status > 299:
 		return "the site answered " + statusOf(a) + titled(p) + ": is this the address of the form?"
 	case looksLikeLogin(a, p):

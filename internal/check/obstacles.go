@@ -107,6 +107,22 @@ func (j *judge) isOwnOrigin(address string) bool {
 	return err == nil && (u.Scheme == page.Scheme && strings.EqualFold(u.Host, page.Host) || u.Scheme == "about" || u.Scheme == "blob")
 }
 
+// Titles of pages that stand in the place of a form, although their status is 200.
+var (
+	loginTitle = regexp.MustCompile(`(?i)\b(log|sign)[ -]?(in|on)\b|anmelden|connexion|iniciar sesi|single sign`)
+	errorTitle = regexp.MustCompile(`(?i)\b(error|not found|forbidden|denied|unavailable|maintenance|forgery|fehler|wartung|erreur|introuvable)\b|\b[45]\d\d\b`)
+)
+
+// checkTitle reports that the page is likely another one than the form's, by its title.
+func (j *judge) checkTitle() {
+	switch title := j.page.Title(); {
+	case loginTitle.MatchString(title):
+		j.finding(codeLogin, aboutTag, "the page \"%s\" has nothing of the form, and seems to ask for a login: to see the form, also pass the session cookie, with another --cookie", Short(title))
+	case errorTitle.MatchString(title):
+		j.finding(codeErrorPage, aboutTag, "the page \"%s\" has nothing of the form, and seems to be an error: is this the address of the form?", Short(title))
+	}
+}
+
 // checkFrame reports that the form is in a frame.
 func (j *judge) checkFrame() {
 	frame, address := j.page.Frame()

@@ -30,17 +30,17 @@ type tag struct {
 	offset int    // bytes before it
 }
 
-// readPage parses a body and finds the deflector's tags: scripts that load a file with
+// readPage parses a response's body and finds the deflector's tags: scripts that load a file with
 // its name, and scripts with its selectors.
-func readPage(body []byte, d Deflector) *page {
-	p := &page{Page: dom.Parse(body)}
+func readPage(a *Response, d Deflector) *page {
+	p := &page{Page: a.page()}
 	p.loader = findLoader(p.Page)
 	for n := range p.Elements {
 		if n.DataAtom == atom.Script && d.isTag(n.Attr) {
 			p.tags = append(p.tags, tag{node: n, named: d.isFile(dom.Value(n, "src")), place: dom.Place(n)})
 		}
 	}
-	p.locate(body, d)
+	p.locate(a.Body, d)
 	return p
 }
 
@@ -104,6 +104,6 @@ func isSelectorName(attribute string) bool {
 
 // HasTag reports whether a page has a tag of Kapa's deflector, or the loader.
 func HasTag(a *Response) bool {
-	p := readPage(a.Body, Kapa)
+	p := readPage(a, Kapa)
 	return len(p.tags) > 0 || p.loader != nil
 }

@@ -191,6 +191,9 @@ func (p *printer) response(who string, a *ResponseSummary) {
 		return
 	}
 	what := fmt.Sprintf("%d, %s%s", a.Status, either(Short(a.ContentType), "no Content-Type"), prefixed(", ", a.Coding))
+	if a.Title != "" {
+		what += ", \"" + Short(a.Title) + "\""
+	}
 	if a.Redirects > 0 {
 		what += fmt.Sprintf(", redirected to %s", a.URL)
 	}

@@ -68,6 +68,7 @@ type ResponseSummary struct {
 	ContentType string `json:"content_type"`
 	Compressed  bool   `json:"compressed"`
 	Coding      string `json:"coding,omitempty"` // "gzip" or "zstd"
+	Title       string `json:"title,omitempty"`  // of the page
 	Tag         bool   `json:"tag"`
 	SetsID      bool   `json:"sets_id"`
 }
@@ -162,7 +163,7 @@ func (j *judge) summarize(a *Response, p *page, told *answer) *ResponseSummary {
 	}
 	return &ResponseSummary{
 		URL: withoutQuery(a.URL), Redirects: a.Redirects, Status: a.Status, ContentType: a.Header.Get("Content-Type"),
-		Compressed: a.Coding != "", Coding: a.Coding, Tag: tagOf(p, told) != nil,
+		Compressed: a.Coding != "", Coding: a.Coding, Title: p.Title(), Tag: tagOf(p, told) != nil,
 		SetsID: j.idOf(a) != "" || told != nil && j.idOf(told.Response) != "",
 	}
 }

@@ -51,6 +51,7 @@ func (j *judge) checkSelectors(t tag) {
 	}
 	if len(first) == 0 {
 		j.checkFrame()
+		j.checkTitle()
 	}
 	if lost {
 		j.listForms()

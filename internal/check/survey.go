@@ -23,7 +23,6 @@ import (
 	"golang.org/x/net/publicsuffix"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/authority"
-	"github.com/kapadeflector/caddy-kapa-deflector/internal/check/dom"
 )
 
 // Limits for one request. The pages that people open are far smaller than 4 MiB; reading
@@ -115,7 +114,7 @@ func (s Survey) askTheEdge(ctx context.Context, site *Site, stranger, consented 
 		return err
 	}
 	page := cmp.Or(site.With, site.Without)
-	platforms := findLoader(dom.Parse(page.Body)).adapters()
+	platforms := findLoader(page.page()).adapters()
 	if site.With == nil && platforms != nil { // no cookie shows consent there
 		site.With = site.Without
 	}

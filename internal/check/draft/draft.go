@@ -79,7 +79,7 @@ func (d *drafter) chooseForm(number int) error {
 	if number > len(d.forms) || number < 0 {
 		return fmt.Errorf("--form %d: the page has %s", number, count(len(d.forms), "form"))
 	}
-	for i, f := range d.forms {
+	for i, f := range d.forms[:min(len(d.forms), mostForms)] {
 		d.found("form %d: %s", i+1, describe(d.page, f))
 	}
 	chosen := max(number, 1) - 1
@@ -112,6 +112,9 @@ func (d *drafter) chooseForm(number int) error {
 	}
 	return nil
 }
+
+// mostForms is how many forms are described.
+const mostForms = 8
 
 // withoutForm is for pages whose source has no support form.
 func (d *drafter) withoutForm() {
