@@ -38,7 +38,7 @@ func (e Experiment) check() error {
 	case e.Holdout == 0:
 		return errors.New("experiment has no holdout: write holdout <percent>, such as holdout 10%")
 	case !(e.Holdout > 0 && e.Holdout < 100):
-		return fmt.Errorf("experiment holdout is %g%%: must be more than 0 and less than 100", e.Holdout)
+		return fmt.Errorf("experiment holdout is %g: must be above 0 and below 100", e.Holdout)
 	case len(e.Submissions) == 0:
 		return errors.New("experiment has no submissions: write submissions <path>..., with the paths to which the form is sent")
 	default:
@@ -60,8 +60,7 @@ func (h *Handler) checkExperiment() error {
 	case h.Cookie != nil && h.Cookie.Off:
 		return errors.New("experiment needs the visitor's id: remove cookie off")
 	case h.Cookie == nil || !h.Cookie.Renew:
-		return errors.New("experiment needs renew in cookie: Kapa's script rewrites the id of visitors who have the deflector, " +
-			"Safari forgets what scripts write after 7 days, and only these visitors would then change sides: write cookie { renew }")
+		return errors.New("experiment needs renew in cookie: Kapa's script rewrites the id of visitors who have the deflector, Safari forgets what scripts write after 7 days, and only these visitors would then change sides: write cookie { renew }")
 	case neverTracksByCookie(h.Attributes):
 		return fmt.Errorf("experiment needs the visitor's id: remove %s false", kapa.CookieTracking)
 	case mayTakeFingerprints(h.Attributes):
@@ -88,7 +87,7 @@ func newExperimenter(ctx caddy.Context, e Experiment) (*experimenter, error) {
 	}
 	paths, err := provisionPaths(ctx, e.Submissions)
 	if err != nil {
-		return nil, fmt.Errorf("experiment: submissions: %w", err)
+		return nil, fmt.Errorf("experiment submissions: %w", err)
 	}
 	x := &experimenter{assignment: experiment.NewAssignment(e.Holdout / 100), submissions: paths}
 	for _, c := range []struct {

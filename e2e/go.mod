@@ -5,7 +5,8 @@ go 1.26.0
 require (
 	github.com/chromedp/cdproto v0.159.0 // the protocol that chromedp speaks
 	github.com/chromedp/chromedp v0.23.0 // Chromium
-	github.com/evanw/esbuild v0.28.2 // minifies the watcher
+	github.com/coder/websocket v1.8.15 // the connection to Firefox
+	github.com/evanw/esbuild v0.28.2 // minifies the loader
 	github.com/kapadeflector/caddy-kapa-deflector v0.0.0
 	github.com/prometheus/common v0.71.0 // its durations, in alerts
 	github.com/prometheus/prometheus v0.312.0 // reads and runs the documented queries

@@ -1,0 +1,92 @@
+package gzsplice
+
+import "hash/crc32"
+
+// maxSymbols is how many symbols a block of the recoder has at most.
+const maxSymbols = 8 << 10
+
+// A recoder writes the insertion, and behind it the origin's symbols, in blocks with
+// codes of their own. What reaches over the insertion reaches farther by its length.
+type recoder struct {
+	w       *bitWriter
+	symbols [maxSymbols]uint32 // a literal, or length<<16 | distance
+	n       int
+	anchor  int64 // the insertion's place in the text
+	insert  []byte
+	pending bool    // the insertion is still to come
+	before  trailer // of the member's text up to the anchor
+	matches matcher
+	codes   coder
+}
+
+// room returns how many symbols the block can still take.
+func (r *recoder) room() int { return maxSymbols - r.n }
+
+func (r *recoder) literal(b byte) {
+	r.symbols[r.n&(maxSymbols-1)] = uint32(b)
+	r.n++
+}
+
+func (r *recoder) pair(length, distance int) {
+	r.symbols[r.n&(maxSymbols-1)] = uint32(length)<<16 | uint32(distance)
+	r.n++
+}
+
+// copy takes a copy of length bytes from the given distance, which are text. It is as
+// long as it happens to be, and may be farther away than a distance can tell.
+func (r *recoder) copy(text []byte, distance int) {
+	if len(text) >= minMatch && distance <= window {
+		r.pair(len(text), distance)
+		return
+	}
+	for _, b := range text {
+		r.literal(b)
+	}
+}
+
+// match takes a pair of the origin's, which the decoder has decoded to the text from
+// at on.
+func (r *recoder) match(d *decoder, at, length, distance int) {
+	text := d.buf[at : at+length]
+	anchor := int(r.anchor - d.textBase)
+	if r.pending { // the match holds the anchor
+		r.copy(text[:anchor-at], distance)
+		r.insertion(d)
+		text = text[anchor-at:]
+		at = anchor
+	}
+	if across := min(anchor-(at-distance), len(text)); across > 0 { // so many bytes come from before the anchor
+		r.copy(text[:across], distance+len(r.insert))
+		text = text[across:]
+	}
+	r.copy(text, distance)
+}
+
+// insertion takes the insertion. The decoder has decoded the text up to it.
+func (r *recoder) insertion(d *decoder) {
+	r.pending = false
+	text := d.buf[d.summed-d.textBase : r.anchor-d.textBase]
+	r.before = trailer{crc32.Update(d.crc, crc32.IEEETable, text), uint32(r.anchor - d.begin)}
+	r.matches.reset()
+	for at := 0; at < len(r.insert); {
+		if r.room() <= maxMatch {
+			r.flush(false)
+		}
+		length, distance := r.matches.find(r.insert, at)
+		if length < minMatch {
+			r.literal(r.insert[at])
+			at++
+			continue
+		}
+		r.pair(length, distance)
+		at += length
+	}
+}
+
+// flush writes the symbols as a block. final says that it is the member's last.
+func (r *recoder) flush(final bool) {
+	if r.n > 0 || final {
+		r.codes.write(r.w, r.symbols[:r.n], final)
+		r.n = 0
+	}
+}
