@@ -51,14 +51,14 @@ func (x *exchange) answer(w http.ResponseWriter) outcome.Outcome {
 // visitor who gets none takes no part.
 func (x *exchange) isHeldOut(h http.Header) bool {
 	b := x.block
-	if b.experiment == nil {
+	if b.experimenter == nil {
 		return false
 	}
 	id := readIDs(x.request.Header["Cookie"]).first
 	if id == "" {
 		id = idIn(h)
 	}
-	return id != "" && b.experiment.view(id, b.tracked.integrationID(x.request))
+	return id != "" && b.experimenter.view(id, b.tracked.integrationID(x.request))
 }
 
 // mayChoose reports whether the question brings no choice, or one that this block asks

@@ -10,6 +10,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/e2e/internal/testenv"
@@ -31,7 +32,7 @@ func TestAFirstVisitHasTheBannerAndNothingElse(t *testing.T) {
 	site := sampleWithoutLoader(t)
 	v := testenv.NewVisitor(t)
 	for _, page := range testenv.SamplePages {
-		resp := v.Open(site.Edge(page.Host, page.Path))
+		resp := testenv.Do(v, chromedp.NavigateResponse(site.Edge(page.Host, page.Path)))
 		if resp.Status != 200 {
 			t.Errorf("%s%s: status %d", page.Host, page.Path, resp.Status)
 		}

@@ -9,8 +9,8 @@
 //	           "" for one that is not waited for
 //	names      the names of the cookies that record consent, as a regular expression
 //	key        what the question appends to the page's address
-//	start      when Kapa's script may load: 0 after the page has loaded, 1 when the
-//	           browser is then idle, 2 when the visitor then touches the form
+//	start      when Kapa's script may load: 0 after the page has loaded, 1 a second
+//	           later when the browser is idle, 2 when the visitor then touches the form
 //	gpc        1 if Global Privacy Control is honoured, else 0
 //	adapters   by platform, what tells the consent that only the page can see: a
 //	           function that gets a function to call after a change, and returns one
@@ -65,7 +65,8 @@
 	let busy; // it is about to leave, or has no answer yet
 	let failed; // it had no answer
 
-	let choice; // what the visitor has chosen at the prompt, until the edge knows
+	let choice; // what the visitor has chosen at the prompt, until it is sent
+	let chosen; // the same, while it is sent
 
 	let kind; // of the last answer: tag, untracked, no-consent or none
 	let content; // of the last answer, if it has any
@@ -114,6 +115,7 @@
 			observer.observe(root, { childList: true, subtree: true, attributes: true });
 			if (root != page) listen(root); // its events do not reach the page
 		}
+		if (MORE && (!form || location.pathname == askedPath)) show();
 		check();
 	};
 	const later = () => {
@@ -159,13 +161,16 @@
 		askedForm = form || askedForm;
 		askedPath = location.pathname;
 		failed = 0;
+		if (MORE) {
+			chosen = choice;
+			choice = 0; // it is not sent later, when the prompt has said that it failed
+		}
 		try {
 			let answer = await send("GET", MORE ? "question" + report() : "question");
 			// The edge is asked first, because a page may outlive its configuration, and
 			// the site itself must not get a POST.
-			if (MORE && choice && answer.ok && answer.headers.has(field)) {
-				answer = await send("POST", choice + report());
-				choice = 0;
+			if (MORE && chosen && answer.ok && answer.headers.has(field)) {
+				answer = await send("POST", chosen + report());
 				askedConsent = consent();
 			}
 			if (!answer.ok) throw 0;
@@ -196,22 +201,25 @@
 		given = content?.user || [];
 		each(1);
 		if (tracked && kind != "tag" && kind != "none") {
-			content = 0;
+			content = MORE && { prompt: content.prompt };
 			if (!edited) { // a script that runs cannot be stopped otherwise
 				history.replaceState(history.state, ""); // lest the answer to a form be a form that is sent again
 				location.reload();
 			}
 		}
+		if (MORE) show();
 		act();
 	};
+
+	// show has the prompt show what the last answer says, at the form as it is now.
+	const show = MORE && (() => prompt && prompt(content?.prompt, form, word => {
+		choice = word;
+		check();
+	}));
 
 	// act does what the last answer allows: it puts Kapa's script in, once, and starts
 	// the deflector, once for each form.
 	const act = () => {
-		if (MORE && prompt) prompt(content?.prompt, form, chosen => {
-			choice = chosen;
-			check();
-		});
 		if (!content?.script || !touched || isForeign()) return;
 		if (!script) return put();
 		if (!loaded || !content.render) return;
@@ -273,11 +281,9 @@
 		started = 1;
 		look();
 	};
-	const idle = () => {
-		if (!start) begin();
-		else if (self.requestIdleCallback) requestIdleCallback(begin, { timeout: 2000 });
-		else setTimeout(begin, 200);
-	};
+	// Frameworks take over what a server streamed some time after the page has loaded
+	// (React's Suspense), and draw it anew if something stands in it by then.
+	const idle = () => start ? setTimeout(self.requestIdleCallback || begin, 1000, begin, { timeout: 9000 }) : begin();
 	if (get("readyState") == "complete") idle();
 	else on(self, "load", idle);
 }

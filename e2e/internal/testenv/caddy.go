@@ -257,6 +257,7 @@ func (c *Caddy) requests(part string, is func(LoggedRequest) bool) (found []Logg
 func run(cmd *exec.Cmd, url string) (exited chan struct{}, log *logBuffer, err error) {
 	exited, log = make(chan struct{}), new(logBuffer)
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.WaitDelay = time.Second // for the output of processes that it leaves behind
 	endWithUs(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, nil, err
