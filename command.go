@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"os"
 
-	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
@@ -61,19 +60,21 @@ the site could not be asked.
 			cmd.Flags().Bool("consent-not-required", false, "Expect the tag without any cookie")
 			cmd.Flags().Bool("bundle", false, "Fetch the deflector's script too")
 			cmd.Flags().Bool("json", false, "Print JSON")
-			runAsking(cmd, kapaCheck)
+			runAsking(cmd, 1, kapaCheck)
 		},
 	})
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "kapa-init",
-		Usage: "[--cookie <name>=<value>]... [--header <name>:<value>]... [--form <number>] [--insecure] <url>",
-		Short: "Reads the page of a support form, and writes a Caddyfile for it",
+		Usage: "[--cookie <name>=<value>]... [--header <name>:<value>]... [--form <number>] [--insecure] <url>...",
+		Short: "Reads the pages of support forms, and writes a Caddyfile for them",
 		Long: `
 Asks for a page once, and writes a Caddyfile with a kapa_deflector block for its
 support form to the standard output. What the page shows, and what it does not,
 is written to the standard error. The site need not be behind Caddy yet.
 
 	caddy kapa-init https://support.example.com/tickets/new > Caddyfile
+
+Several pages of one site may be given, each with a form: each form gets a block.
 
 --cookie takes what your consent banner sets when a visitor accepts; it finds the
 consent line. It also takes the session's cookie, if the form is behind a login.
@@ -87,7 +88,7 @@ the site could not be asked.
 		CobraFunc: func(cmd *cobra.Command) {
 			askingFlags(cmd)
 			cmd.Flags().IntP("form", "f", 0, "The number of the form, from 1")
-			runAsking(cmd, kapaInit)
+			runAsking(cmd, mostPages, kapaInit)
 		},
 	})
 }
@@ -107,24 +108,32 @@ const (
 	exitCouldNotAsk = 2
 )
 
-// asking is what the flags of all commands say.
+// mostPages is how many pages kapa-init reads.
+const mostPages = 16
+
+// asking is what the flags and arguments of all commands say.
 type asking struct {
-	survey  check.Survey
-	address *url.URL
-	cookies string
+	survey    check.Survey
+	addresses []*url.URL
+	cookies   string
 }
 
-// runAsking makes a command call run. The command ends with the exit code of run, or with 2
-// for an error, which also mistakes in the command line have.
-func runAsking(cmd *cobra.Command, run func(cmd *cobra.Command, fl caddycmd.Flags, a asking) (exit int, err error)) {
+// runAsking makes a command, which takes at most this many URLs, call run. The command ends
+// with the exit code of run, or with 2 for an error, which also mistakes in the command line
+// have.
+func runAsking(cmd *cobra.Command, urls int, run func(cmd *cobra.Command, fl caddycmd.Flags, a asking) (exit int, err error)) {
 	couldNotAsk := func(cmd *cobra.Command, err error) error {
 		cmd.PrintErrln(cmd.CommandPath()+":", check.Clean(err.Error()))
 		return exitWith(cmd, exitCouldNotAsk)
 	}
 	cmd.SetFlagErrorFunc(couldNotAsk)
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return couldNotAsk(cmd, fmt.Errorf("%s takes one URL; write --cookie in front of each cookie", cmd.Name()))
+		if len(args) < 1 || len(args) > urls {
+			what := "one URL"
+			if urls > 1 {
+				what = fmt.Sprintf("1 to %d URLs", urls)
+			}
+			return couldNotAsk(cmd, fmt.Errorf("%s takes %s; write --cookie in front of each cookie", cmd.Name(), what))
 		}
 		return nil
 	}
@@ -153,8 +162,12 @@ func exitWith(cmd *cobra.Command, code int) error {
 }
 
 func newAsking(fl caddycmd.Flags) (a asking, err error) {
-	if a.address, err = check.ParseAddress(fl.Arg(0)); err != nil {
-		return a, err
+	for _, arg := range fl.Args() {
+		address, err := check.ParseAddress(arg)
+		if err != nil {
+			return a, err
+		}
+		a.addresses = append(a.addresses, address)
 	}
 	cookies, err := fl.GetStringArray("cookie")
 	if err != nil {
@@ -174,9 +187,9 @@ func newAsking(fl caddycmd.Flags) (a asking, err error) {
 
 // kapaCheck runs the command and returns its exit code.
 func kapaCheck(cmd *cobra.Command, fl caddycmd.Flags, a asking) (int, error) {
-	site, err := a.survey.Ask(cmd.Context(), a.address, a.cookies, fl.Bool("consent-not-required"))
+	site, err := a.survey.Ask(cmd.Context(), a.addresses[0], a.cookies, fl.Bool("consent-not-required"))
 	if err != nil {
-		return 0, fmt.Errorf("could not ask %s: %w", a.address.Host, err)
+		return 0, fmt.Errorf("could not ask %s: %w", a.addresses[0].Host, err)
 	}
 	if fl.Bool("bundle") {
 		a.survey.AskForBundle(cmd.Context(), &site, check.Kapa)
@@ -194,26 +207,39 @@ func kapaCheck(cmd *cobra.Command, fl caddycmd.Flags, a asking) (int, error) {
 	if len(report.Findings) > 0 {
 		return exitFound, nil
 	}
-	return caddy.ExitCodeSuccess, nil
+	return 0, nil
 }
 
 // kapaInit runs the command and returns its exit code.
-func kapaInit(cmd *cobra.Command, fl caddycmd.Flags, a asking) (int, error) {
-	page, err := a.survey.Open(cmd.Context(), a.address, a.cookies)
-	if err != nil {
-		return 0, fmt.Errorf("could not ask %s: %w", a.address.Host, err)
+func kapaInit(cmd *cobra.Command, fl caddycmd.Flags, a asking) (exit int, err error) {
+	var drafts []draft.Draft
+	for _, address := range a.addresses {
+		page, err := a.survey.Open(cmd.Context(), address, a.cookies)
+		if err != nil {
+			return 0, fmt.Errorf("could not ask %s: %w", address.Host, err)
+		}
+		d, err := draft.Of(page, a.cookies, fl.Int("form"))
+		if err != nil {
+			return 0, err
+		}
+		drafts = append(drafts, d)
 	}
-	d, err := draft.Of(page, a.cookies, fl.Int("form"))
+	text, err := draft.Caddyfile(drafts)
 	if err != nil {
 		return 0, err
 	}
-	if err := d.Print(cmd.OutOrStdout(), cmd.ErrOrStderr()); err != nil {
+	if _, err := io.WriteString(cmd.OutOrStdout(), text); err != nil {
 		return 0, err
 	}
-	if len(d.ToDo) > 0 {
-		return exitFound, nil
+	for _, d := range drafts {
+		if err := d.Tell(cmd.ErrOrStderr()); err != nil {
+			return 0, err
+		}
+		if len(d.ToDo) > 0 {
+			exit = exitFound
+		}
 	}
-	return caddy.ExitCodeSuccess, nil
+	return exit, nil
 }
 
 // wantsColor reports whether out is a terminal whose user has not switched colors off

@@ -152,7 +152,7 @@ func (p program) testSample(t *testing.T) {
 		{"without a cookie", []string{site + "/tickets/new"}, 0, []string{"pass the banner's cookie", "as far as a visitor without consent can see\n"}, ""},
 		{"a form that is drawn late", []string{"-c", "cookie_consent=accepted", site + "/tickets/new-late"}, 0, []string{"document.querySelector('#description')", "nothing is wrong\n"}, ""},
 		{"another value", []string{"-c", "cookie_consent=yes", site + "/tickets/new"}, 1, []string{"were not taken for consent", "1 finding\n"}, ""},
-		{"a page without the directive", []string{"-c", "cookie_consent=accepted", site + "/"}, 1, []string{"nothing shows that kapa_deflector ran for /,", "1 finding\n"}, ""},
+		{"a page that is not one of pages", []string{"-c", "cookie_consent=accepted", site + "/"}, 1, []string{"the edge gives no tag at /:", "1 finding\n"}, ""},
 		{"a page that does not exist", []string{"-c", "cookie_consent=accepted", site + "/nowhere"}, 1, []string{"404 Not Found", "1 finding\n"}, ""},
 
 		{"nobody listens", []string{"localhost:1/tickets/new?a=secret"}, 2, nil, "could not ask localhost:1"},
@@ -247,7 +247,7 @@ func (p program) testBrokenSamples(t *testing.T) {
 		{"another value for yes", []string{"cookie_consent accepted", "cookie_consent yes"}, "tag_missing:no_consent"},
 		{"other pages", []string{"pages /tickets/new /contact", "pages /contact"}, "tag_missing:not_covered"},
 		{"the wrong event", []string{"onSubmit", "onClick"}, "event_type"},
-		{"a policy", []string{"\tencode\n", "\tencode\n\theader >Content-Security-Policy \"script-src 'none'\"\n"}, "csp_script"},
+		{"a policy", []string{"\tencode\n", "\tencode\n\theader >Content-Security-Policy \"script-src 'none'\"\n"}, "csp_loader"},
 		{"public pages", []string{"\tencode\n", "\tencode\n\theader >Cache-Control public\n"}, "cache_control"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -49,12 +49,15 @@ type faultySite struct {
 	front  func(caddy http.RoundTripper) http.Handler // something between Caddy and the visitor
 	https  bool                                       // which has a certificate
 
-	cookies     string // of a visitor with consent; granted if empty
+	cookies     string // of a visitor with consent; granted if empty; "none" for no cookie
 	notRequired bool
 }
 
 // behind are fields of a cache between Caddy and the origin: Caddy passes them on.
 var behind = []string{"Age: 30", "X-Cache: HIT", "Cf-Cache-Status: HIT", "Cache-Status: origin; hit; ttl=30"}
+
+// loaderSwap adds loader, and another line.
+func loaderSwap(line string) []string { return []string{consentLine, loaderLines + line + "\n"} }
 
 const checkedSite = `
 encode
@@ -91,6 +94,52 @@ var faultySites = []faultySite{
 	{fault: "a header directive that makes pages public", swap: []string{"encode\n", "encode\nheader >Cache-Control \"public, max-age=600\"\n"}, findings: "cache_control"},
 	{fault: "a header directive that takes Vary away", swap: []string{"encode\n", "header {\ndefer\n-Vary\n}\n"}, findings: "vary_missing"},
 	{fault: "an upstream that is gone", swap: []string{"ORIGIN", "127.0.0.1:1"}, findings: "tag_missing:status"},
+
+	// under loader
+	{fault: "none, under loader", swap: loaderSwap("")},
+	{fault: "none, under loader, and a framework", swap: loaderSwap(""), page: strings.Replace(checkedForm, "</body>", `<div id="__nuxt"></div></body>`, 1)},
+	{fault: "none, under loader, and pages for everybody", swap: loaderSwap(""), fields: []string{"Cache-Control: public, max-age=600"}},
+	{fault: "none, under loader, and a form that is drawn by script", swap: loaderSwap(""), page: "<!doctype html><head></head><div id=app></div><script src=app.js></script>",
+		notes: "selector_drawn_by_script selector_drawn_by_script selector_drawn_by_script selector_drawn_by_script"},
+	{fault: "a selector that matches nothing, under loader", swap: loaderSwap(`data-ticket-query-selector "#message"`), findings: "selector_matches_nothing"},
+	{fault: "other pages, under loader", swap: loaderSwap("pages /contact"), findings: "tag_missing:not_covered"},
+	{fault: "a visitor who has refused, under loader", cookies: denied, swap: loaderSwap(""), findings: "tag_missing:no_consent"},
+	{fault: "no consent line, under loader", swap: []string{consentLine, "consent not_required\nloader\n"}, findings: "tag_without_consent id_without_consent"},
+	{fault: "none, under loader, and consent is not required", swap: []string{consentLine, "consent not_required\nloader\n"}, notRequired: true},
+	{fault: "none, under loader and without_consent untracked", swap: loaderSwap("without_consent untracked"), notes: "untracked_tag"},
+	{fault: "a policy that blocks the loader", swap: loaderSwap(""), front: changing(func(r *http.Response) {
+		r.Header.Set("Content-Security-Policy", "script-src https://widget.kapa.ai")
+	}), findings: "csp_loader"},
+	{fault: "a policy that blocks the loader's question", swap: loaderSwap(""), front: changing(func(r *http.Response) {
+		r.Header.Set("Content-Security-Policy", "connect-src https://proxy.kapa.ai")
+	}), findings: "csp_loader"},
+	{fault: "none, under loader, and a policy with a nonce", swap: loaderSwap(""), fields: []string{"Content-Security-Policy: script-src 'nonce-abc'"}},
+	{fault: "none, under loader, and a policy that csp extend widens", swap: loaderSwap("csp extend"), fields: []string{"Content-Security-Policy: script-src 'self'; connect-src 'self'"}},
+	{fault: "a CDN that drops the loader's field", swap: loaderSwap(""), front: func(caddy http.RoundTripper) http.Handler {
+		next := changing(func(*http.Response) {})(caddy)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { r.Header.Del("Kapa-Deflector"); next.ServeHTTP(w, r) })
+	}, findings: "question_lost"},
+	{fault: "a CDN that ignores the query", swap: loaderSwap(""), front: func(caddy http.RoundTripper) http.Handler {
+		next := changing(func(*http.Response) {})(caddy)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { r.URL.RawQuery = ""; next.ServeHTTP(w, r) })
+	}, findings: "question_lost"},
+	{fault: "a CDN that stores the loader's answers", swap: loaderSwap(""), front: changing(func(r *http.Response) {
+		if r.Header.Get("Kapa-Deflector") != "" {
+			r.Header.Set("Cache-Control", "max-age=60")
+		}
+	}), findings: "cache_control"},
+	{fault: "a CDN with a page from before the loader", swap: loaderSwap(""), front: func(caddy http.RoundTripper) http.Handler {
+		next := changing(func(*http.Response) {})(caddy)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Cookie") == "" {
+				answerPage(w, r, checkedForm)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}, findings: "tag_unsteady"},
+	{fault: "none, under loader, and a platform that only the page sees", cookies: "none", swap: []string{consentLine, "consent osano\nloader\n"}, notes: "consent_in_page"},
+	{fault: "none, under loader, and consent ask", cookies: "none", swap: []string{consentLine, "consent ask {\npolicy /privacy\n}\nloader\n"}, notes: "no_cookie"},
 
 	// at the origin
 	{fault: "plain text", fields: []string{"Content-Type: text/plain"}, findings: "tag_missing:not_html"},
@@ -409,7 +458,10 @@ func TestKapaCheckFindsPlantedFaults(t *testing.T) {
 			}
 			address := &url.URL{Scheme: scheme, Host: faultyHost(i), Path: "/tickets/new"}
 			cookies := site.cookies
-			if cookies == "" && !site.notRequired {
+			switch {
+			case cookies == "none":
+				cookies = ""
+			case cookies == "" && !site.notRequired:
 				cookies = granted
 			}
 			answers, err := check.Survey{Transport: dialing(t, to)}.Ask(context.Background(), address, cookies, site.notRequired)

@@ -20,12 +20,15 @@ func (s Survey) AskForBundle(ctx context.Context, site *Site, d Deflector) {
 	if page == nil {
 		page = site.Without
 	}
-	p := readPage(page.Body, d)
-	if len(p.tags) == 0 {
+	p, told := readPage(page, d), site.WithAnswer
+	if site.With == nil {
+		told = site.WithoutAnswer
+	}
+	t := tagOf(p, readAnswer(told, d))
+	if t == nil {
 		return
 	}
-	t := p.tags[0]
-	address, err := p.Base(page.Address(), t.node).Parse(t.src())
+	address, err := (&judge{response: page, page: p}).tagAddress(*t)
 	if err != nil || address.Scheme != "https" && address.Scheme != "http" {
 		return // checkTag reports it
 	}

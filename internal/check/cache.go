@@ -65,7 +65,7 @@ func (j *judge) fromFront(a, afresh *Response) string {
 
 func (j *judge) differsInTag(a, afresh *Response) bool {
 	return afresh != nil && afresh.Status == a.Status && afresh.isHTML() &&
-		(len(readPage(a.Body, j.deflector).tags) > 0) != (len(readPage(afresh.Body, j.deflector).tags) > 0)
+		(len(readPage(a, j.deflector).tags) > 0) != (len(readPage(afresh, j.deflector).tags) > 0)
 }
 
 // sharesID reports whether another response sets the same id.

@@ -9,6 +9,10 @@ import (
 func (j *judge) checkCaching(t tag) {
 	a := j.response
 	j.report.Caching = Caching{CacheControl: a.list("Cache-Control"), Vary: a.list("Vary"), ETag: a.Header.Get("Etag") != "", Cache: a.FromCache()}
+	if t.place == byLoader {
+		j.checkLoaderCaching()
+		return
+	}
 	private := !j.site.NotRequired || t.tracks()
 	if private {
 		j.checkPrivate(a, "the page with the tag")
@@ -19,6 +23,18 @@ func (j *judge) checkCaching(t tag) {
 			"but the directive asks it not to if it changes the page. Add encode to the site's block")
 	}
 	j.checkValidators(private)
+}
+
+// checkLoaderCaching judges the page with the loader, which caches may give to everybody.
+func (j *judge) checkLoaderCaching() {
+	a := j.site.Again
+	if a == nil {
+		return
+	}
+	j.report.Caching.Revalidation = a.Status
+	if a.Status != http.StatusNotModified && findLoader(a.page()) == nil {
+		j.finding(codeTagUnsteady, aboutCaching, "a second request got the page without the loader (status %d): several servers have different configurations, or there is a cache", a.Status)
+	}
 }
 
 // checkCache reports that the page with the tag comes from a shared cache in front of
@@ -85,7 +101,7 @@ func (j *judge) checkAgain(a *Response, private bool) {
 		if private && a.Header["Cache-Control"] != nil && !j.report.has(codeCacheControl) {
 			j.checkPrivate(a, "the page with the tag, after its 304,")
 		}
-	case len(readPage(a.Body, j.deflector).tags) == 0:
+	case len(readPage(a, j.deflector).tags) == 0:
 		j.finding(codeTagUnsteady, aboutCaching, "a second request with the same cookies got the page without the tag (status %d): "+
 			"several servers have different configurations, or there is a cache", a.Status)
 	}

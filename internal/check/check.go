@@ -29,6 +29,10 @@ type Site struct {
 	WithdrawnAgain *Response // With, asked without
 	GrantedAgain   *Response // Without, asked with the cookies
 
+	// The answers to the question of the loader, if the pages have one.
+	WithAnswer    *Response
+	WithoutAnswer *Response
+
 	Bundle *BundleAnswer // the deflector's script; nil if not requested
 
 	secrets secrets // what the user has passed, which no report shows
@@ -41,27 +45,30 @@ type judge struct {
 	secrets   secrets
 	report    *Report
 
-	response    *Response // the one that has the tag, or should have it
-	page        *page
-	withoutPage *page // nil if there is none
+	response      *Response // the one that has the tag, or should have it
+	page          *page
+	answer        *answer // to its loader's question; nil if it has none
+	withoutPage   *page   // nil if there is none
+	withoutAnswer *answer
 }
 
 // Judge checks a site. At least one of With and Without must be set.
 func Judge(s Site, d Deflector) *Report {
 	j := &judge{site: s, deflector: d, secrets: s.allSecrets(), report: newReport(s)}
 	if s.Without != nil {
-		j.withoutPage = readPage(s.Without.Body, d)
-		j.report.WithoutConsent = j.summarize(s.Without, j.withoutPage)
+		j.withoutPage = readPage(s.Without, d)
+		j.withoutAnswer = readAnswer(s.WithoutAnswer, d)
+		j.report.WithoutConsent = j.summarize(s.Without, j.withoutPage, j.withoutAnswer)
 	}
-	j.response, j.page = s.Without, j.withoutPage
+	j.response, j.page, j.answer = s.Without, j.withoutPage, j.withoutAnswer
 	if s.With != nil {
-		j.response, j.page = s.With, readPage(s.With.Body, d)
-		j.report.WithConsent = j.summarize(s.With, j.page)
+		j.response, j.page, j.answer = s.With, readPage(s.With, d), readAnswer(s.WithAnswer, d)
+		j.report.WithConsent = j.summarize(s.With, j.page, j.answer)
 	}
 
-	if j.page.TooDeep {
-		j.finding(codePageUnreadable, "tag", "the page nests its elements more than 512 deep and was not read")
-	} else if s.With != nil {
+	if why := j.page.Unreadable; why != "" {
+		j.finding(codePageUnreadable, aboutTag, "the page was not read, because %s", why)
+	} else if j.checkLoader(); s.With != nil {
 		j.checkWith()
 	} else {
 		j.checkMissing()
@@ -90,11 +97,12 @@ func (j *judge) noteCookies() {
 
 // checkWith judges what a visitor who has consented gets.
 func (j *judge) checkWith() {
-	if len(j.page.tags) == 0 {
+	with := tagOf(j.page, j.answer)
+	if with == nil {
 		j.checkMissing()
 		return
 	}
-	t := j.page.tags[0]
+	t := *with
 	j.checkTag(t)
 	j.checkAttributes(t)
 	switch status := j.response.Status; {
@@ -125,24 +133,27 @@ func (j *judge) checkWith() {
 // directive has done nothing for this visitor. It returns false if the reason is a
 // cache.
 func (j *judge) isForAll() bool {
-	if j.withoutPage == nil || len(j.withoutPage.tags) == 0 {
+	other := tagOf(j.withoutPage, j.withoutAnswer)
+	if other == nil {
 		return false
 	}
-	other := j.withoutPage.tags[0]
+	if j.page.loader != nil {
+		return other.tracks()
+	}
 	return other.tracks() && len(j.page.tags) == 1 && j.fromFront(j.site.Without, j.site.WithoutAfresh) == "" || !other.tracks() && !j.page.tags[0].tracks()
 }
 
 // checkWithout judges what a visitor without any cookie gets.
 func (j *judge) checkWithout() {
 	a := j.site.Without
-	if len(j.withoutPage.tags) > 0 {
-		j.checkTagWithout(j.withoutPage.tags[0])
+	if t := tagOf(j.withoutPage, j.withoutAnswer); t != nil {
+		j.checkTagWithout(*t)
 	}
 	if j.report.Tag.Present && !j.isThePage(a) {
 		j.note(codeOtherPage, aboutWithout, "without cookies the site sends another page (%s, %s), so the form's page was not checked without consent",
 			withoutQuery(a.URL), statusOf(a))
 	}
-	if j.idOf(a) != "" {
+	if j.idOf(a) != "" || j.withoutAnswer != nil && j.idOf(j.withoutAnswer.Response) != "" {
 		j.finding(codeIDWithoutConsent, aboutWithout, "a visitor without any cookie gets a %s", j.deflector.Cookie)
 	}
 }
@@ -161,7 +172,7 @@ func (j *judge) checkVary() {
 		response *Response
 		how      string
 	}{{j.site.With, aboutWith}, {j.site.Without, aboutWithout}} {
-		if a := asked.response; a != nil && j.isThePage(a) && a.isHTML() && !a.variesByCookie() {
+		if a := asked.response; a != nil && j.isThePage(a) && a.isHTML() && !a.variesByCookie() && j.page.loader == nil {
 			lacking = append(lacking, asked.how)
 		}
 	}
@@ -193,10 +204,22 @@ func (j *judge) checkTagWithout(t tag) {
 
 // consentedTag is the tag that a visitor with consent gets, nil for none.
 func (j *judge) consentedTag() *tag {
-	if j.site.With == nil || len(j.page.tags) == 0 {
+	if j.site.With == nil {
 		return nil
 	}
-	return &j.page.tags[0]
+	return tagOf(j.page, j.answer)
+}
+
+// tagOf returns the tag that a visitor gets, in the page or by its loader; nil for none.
+func tagOf(p *page, a *answer) *tag {
+	switch {
+	case p != nil && len(p.tags) > 0:
+		return &p.tags[0]
+	case a != nil:
+		return a.tag
+	default:
+		return nil
+	}
 }
 
 func (j *judge) finding(code Code, about, format string, args ...any) {

@@ -18,6 +18,7 @@ const (
 	codeConsentNotRecognised   Code = "consent_not_recognised"   // the tag is untracked despite the cookies
 	codeCSPConnection          Code = "csp_connection"           // the policy blocks the script's requests
 	codeCSPFingerprint         Code = "csp_fingerprint"          // the policy blocks the script for fingerprints
+	codeCSPLoader              Code = "csp_loader"               // the policy blocks the loader or its question
 	codeCSPScript              Code = "csp_script"               // the policy blocks the deflector's script
 	codeCSPUser                Code = "csp_user"                 // the policy blocks the user block's script
 	codeEditor                 Code = "editor"                   // takes the place of the field
@@ -43,6 +44,7 @@ const (
 	codeLogin                  Code = "login"                    // the tag is on a page that asks for one
 	codeNoTagAfterConsent      Code = "no_tag_after_consent"     // a 304 brings back the page from before
 	codeNotCompressed          Code = "not_compressed"           // the page with the tag is not, the other is
+	codeQuestionLost           Code = "question_lost"            // of the loader, which the edge does not answer
 	codePageUnreadable         Code = "page_unreadable"          // nested too deep
 	codeScriptBase             Code = "script_base"              // the page's <base> moves it to another host
 	codeScriptFile             Code = "script_file"              // of another name
@@ -66,6 +68,7 @@ const (
 	codeAttributeName         Code = "attribute_name"           // likely misspelt, or of another product
 	codeBundlePlain           Code = "bundle_plain"             // it comes without compression
 	codeCacheSeen             Code = "cache_seen"               // in front of Caddy, or behind it
+	codeConsentInPage         Code = "consent_in_page"          // which only the loader can ask
 	codeCookiesNotSent        Code = "cookies_not_sent"         // to the host that a redirect leads to
 	codeCSPTrustedTypes       Code = "csp_trusted_types"        // required, and not known of the script
 	codeEditorSeen            Code = "editor_seen"              // it may take the place of the field
@@ -89,22 +92,23 @@ type Reason string
 
 // The reasons, in the order in which they are looked for.
 const (
-	reasonChallenge   Reason = "challenge"    // a bot protection answered
-	reasonPastCaddy   Reason = "past_caddy"   // a redirect leads to another port or host, without the directive
-	reasonRedirect    Reason = "redirect"     // to another site, or without an end
-	reasonStatus      Reason = "status"       // not that of a page, or an error
-	reasonLogin       Reason = "login"        // the form is behind one
-	reasonNotHTML     Reason = "not_html"     // another Content-Type
-	reasonEmpty       Reason = "empty"        // no page
-	reasonAttachment  Reason = "attachment"   // a download
-	reasonCharset     Reason = "charset"      // ASCII bytes do not mean ASCII in it
-	reasonNoTransform Reason = "no_transform" // the response forbids changes
-	reasonEncoded     Reason = "encoded"      // compressed, although the request did not accept it
-	reasonAMP         Reason = "amp"          // which allows no such script
-	reasonNoAnchor    Reason = "no_anchor"    // the page ends within its head
-	reasonCSPBlocked  Reason = "csp_blocked"  // the page's policy blocks the script
-	reasonCached      Reason = "cached"       // a cache in front of Caddy sends one page to all
-	reasonNotCovered  Reason = "not_covered"  // the directive did not run
-	reasonNoCookie    Reason = "no_cookie"    // no cookie was given
-	reasonNoConsent   Reason = "no_consent"   // the cookies given do not count as consent
+	reasonChallenge    Reason = "challenge"     // a bot protection answered
+	reasonPastCaddy    Reason = "past_caddy"    // a redirect leads to another port or host, without the directive
+	reasonRedirect     Reason = "redirect"      // to another site, or without an end
+	reasonStatus       Reason = "status"        // not that of a page, or an error
+	reasonLogin        Reason = "login"         // the form is behind one
+	reasonNotHTML      Reason = "not_html"      // another Content-Type
+	reasonEmpty        Reason = "empty"         // no page
+	reasonAttachment   Reason = "attachment"    // a download
+	reasonCharset      Reason = "charset"       // ASCII bytes do not mean ASCII in it
+	reasonNoTransform  Reason = "no_transform"  // the response forbids changes
+	reasonEncoded      Reason = "encoded"       // compressed, although the request did not accept it
+	reasonAMP          Reason = "amp"           // which allows no such script
+	reasonNoAnchor     Reason = "no_anchor"     // the page ends within its head
+	reasonCSPBlocked   Reason = "csp_blocked"   // the page's policy blocks the script
+	reasonCached       Reason = "cached"        // a cache in front of Caddy sends one page to all
+	reasonQuestionLost Reason = "question_lost" // the loader's question does not reach the edge
+	reasonNotCovered   Reason = "not_covered"   // the directive did not run
+	reasonNoCookie     Reason = "no_cookie"     // no cookie was given
+	reasonNoConsent    Reason = "no_consent"    // the cookies given do not count as consent
 )

@@ -29,7 +29,11 @@ func isSet(c *http.Cookie) bool {
 // checkCookie judges the visitor's id, and whether a browser would keep it.
 func (j *judge) checkCookie(t tag) {
 	name := j.deflector.Cookie
-	all := idCookies(j.response, name)
+	from := j.response
+	if t.place == byLoader {
+		from = j.answer.Response
+	}
+	all := idCookies(from, name)
 	set := slices.DeleteFunc(slices.Clone(all), func(c *http.Cookie) bool { return !isSet(c) })
 	switch {
 	case len(set) == 0:

@@ -13,6 +13,9 @@ import (
 // policiesFor returns the policies that apply to the page's element n, or all of them
 // if n is nil.
 func (j *judge) policiesFor(n *html.Node) (p *csp.Policies, found bool) {
+	if l := j.page.loader; l != nil && n != nil && n.Parent == nil { // which the loader puts in
+		n = l.node
+	}
 	return PoliciesOf(j.response, j.page.Page, n)
 }
 
@@ -72,7 +75,7 @@ func (j *judge) checkPolicy(t tag) {
 		j.finding(code, aboutPolicy, "%s "+format, append([]any{Short(directive)}, args...)...)
 	}
 
-	src, err := j.page.Base(j.response.Address(), t.node).Parse(t.src())
+	src, err := j.tagAddress(t)
 	if err != nil {
 		return // checkTag has reported it
 	}
@@ -82,7 +85,15 @@ func (j *judge) checkPolicy(t tag) {
 	}
 	_, crossOrigin := dom.Attribute(t.node, "crossorigin")
 	script := csp.Script{URL: u, Source: src.String(), Integrity: t.attr("integrity"), CORS: crossOrigin}
-	if v := policies.ScriptWith(t.attr("nonce"), script); !v.Allowed {
+	nonce := t.attr("nonce")
+	if t.place == byLoader {
+		if v := j.checkLoaderPolicy(policies); !v.Allowed {
+			blocks(codeCSPLoader, v.Directive, "blocks the loader or its question: the policy needs %s in script-src, and 'self' in connect-src", j.report.Loader.Hash)
+			return
+		}
+		script.Dynamic, nonce = true, dom.Value(j.page.loader.node, "nonce")
+	}
+	if v := policies.ScriptWith(nonce, script); !v.Allowed {
 		what := "blocks the script: the deflector does not start"
 		switch {
 		case v.Directive == "Integrity-Policy":

@@ -19,7 +19,7 @@ func FuzzJudge(f *testing.F) {
 		}
 		s := sound()
 		s.With.Body = []byte(body)
-		if readPage(s.With.Body, product).tags != nil {
+		if readPage(&Response{Body: s.With.Body}, product).tags != nil {
 			setAttribute(s, attrInput, selector)
 			setAttribute(s, attrEventType, event)
 		}

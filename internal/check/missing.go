@@ -21,6 +21,9 @@ func (j *judge) checkMissing() {
 		j.note(codeNoCookie, aboutTag, "%s", text)
 		return
 	}
+	if reason == reasonQuestionLost { // checkLoader has reported it
+		return
+	}
 	j.finding(codeTagMissing, aboutTag, "%s", text)
 	if reason == reasonNotCovered || reason == reasonNoConsent {
 		j.noteCache(j.response, aboutTag)
@@ -52,6 +55,9 @@ func (j *judge) whyMissing() (reason Reason, text string) {
 		}
 		return reasonCSPBlocked, "the page's Content-Security-Policy blocks the script by its " + blocked + ", and the directive extends no policy without csp extend"
 	}
+	if j.page.loader != nil {
+		return j.whyNoTagFromLoader()
+	}
 	if from := j.fromFront(j.site.With, j.site.WithAfresh); from != "" {
 		return reasonCached, "the page comes from a cache (" + Short(from) + ") that sends visitors with consent the page for those without: " +
 			"purge it, and exclude this page from it or make it respect Vary: Cookie"
@@ -65,9 +71,15 @@ func (j *judge) whyMissing() (reason Reason, text string) {
 		return reasonNotCovered, text
 	}
 	if j.site.With == nil {
-		return reasonNoCookie, "there is no tag without consent, as intended. To see the tag, " +
-			"pass the banner's cookie, --cookie name=value"
+		return reasonNoCookie, noCookieText
 	}
+	return j.whyNoConsent()
+}
+
+const noCookieText = "there is no tag without consent, as intended. To see the tag, pass the banner's cookie, --cookie name=value"
+
+// whyNoConsent says that the directive took nothing for consent.
+func (j *judge) whyNoConsent() (reason Reason, text string) {
 	if len(j.site.Cookies) == 0 {
 		return reasonNoConsent, "the page can get the tag, but not for a visitor without cookies: the directive requires consent. " +
 			"Omit --consent-not-required, and pass the banner's cookie, --cookie name=value"
@@ -113,11 +125,11 @@ func whyNoPage(a *Response) (reason Reason, text string) {
 	case a.Status == 204 || a.Status == 205 || a.Status == 206:
 		return reasonStatus, "a response with status " + statusOf(a) + " does not contain a whole page"
 	case a.Status == 401 || a.Status == 403:
-		return reasonLogin, "the site answered " + statusOf(a) + titled(dom.Parse(a.Body)) + ": also pass the session cookie, with another --cookie"
+		return reasonLogin, "the site answered " + statusOf(a) + titled(a.page()) + ": also pass the session cookie, with another --cookie"
 	case a.Status >= 500:
-		return reasonStatus, "the site answered " + statusOf(a) + titled(dom.Parse(a.Body)) + ": the origin failed, and the directive does not change pages of handle_errors"
+		return reasonStatus, "the site answered " + statusOf(a) + titled(a.page()) + ": the origin failed, and the directive does not change pages of handle_errors"
 	case a.Status == 404 && !a.variesByCookie():
-		return reasonStatus, "the site answered " + statusOf(a) + titled(dom.Parse(a.Body)) + ": is this the address of the form?"
+		return reasonStatus, "the site answered " + statusOf(a) + titled(a.page()) + ": is this the address of the form?"
 	case len(a.Body) == 0:
 		return reasonEmpty, "the response is empty: Caddy sends an empty one if no site block matches the host, or no directive handles the path"
 	case !a.isHTML():
@@ -187,10 +199,10 @@ func (a *Response) NoForm() string {
 	if reason, text := whyNoPage(a); reason != "" {
 		return text
 	}
-	p := dom.Parse(a.Body)
+	p := a.page()
 	switch {
-	case p.TooDeep:
-		return "the page nests its elements more than 512 deep"
+	case p.Unreadable != "":
+		return "the page was not read, because " + p.Unreadable
 	case a.Status < 200 || a.Status > 299:
 		return "the site answered " + statusOf(a) + titled(p) + ": is this the address of the form?"
 	case looksLikeLogin(a, p):

@@ -2,6 +2,7 @@ package check
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -18,7 +19,7 @@ import (
 // checkFramework reports that a framework takes the page over. If the tag waits for
 // render(), the site's own code has taken care of that.
 func (j *judge) checkFramework(t tag) {
-	if t.attr(attrRender) == "false" {
+	if t.attr(attrRender) == "false" || t.place == byLoader {
 		return
 	}
 	f, ok := framework.Of(j.page.Page)
@@ -51,6 +52,12 @@ func (j *judge) checkEditor(t tag, field *html.Node) {
 	default:
 		j.note(codeEditorSeen, attrInput, "the page loads an editor, %s. If it takes the place of %s, write \"%s\", and loader", e.Name, describe(field), e.Input)
 	}
+}
+
+// isMadeByEditor reports whether a selector is for what an editor puts in the place of a
+// field of the page.
+func (j *judge) isMadeByEditor(selector string) bool {
+	return slices.ContainsFunc(form.Find(j.page.Page), func(f form.Form) bool { return f.Editor != nil && f.Editor.Input == selector })
 }
 
 // checkBoundary reports that a selector does not cross the boundary of a frame or of a
@@ -98,6 +105,22 @@ func (j *judge) isOwnOrigin(address string) bool {
 	page := j.response.Address()
 	u, err := j.page.Base(page, nil).Parse(address)
 	return err == nil && (u.Scheme == page.Scheme && strings.EqualFold(u.Host, page.Host) || u.Scheme == "about" || u.Scheme == "blob")
+}
+
+// Titles of pages that stand in the place of a form, although their status is 200.
+var (
+	loginTitle = regexp.MustCompile(`(?i)\b(log|sign)[ -]?(in|on)\b|anmelden|connexion|iniciar sesi|single sign`)
+	errorTitle = regexp.MustCompile(`(?i)\b(error|not found|forbidden|denied|unavailable|maintenance|forgery|fehler|wartung|erreur|introuvable)\b|\b[45]\d\d\b`)
+)
+
+// checkTitle reports that the page is likely another one than the form's, by its title.
+func (j *judge) checkTitle() {
+	switch title := j.page.Title(); {
+	case loginTitle.MatchString(title):
+		j.finding(codeLogin, aboutTag, "the page \"%s\" has nothing of the form, and seems to ask for a login: to see the form, also pass the session cookie, with another --cookie", Short(title))
+	case errorTitle.MatchString(title):
+		j.finding(codeErrorPage, aboutTag, "the page \"%s\" has nothing of the form, and seems to be an error: is this the address of the form?", Short(title))
+	}
 }
 
 // checkFrame reports that the form is in a frame.

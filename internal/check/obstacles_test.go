@@ -56,9 +56,17 @@ func TestObstacles(t *testing.T) {
 		{"a field in a frame of another site", name(attrInput, "#f ifr>> textarea", behind(`<iframe id="f" src="https://forms.example.com/"></iframe>`)), "form_elsewhere", ""},
 		{"a field in a frame of the site", name(attrInput, "#f ifr>> textarea", behind(`<iframe id="f" src="/form"></iframe>`)), "", "selector_untried"},
 		{"an element in a shadow root", name(attrAnchor, "#inner", behind(shadow)), "selector_boundary", ""},
-		{"an element in a shadow root, by an operator", name(attrAnchor, "#host any-word>> #inner", behind(shadow)), "", ""},
+		{"an element in a shadow root, by an operator", name(attrAnchor, "#host anyword>> #inner", behind(shadow)), "", ""},
 		{"half a selector behind an operator", name(attrInput, "#f ifr>> #1st"), "selector_invalid", ""},
 
+		{"a login in place of the form, by its title", func(s *Site) {
+			replace(theForm, "<p>Enter your address, and we send you a link.</p>")(s)
+			replace("<title>Open a ticket", "<title>Sign in")(s)
+		}, "login", "selector_drawn_by_script selector_drawn_by_script selector_drawn_by_script selector_drawn_by_script"},
+		{"an error in place of the form, by its title", func(s *Site) {
+			replace(theForm, "<p>Possible cross-site request forgery.</p>")(s)
+			replace("<title>Open a ticket", "<title>Access denied")(s)
+		}, "error_page", "selector_drawn_by_script selector_drawn_by_script selector_drawn_by_script selector_drawn_by_script"},
 		{"an embedder policy", header("Cross-Origin-Embedder-Policy", "require-corp"), "", "embedder_policy_seen"},
 		{"an embedder policy that asks for nothing", header("Cross-Origin-Embedder-Policy", "credentialless"), "", ""},
 		{"cookies that a redirect leaves behind", func(s *Site) { s.With.Strange = true }, "", "cookies_not_sent"},

@@ -17,28 +17,30 @@ import (
 // page is a response's body as parsed by a browser with scripting on.
 type page struct {
 	*dom.Page
-	tags []tag
+	tags   []tag
+	loader *loaderScript // nil if there is none
 }
 
 // tag is a script element of the deflector.
 type tag struct {
 	node   *html.Node
 	named  bool   // its src has the deflector's file name
-	place  string // "head" or "body"
+	place  string // "head", "body" or "loader"
 	line   int    // from 1; 0 if the place in the source is not known
 	offset int    // bytes before it
 }
 
-// readPage parses a body and finds the deflector's tags: scripts that load a file with
+// readPage parses a response's body and finds the deflector's tags: scripts that load a file with
 // its name, and scripts with its selectors.
-func readPage(body []byte, d Deflector) *page {
-	p := &page{Page: dom.Parse(body)}
+func readPage(a *Response, d Deflector) *page {
+	p := &page{Page: a.page()}
+	p.loader = findLoader(p.Page)
 	for n := range p.Elements {
 		if n.DataAtom == atom.Script && d.isTag(n.Attr) {
 			p.tags = append(p.tags, tag{node: n, named: d.isFile(dom.Value(n, "src")), place: dom.Place(n)})
 		}
 	}
-	p.locate(body, d)
+	p.locate(a.Body, d)
 	return p
 }
 
@@ -100,5 +102,8 @@ func isSelectorName(attribute string) bool {
 	return strings.HasPrefix(attribute, "data-") && strings.HasSuffix(attribute, "-query-selector")
 }
 
-// HasTag reports whether a page has a tag of Kapa's deflector.
-func HasTag(a *Response) bool { return len(readPage(a.Body, Kapa).tags) > 0 }
+// HasTag reports whether a page has a tag of Kapa's deflector, or the loader.
+func HasTag(a *Response) bool {
+	p := readPage(a, Kapa)
+	return len(p.tags) > 0 || p.loader != nil
+}

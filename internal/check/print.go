@@ -69,6 +69,9 @@ func (r *Report) rows() (rows []row) {
 	if w := r.WithoutConsent; w != nil {
 		add(aboutWithout, yesNo(w.Tag, "the tag", "no tag")+", "+yesNo(w.SetsID, "an id", "no id"))
 	}
+	if l := r.Loader; l != nil {
+		add(aboutLoader, fmt.Sprintf("%d bytes, %s, the edge answers: %s", l.Size, l.Hash, either(l.Answer, "nothing")))
+	}
 	if !r.Tag.Present {
 		add(aboutTag, "none")
 		return rows
@@ -188,6 +191,9 @@ func (p *printer) response(who string, a *ResponseSummary) {
 		return
 	}
 	what := fmt.Sprintf("%d, %s%s", a.Status, either(Short(a.ContentType), "no Content-Type"), prefixed(", ", a.Coding))
+	if a.Title != "" {
+		what += ", \"" + Short(a.Title) + "\""
+	}
 	if a.Redirects > 0 {
 		what += fmt.Sprintf(", redirected to %s", a.URL)
 	}

@@ -23,8 +23,8 @@ func TestPrint(t *testing.T) {
 	s.With.Header.Set("Set-Cookie", "kapa_web_id="+anID+"; Path=/; Max-Age=34473600; Secure; SameSite=Lax")
 	want := `https://support.acme.com/tickets/new
 
-with consent     200, text/html; charset=utf-8, gzip, redirected to https://support.acme.com/tickets/new
-without consent  200, text/html; charset=utf-8, gzip
+with consent     200, text/html; charset=utf-8, gzip, "Open a ticket", redirected to https://support.acme.com/tickets/new
+without consent  200, text/html; charset=utf-8, gzip, "Open a ticket"
 
   ok     without consent                     no tag, no id
   ok     tag                                 in the head, line 6, byte 82

@@ -19,6 +19,7 @@ const (
 	aboutPolicy  = "CSP"
 	aboutCaching = "caching"
 	aboutBundle  = "bundle"
+	aboutLoader  = "loader"
 	aboutWithout = "without consent"
 	aboutWith    = "with consent" // no row of the table
 )
@@ -41,6 +42,8 @@ type Report struct {
 	WithoutConsent *ResponseSummary `json:"without_consent"`
 	// The tag in the first of the two.
 	Tag Tag `json:"tag"`
+	// The script that asks the edge for the tag; null without it.
+	Loader *Loader `json:"loader,omitempty"`
 	// Its data attributes, and those among them that are selectors.
 	Attributes []Attribute `json:"attributes"`
 	Selectors  []Selector  `json:"selectors"`
@@ -65,6 +68,7 @@ type ResponseSummary struct {
 	ContentType string `json:"content_type"`
 	Compressed  bool   `json:"compressed"`
 	Coding      string `json:"coding,omitempty"` // "gzip" or "zstd"
+	Title       string `json:"title,omitempty"`  // of the page
 	Tag         bool   `json:"tag"`
 	SetsID      bool   `json:"sets_id"`
 }
@@ -72,7 +76,7 @@ type ResponseSummary struct {
 // Tag is the script element.
 type Tag struct {
 	Present bool   `json:"present"`
-	Place   string `json:"place,omitempty"`  // "head" or "body"
+	Place   string `json:"place,omitempty"`  // "head", "body", or "loader" if the loader puts it in
 	Line    int    `json:"line,omitempty"`   // 1 for the first
 	Offset  int    `json:"offset,omitempty"` // in bytes
 	Source  string `json:"src,omitempty"`
@@ -153,13 +157,14 @@ func (r *Report) has(code Code) bool {
 }
 
 // summarize returns the summary of a response.
-func (j *judge) summarize(a *Response, p *page) *ResponseSummary {
+func (j *judge) summarize(a *Response, p *page, told *answer) *ResponseSummary {
 	if a == nil {
 		return nil
 	}
 	return &ResponseSummary{
 		URL: withoutQuery(a.URL), Redirects: a.Redirects, Status: a.Status, ContentType: a.Header.Get("Content-Type"),
-		Compressed: a.Coding != "", Coding: a.Coding, Tag: len(p.tags) > 0, SetsID: j.idOf(a) != "",
+		Compressed: a.Coding != "", Coding: a.Coding, Title: p.Title(), Tag: tagOf(p, told) != nil,
+		SetsID: j.idOf(a) != "" || told != nil && j.idOf(told.Response) != "",
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/check/dom"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/document"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/list"
 )
@@ -15,10 +16,19 @@ type Response struct {
 	Redirects int    // how many were followed to it
 	Status    int
 	Header    http.Header
-	Body      []byte // as it was before compression
-	Coding    string // how it was compressed, "" if it was not
-	Cut       bool   // the body is longer, and only its beginning was read
-	Strange   bool   // the user's cookies were not sent, because they are for another host
+	Body      []byte    // as it was before compression
+	Coding    string    // how it was compressed, "" if it was not
+	Cut       bool      // the body is longer, and only its beginning was read
+	parsed    *dom.Page // the body, once it was asked for
+	Strange   bool      // the user's cookies were not sent, because they are for another host
+}
+
+// page returns the body as parsed by a browser.
+func (a *Response) page() *dom.Page {
+	if a.parsed == nil {
+		a.parsed = dom.Parse(a.Body)
+	}
+	return a.parsed
 }
 
 // Address returns the response's URL. It can always be parsed, because it was requested.

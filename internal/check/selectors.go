@@ -7,6 +7,8 @@ import (
 	"golang.org/x/net/html/atom"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/check/dom"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/check/form"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/check/framework"
 )
 
 // checkSelectors looks for the elements that the tag's selectors match.
@@ -33,6 +35,8 @@ func (j *judge) checkSelectors(t tag) {
 			j.note(codeSelectorUntried, a.Key, "it leads into a frame or a shadow root that a script makes, so only a browser can check it")
 		case r.State == dom.Untried:
 			j.note(codeSelectorUntried, a.Key, "only a browser can check this selector: %s", try)
+		case a.Key == attrInput && j.isMadeByEditor(a.Val):
+			j.note(codeSelectorDrawnByScript, a.Key, "not in the page as served, but an editor makes it: %s", try)
 		case late != "":
 			j.note(codeSelectorDrawnByScript, a.Key, "not in the page as served, but %s: %s", late, try)
 		default:
@@ -47,6 +51,7 @@ func (j *judge) checkSelectors(t tag) {
 	}
 	if len(first) == 0 {
 		j.checkFrame()
+		j.checkTitle()
 	}
 	if lost {
 		j.listForms()
@@ -56,8 +61,14 @@ func (j *judge) checkSelectors(t tag) {
 // drawnByScript returns the sign that a script draws the form later, "" if there is
 // none.
 func (j *judge) drawnByScript(t tag) string {
+	if d, ok := form.FindDrawn(j.page.Page); ok {
+		return d.Software + " draws it"
+	}
+	if f, _ := framework.Of(j.page.Page); f.Kind == framework.Draws {
+		return f.Name + " draws it"
+	}
 	switch {
-	case t.attr(attrRender) == "false":
+	case t.attr(attrRender) == "false" && t.place != byLoader: // the loader has set it
 		return "the tag waits for render()"
 	case j.page.IsShell(len(j.page.tags)):
 		return "it has almost nothing except scripts"

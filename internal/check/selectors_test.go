@@ -65,7 +65,7 @@ func TestElements(t *testing.T) {
 
 func setAttribute(s *Site, name, value string) {
 	for _, a := range []*Response{s.With, s.GrantedAgain} {
-		page := readPage(a.Body, product)
+		page := readPage(&Response{Body: a.Body}, product)
 		old := page.tags[0].attr(name)
 		a.Body = []byte(strings.Replace(string(a.Body), name+`="`+old+`"`, name+`="`+html.EscapeString(value)+`"`, 1))
 	}

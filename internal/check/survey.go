@@ -2,6 +2,7 @@ package check
 
 import (
 	"bufio"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/rand"
@@ -99,9 +100,26 @@ func (s Survey) Ask(ctx context.Context, address *url.URL, cookies string, notRe
 			return site, err
 		}
 	}
+	if err := s.askTheEdge(ctx, &site, stranger, consented); err != nil {
+		return site, err
+	}
 	site.WithAfresh = consented.visitAfresh(ctx, site.With)
 	site.WithoutAfresh = stranger.visitAfresh(ctx, site.Without)
 	return site, nil
+}
+
+// askTheEdge asks what the loaders of the pages ask, if they have one.
+func (s Survey) askTheEdge(ctx context.Context, site *Site, stranger, consented *guest) (err error) {
+	if site.WithoutAnswer, err = stranger.ask(ctx, site.Without, nil); err != nil {
+		return err
+	}
+	page := cmp.Or(site.With, site.Without)
+	platforms := findLoader(page.page()).adapters()
+	if site.With == nil && platforms != nil { // no cookie shows consent there
+		site.With = site.Without
+	}
+	site.WithAnswer, err = consented.ask(ctx, site.With, platforms)
+	return err
 }
 
 // Open opens the page at that address, once, with these cookies.
@@ -194,7 +212,17 @@ func (g *guest) visitAfresh(ctx context.Context, a *Response) *Response {
 	return afresh
 }
 
+// request asks for a page, of which the guest has a copy with this entity tag, "" for none.
 func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*Response, error) {
+	return g.send(ctx, address, func(r *http.Request) {
+		if etag != "" {
+			r.Header.Set("If-None-Match", etag)
+		}
+	})
+}
+
+// send sends a request, to which change has been applied.
+func (g *guest) send(ctx context.Context, address *url.URL, change func(*http.Request)) (*Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, surveyTime)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
@@ -202,9 +230,7 @@ func (g *guest) request(ctx context.Context, address *url.URL, etag string) (*Re
 		return nil, err
 	}
 	g.setFields(r)
-	if etag != "" {
-		r.Header.Set("If-None-Match", etag)
-	}
+	change(r)
 	if address.User != nil {
 		password, _ := address.User.Password()
 		r.SetBasicAuth(address.User.Username(), password)

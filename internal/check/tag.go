@@ -40,6 +40,9 @@ func (t tag) tracks() bool { return t.usesCookie() || t.usesFingerprint() }
 
 // where describes the place of the tag.
 func (t tag) where() string {
+	if t.place == byLoader {
+		return "put in by the loader"
+	}
 	where := "in the " + t.place
 	if t.line > 0 {
 		where += ", line " + strconv.Itoa(t.line) + ", byte " + strconv.Itoa(t.offset)
@@ -70,7 +73,7 @@ func (j *judge) checkTag(t tag) {
 	case !t.named:
 		j.finding(codeScriptFile, aboutScript, "the script's file name must be %s or that of a version: Kapa's bundle may look for its own tag by that name", j.deflector.ScriptFile)
 	}
-	if base := j.page.Base(j.response.Address(), t.node); err == nil && src.Host == "" && strings.HasPrefix(src.Path, "/") && base.Host != j.response.Address().Host {
+	if base := j.page.Base(j.response.Address(), t.node); t.place != byLoader && err == nil && src.Host == "" && strings.HasPrefix(src.Path, "/") && base.Host != j.response.Address().Host {
 		j.finding(codeScriptBase, aboutScript, "because of the page's <base href>, browsers load the script from %s: write its address with https:// and the site's host, "+
 			"or remove the host from the <base href>", base.Host)
 	}

@@ -91,6 +91,9 @@ func InputType(n *html.Node) string {
 // IsHidden reports whether the page's source says that an element is not shown.
 func IsHidden(n *html.Node) bool {
 	for ; n != nil && n.DataAtom != atom.Body; n = n.Parent {
+		if len(n.Attr) == 0 {
+			continue
+		}
 		style := strings.ToLower(strings.Join(strings.Fields(Value(n, "style")), ""))
 		_, hidden := Attribute(n, "hidden")
 		if hidden || strings.Contains(style, "display:none") || strings.Contains(style, "visibility:hidden") || strings.EqualFold(Value(n, "aria-hidden"), "true") {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
@@ -16,20 +17,35 @@ import (
 type Page struct {
 	Root *html.Node
 
-	// TooDeep says that the page nests its elements more than 512 deep. The parser
-	// then gives up, and Root is empty.
-	TooDeep bool
+	// Unreadable says why the page was not parsed, "" if it was. Root is then empty.
+	Unreadable string
 
 	ids map[string]*html.Node // filled when it is first asked for
 }
 
-// Parse parses the source of a page.
+// parseTime is how long a page may take to parse. Ordinary ones take some milliseconds for
+// each megabyte; for some, the parser needs time that grows with the square of their size.
+const parseTime = 3 * time.Second
+
+// Parse parses the source of a page. If that takes too long, it goes on until the program
+// ends.
 func Parse(source []byte) *Page {
-	root, err := html.Parse(bytes.NewReader(source))
-	if err != nil {
-		return &Page{Root: &html.Node{Type: html.DocumentNode}, TooDeep: true}
+	unreadable := func(why string) *Page { return &Page{Root: &html.Node{Type: html.DocumentNode}, Unreadable: why} }
+	result := make(chan *Page, 1)
+	go func() {
+		root, err := html.Parse(bytes.NewReader(source))
+		if err != nil { // it gives up there
+			result <- unreadable("it nests its elements more than 512 deep")
+			return
+		}
+		result <- &Page{Root: root}
+	}()
+	select {
+	case p := <-result:
+		return p
+	case <-time.After(parseTime):
+		return unreadable("it takes longer than " + parseTime.String() + " to parse")
 	}
-	return &Page{Root: root}
 }
 
 // Elements calls yield with the elements that document.querySelector can find, in

@@ -38,7 +38,7 @@ type Step struct{ Selector, Operator string }
 // shadow root.
 const FrameOperator = "ifr>>"
 
-var operator = regexp.MustCompile(`(?:^|\s)([a-zA-Z][\w-]*>>)(?:\s|$)`)
+var operator = regexp.MustCompile(`\s(\w+>>)`)
 
 // Steps returns the parts of a selector. A selector without Kapa's operators is one
 // step.

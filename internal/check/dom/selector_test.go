@@ -102,7 +102,7 @@ func TestSelectorsAcrossBoundaries(t *testing.T) {
 		{"#other ifr>> textarea", "untried 0", "iframe"},
 		{"#later ifr>> textarea", "untried 0", ""}, // a script may make the frame
 		{"#host sh>> #inner textarea", "matches 1", "div"},
-		{"#host other-word>> form", "matches 1", "div"},
+		{"#host other>>form", "matches 1", "div"},
 		{"#closed sh>> #secret", "untried 0", "div"},
 		{"#host ifr>> form", "untried 0", "div"}, // which is no frame
 		{"#same ifr>> #1st", "invalid 0", ""},

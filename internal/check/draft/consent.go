@@ -192,17 +192,18 @@ func (d *drafter) usePlatform(name, why, cookies string) {
 
 // useUnseen writes the line of a platform that only the page can see.
 func (d *drafter) useUnseen(name, why string) {
-	switch name {
-	case "usercentrics":
-		d.todoConsent("consent usercentrics <service>: "+why, "look up the name of the service in the platform's settings")
-		d.needLoader("%s keeps its answer where only the page can see it", name)
-	case "osano", "termly", "silktide":
-		d.consent.lines = []string{"consent " + name}
-		d.found("consent %s, because %s", name, why)
-		d.needLoader("%s keeps its answer where only the page can see it", name)
-	default:
-		d.todoConsent(name+" keeps its answer where no line can read it", "docs/consent.md has a way out, platforms that the edge cannot see")
+	category, ok := consent.SeenByPage(name)
+	if !ok {
+		d.todoConsent(name+" keeps its answer where no line can read it", "docs/consent.md has a way out: platforms that the edge cannot see")
+		return
 	}
+	d.needLoader("%s keeps its answer where only the page can see it", name)
+	if category == "" {
+		d.todoConsent("consent "+name+" <service>: "+why, "look up the name of the service in the platform's settings")
+		return
+	}
+	d.consent.lines = []string{"consent " + name}
+	d.found("consent %s, because %s. It asks for %s", name, why, category)
 }
 
 var (

@@ -17,16 +17,18 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/check/framework"
 )
 
-// A Draft is a Caddyfile for a page, and what was found.
+// A Draft is a block for a page, and what was found.
 type Draft struct {
-	Caddyfile string
+	site, upstream string   // the site's address and its server, as a Caddyfile has them
+	block          []string // lines; that of pages is blockPages
+	pages          string   // the path
 
 	// Found has what the page shows, and why the Caddyfile is as it is. ToDo has what the
 	// page does not show, so that somebody must look it up. Each is a paragraph.
 	Found, ToDo []string
 }
 
-// Of drafts a Caddyfile for a page. cookies is the Cookie field of a visitor who has
+// Of drafts a block for a page. cookies is the Cookie field of a visitor who has
 // consented, "" if it is not known. number is the form that the block is for, as List
 // numbers them; 0 for the likeliest one. It returns an error if there is no form of this
 // number.
@@ -42,7 +44,9 @@ func Of(page *check.Response, cookies string, number int) (Draft, error) {
 	d.chooseConsent(cookies)
 	d.choosePolicy()
 	d.lookAround()
-	d.Caddyfile = d.caddyfile()
+	d.site, d.upstream = d.addresses()
+	d.pages = d.path()
+	d.block = d.lines()
 	return d.Draft, nil
 }
 
@@ -75,7 +79,7 @@ func (d *drafter) chooseForm(number int) error {
 	if number > len(d.forms) || number < 0 {
 		return fmt.Errorf("--form %d: the page has %s", number, count(len(d.forms), "form"))
 	}
-	for i, f := range d.forms {
+	for i, f := range d.forms[:min(len(d.forms), mostForms)] {
 		d.found("form %d: %s", i+1, describe(d.page, f))
 	}
 	chosen := max(number, 1) - 1
@@ -108,6 +112,9 @@ func (d *drafter) chooseForm(number int) error {
 	}
 	return nil
 }
+
+// mostForms is how many forms are described.
+const mostForms = 8
 
 // withoutForm is for pages whose source has no support form.
 func (d *drafter) withoutForm() {
@@ -164,18 +171,13 @@ func (d *drafter) lookAround() {
 	}
 }
 
-// caddyfile writes the Caddyfile. Its lines are as caddy fmt would write them.
-func (d *drafter) caddyfile() string {
-	var b strings.Builder
-	line := func(indent int, words ...string) {
-		b.WriteString(strings.Repeat("\t", indent) + strings.Join(words, " ") + "\n")
-	}
-	site, upstream := d.site()
-	line(0, site, "{")
-	line(1, "encode")
-	line(0)
-	line(1, "kapa_deflector {")
-	line(2, "data-integration-id {env.KAPA_INTEGRATION_ID}")
+// blockPages stands for the line with the paths of a block's pages.
+const blockPages = "pages"
+
+// lines returns the lines of the block.
+func (d *drafter) lines() (lines []string) {
+	line := func(words ...string) { lines = append(lines, strings.Join(words, " ")) }
+	line("data-integration-id {env.KAPA_INTEGRATION_ID}")
 	for _, a := range []struct{ name, value string }{
 		{"data-main-input-query-selector", d.parts.Input},
 		{"data-submit-element-query-selector", d.parts.Submit},
@@ -184,37 +186,63 @@ func (d *drafter) caddyfile() string {
 		{"data-anchor-element-query-selector", d.parts.Anchor},
 	} {
 		if a.value == "" {
-			line(2, "# TODO", a.name)
+			line("# TODO", a.name)
 		} else {
-			line(2, a.name, quote(a.value))
+			line(a.name, quote(a.value))
 		}
 	}
 	if d.parts.Email != "" {
-		line(2, "# data-user-email-query-selector", quote(d.parts.Email), "# only if Kapa may know the visitor's e-mail address")
+		line("# data-user-email-query-selector", quote(d.parts.Email), "# only if Kapa may know the visitor's e-mail address")
 	}
-	line(2, "pages", quote(d.path()))
-	for _, text := range d.consent.lines {
-		line(2, text)
-	}
+	line(blockPages)
+	lines = append(lines, d.consent.lines...)
 	if d.loader != "" {
-		line(2, "loader")
+		line("loader")
 	}
 	if d.extend {
-		line(2, "csp extend")
+		line("csp extend")
 	}
-	line(1, "}")
-	line(0)
-	line(1, "reverse_proxy", upstream)
-	line(0, "}")
-	return b.String()
+	return lines
+}
+
+// Caddyfile returns the Caddyfile for all drafts, which must be for one site. Its lines are
+// as caddy fmt would write them. Drafts with the same lines share a block.
+func Caddyfile(drafts []Draft) (string, error) {
+	var blocks []Draft
+	for _, d := range drafts {
+		if d.site != drafts[0].site {
+			return "", fmt.Errorf("the pages are of two sites, %s and %s: write a Caddyfile for each", drafts[0].site, d.site)
+		}
+		same := slices.IndexFunc(blocks, func(b Draft) bool { return slices.Equal(b.block, d.block) })
+		switch {
+		case same < 0:
+			blocks = append(blocks, d)
+		case !slices.Contains(strings.Fields(blocks[same].pages), d.pages):
+			blocks[same].pages += " " + d.pages
+		}
+	}
+	var b strings.Builder
+	b.WriteString(drafts[0].site + " {\n\tencode\n")
+	for _, d := range blocks {
+		b.WriteString("\n\tkapa_deflector {\n")
+		for _, line := range d.block {
+			if line == blockPages {
+				line += " " + d.pages
+			}
+			b.WriteString("\t\t" + line + "\n")
+		}
+		b.WriteString("\t}\n")
+	}
+	b.WriteString("\n\treverse_proxy " + drafts[0].upstream + "\n}\n")
+	return b.String(), nil
 }
 
 // tryPort is where the site is served if its address is one of this machine: the port
 // that its own server has is taken.
 const tryPort = "2015"
 
-// site returns the site's address and its upstream, as a Caddyfile has them.
-func (d *drafter) site() (site, upstream string) {
+// addresses returns the site's address and its upstream, as a Caddyfile has them.
+func (d *drafter) addresses() (site, upstream string) {
 	u := d.address
 	if !authority.IsLoopback(u.Hostname()) {
 		site = u.Host
@@ -237,7 +265,7 @@ func (d *drafter) site() (site, upstream string) {
 	return site, upstream
 }
 
-// path returns the page's path as Caddy compares it.
+// path returns the page's path as Caddy compares it, quoted where a Caddyfile needs it.
 func (d *drafter) path() string {
 	if d.address.Path == "" {
 		return "/"
@@ -246,7 +274,7 @@ func (d *drafter) path() string {
 		d.found("the page's path has characters that mean something in a Caddyfile: correct pages")
 		return "/*"
 	}
-	return d.address.Path
+	return quote(d.address.Path)
 }
 
 // describe says what a form looks like.
@@ -284,11 +312,8 @@ func (d *drafter) links(matches func(text, href string) bool) (found []string) {
 	return found
 }
 
-// Print writes the Caddyfile to out, and all else to about.
-func (d Draft) Print(out, about io.Writer) error {
-	if _, err := io.WriteString(out, d.Caddyfile); err != nil {
-		return err
-	}
+// Tell writes what was found and what is left to do.
+func (d Draft) Tell(w io.Writer) error {
 	var b strings.Builder
 	for _, list := range []struct {
 		mark  string
@@ -298,6 +323,6 @@ func (d Draft) Print(out, about io.Writer) error {
 			b.WriteString(list.mark + "  " + check.Wrap(text, "       ") + "\n")
 		}
 	}
-	_, err := io.WriteString(about, b.String())
+	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -22,16 +22,31 @@ func responseOf(body string, fields ...string) *check.Response {
 	return &check.Response{URL: "https://support.acme.com/tickets/new", Status: 200, Header: h, Body: []byte(body)}
 }
 
-func draftOf(t *testing.T, a *check.Response, cookies string) Draft {
+// drafted is a draft with its Caddyfile.
+type drafted struct {
+	Draft
+	Caddyfile string
+}
+
+func draftOf(t *testing.T, a *check.Response, cookies string) drafted {
 	t.Helper()
 	d, err := Of(a, cookies, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if formatted := string(caddyfile.Format([]byte(d.Caddyfile))); formatted != d.Caddyfile {
-		t.Errorf("caddy fmt makes\n%s\nof\n%s", formatted, d.Caddyfile)
+	return drafted{d, caddyfileOf(t, d)}
+}
+
+func caddyfileOf(t *testing.T, drafts ...Draft) string {
+	t.Helper()
+	text, err := Caddyfile(drafts)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return d
+	if formatted := string(caddyfile.Format([]byte(text))); formatted != text {
+		t.Errorf("caddy fmt makes\n%s\nof\n%s", formatted, text)
+	}
+	return text
 }
 
 // form is a page with a plain form.
@@ -110,8 +125,11 @@ func TestLines(t *testing.T) {
 		{"a policy for connections", responseOf(script("https://consent.cookiebot.com/uc.js"), "Content-Security-Policy: connect-src 'self'"), "", "consent cookiebot\n\t\tcsp extend\n", ""},
 		{"a policy that allows all of it", responseOf(script("https://consent.cookiebot.com/uc.js"), "Content-Security-Policy: script-src https:; connect-src *"), "", "consent cookiebot\n\t}", ""},
 		{"a policy of hosts, under which the loader would not run", responseOf(head+body, "Content-Security-Policy: script-src 'self' https://widget.kapa.ai"), "", "loader\n\t\tcsp extend\n", ""},
+		{"a policy that forbids the loader's question", responseOf(head+body, "Content-Security-Policy: connect-src https:; script-src https: 'unsafe-inline'"), "", "loader\n\t}", ""},
+		{"a policy of other connections", responseOf(head+body, "Content-Security-Policy: connect-src https://proxy.kapa.ai"), "", "loader\n\t}", "add 'self' to it"},
+		{"Trusted Types, under which the loader cannot work", responseOf(head+body, "Content-Security-Policy: require-trusted-types-for 'script'"), "", "loader\n\t}", "require-trusted-types-for blocks"},
 		{"a policy in the page", responseOf(strings.Replace(script("https://consent.cookiebot.com/uc.js"), "<title>", `<meta http-equiv="Content-Security-Policy" content="script-src 'self'"><title>`, 1)), "",
-			"consent cookiebot\n\t}", "csp extend does not change it"},
+			"consent cookiebot\n\t}", "csp extend does not help"},
 		{"an integrity policy", responseOf(script("https://consent.cookiebot.com/uc.js"), "Integrity-Policy: blocked-destinations=(script)"), "", "consent cookiebot\n\t}", "your own copy"},
 
 		{"no form", responseOf(script("https://consent.cookiebot.com/uc.js")[:60] + `</script></head><body><div id="app"></div>`), "", "# TODO data-main-input-query-selector\n", "no form of the page"},
@@ -163,8 +181,11 @@ func TestFormNumbers(t *testing.T) {
 	page := responseOf(head + body + `<form id="bug-report"><textarea name="what"></textarea><button>Report</button></form>`)
 	for number, want := range map[int]string{0: `"#ticket"`, 1: `"#ticket"`, 2: `"#bug-report"`} {
 		d, err := Of(page, "", number)
-		if err != nil || !strings.Contains(d.Caddyfile, "data-anchor-element-query-selector "+want+"\n") {
-			t.Errorf("--form %d: %v\n%s", number, err, d.Caddyfile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := caddyfileOf(t, d); !strings.Contains(text, "data-anchor-element-query-selector "+want+"\n") {
+			t.Errorf("--form %d:\n%s", number, text)
 		}
 	}
 	for _, number := range []int{3, -1} {
@@ -175,6 +196,29 @@ func TestFormNumbers(t *testing.T) {
 	d, _ := Of(page, "", 0)
 	if found := strings.Join(d.Found, "\n"); !strings.Contains(found, "with --form 2 the block is for it") {
 		t.Error(found)
+	}
+}
+
+// Pages with other forms have blocks of their own; pages with the same form share one.
+func TestSeveralPages(t *testing.T) {
+	page := func(path, body string) Draft {
+		a := responseOf(body)
+		a.URL = "https://support.acme.com" + path
+		d, err := Of(a, "cookie_consent=accepted", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	other := strings.Replace(body, `id="ticket"`, `id="contact"`, 1)
+	text := caddyfileOf(t, page("/tickets/new", head+body), page("/contact", head+other), page("/de/tickets/new", head+body), page("/tickets/new", head+body))
+	if strings.Count(text, "kapa_deflector {") != 2 || !strings.Contains(text, "pages /tickets/new /de/tickets/new\n") || !strings.Contains(text, "pages /contact\n") {
+		t.Error(text)
+	}
+	elsewhere := page("/", head+body)
+	elsewhere.site = "docs.acme.com"
+	if _, err := Caddyfile([]Draft{page("/", head+body), elsewhere}); err == nil || !strings.Contains(err.Error(), "two sites, support.acme.com and docs.acme.com") {
+		t.Error(err)
 	}
 }
 

@@ -50,8 +50,10 @@ var (
 
 // Limits for the work that a page can cause.
 const (
-	maxForms = 50 // form elements that are looked at
-	maxLoose = 10 // fields in no form
+	maxForms    = 50   // form elements that are looked at
+	maxLoose    = 10   // fields in no form
+	maxControls = 2000 // fields and buttons
+	maxLevels   = 12   // that a field in no form is away from its button
 )
 
 // Find returns the forms of a page, those that look most like a support form first.
@@ -72,15 +74,23 @@ type search struct {
 	page     *dom.Page
 	controls map[*html.Node][]*html.Node // the fields and buttons of each form; under nil, those of none
 	labels   map[string]string           // by the id that they are for
+	headings map[*html.Node]string       // the last heading before a form or a control
 }
 
 func newSearch(p *dom.Page) *search {
-	s := &search{page: p, controls: make(map[*html.Node][]*html.Node), labels: make(map[string]string)}
+	s := &search{page: p, controls: make(map[*html.Node][]*html.Node), labels: make(map[string]string), headings: make(map[*html.Node]string)}
+	heading, count := "", 0
 	for n := range p.Elements {
-		if id := dom.Value(n, "for"); n.DataAtom == atom.Label && id != "" {
+		switch id := dom.Value(n, "for"); {
+		case isHeading(n):
+			heading = dom.Text(n)
+		case n.DataAtom == atom.Label && id != "" && len(s.labels) < maxControls:
 			s.labels[id] = dom.Text(n)
-		}
-		if isControl(n) {
+		case n.DataAtom == atom.Form:
+			s.headings[n] = heading
+		case isControl(n) && count < maxControls:
+			count++
+			s.headings[n] = heading
 			owner := p.FormOf(n)
 			s.controls[owner] = append(s.controls[owner], n)
 		}
@@ -100,10 +110,6 @@ func isControl(n *html.Node) bool {
 // loose returns what serves as forms without being one: each field of several lines
 // that is in no form, with the nearest button.
 func (s *search) loose() (forms []Form) {
-	free := make(map[*html.Node]bool)
-	for _, n := range s.controls[nil] {
-		free[n] = true
-	}
 	fields := 0
 	for _, field := range s.controls[nil] {
 		if field.DataAtom != atom.Textarea && !dom.IsEditable(field) || dom.IsHidden(field) {
@@ -112,13 +118,15 @@ func (s *search) loose() (forms []Form) {
 		if fields++; fields > maxLoose {
 			break
 		}
-		for around := field.Parent; around != nil && around.DataAtom != atom.Html; around = around.Parent {
+		around := field.Parent
+		for level := 0; level < maxLevels && around != nil && around.DataAtom != atom.Html; level, around = level+1, around.Parent {
 			var inside []*html.Node
-			for n := range dom.Below(around) {
-				if free[n] {
+			for _, n := range s.controls[nil] {
+				if isInside(n, around) {
 					inside = append(inside, n)
 				}
 			}
+			s.headings[around] = s.headings[field]
 			if f := s.newForm(around, inside); f.Button != nil {
 				if !slices.ContainsFunc(forms, func(other Form) bool { return other.Node == around }) {
 					forms = append(forms, f)
@@ -128,6 +136,16 @@ func (s *search) loose() (forms []Form) {
 		}
 	}
 	return forms
+}
+
+// isInside reports whether n is in another element.
+func isInside(n, other *html.Node) bool {
+	for n = n.Parent; n != nil; n = n.Parent {
+		if n == other {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *search) newForm(n *html.Node, controls []*html.Node) Form {
@@ -163,33 +181,33 @@ func (s *search) rank(f *Form, controls []*html.Node) {
 			sign(4, "a field of one line")
 		}
 		if inputWords.MatchString(ownWords(f.Input) + s.labelOf(f.Input)) {
-			sign(10, "which is called like a description")
+			sign(10, "named like a description")
 		}
 	}
 	if own := ownWords(f.Node); otherWords.MatchString(own) || strings.EqualFold(dom.Value(f.Node, "role"), "search") {
-		sign(-60, "it is called like another kind of form")
+		sign(-60, "named like another kind of form")
 	} else if supportWords.MatchString(own) {
-		sign(20, "it is called like a support form")
+		sign(20, "named like a support form")
 	}
-	if supportWords.MatchString(headingOf(f.Node)) {
-		sign(10, "so is its heading")
+	if supportWords.MatchString(s.headings[f.Node] + " " + firstHeading(f.Node)) {
+		sign(10, "a heading about support")
 	}
 	if f.Email != nil {
 		sign(8, "a field for an e-mail address")
 	}
 	if strings.EqualFold(dom.Value(f.Node, "method"), "post") {
-		sign(5, "it is sent by POST")
+		sign(5, "sent by POST")
 	}
 	if slices.ContainsFunc(controls, func(n *html.Node) bool { return dom.InputType(n) == "password" }) {
-		sign(-60, "it asks for a password")
+		sign(-60, "a password")
 	}
 	for _, name := range []atom.Atom{atom.Header, atom.Footer, atom.Nav, atom.Aside} {
 		if dom.Ancestor(f.Node, name) != nil {
-			sign(-15, "it is in the page's "+name.String())
+			sign(-15, "in the page's "+name.String())
 		}
 	}
 	if dom.IsHidden(f.Node) {
-		sign(-10, "it is hidden at first")
+		sign(-10, "hidden at first")
 	}
 }
 
@@ -295,24 +313,11 @@ func (s *search) labelOf(n *html.Node) string {
 	return s.labels[dom.Value(n, "id")]
 }
 
-// headingOf returns the text of the heading in or before an element.
-func headingOf(n *html.Node) string {
+// firstHeading returns the text of the first heading in an element.
+func firstHeading(n *html.Node) string {
 	for e := range dom.Below(n) {
 		if isHeading(e) {
 			return dom.Text(e)
-		}
-	}
-	for ; n != nil; n = n.Parent {
-		for e := n.PrevSibling; e != nil; e = e.PrevSibling {
-			last := ""
-			for inside := range dom.Below(e) {
-				if isHeading(inside) {
-					last = dom.Text(inside)
-				}
-			}
-			if last != "" {
-				return last
-			}
 		}
 	}
 	return ""

@@ -1,0 +1,53 @@
+package loader
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+)
+
+// For whoever checks a page from outside: how to know the script, and how to ask as it
+// does.
+
+var ownKey = regexp.MustCompile(regexp.QuoteMeta(key) + `([0-9a-f]{8})\.`)
+
+// IDIn returns the ID of the script that is the content of a script element. ok is false
+// if it is another script.
+func IDIn(content string) (id string, ok bool) {
+	m := ownKey.FindStringSubmatch(content)
+	if m == nil {
+		return "", false
+	}
+	return m[1], true
+}
+
+// Ask makes a request for a page the question of the script with this ID. word must not
+// have been used before. platforms are those of which the page says that the visitor has
+// consented.
+func Ask(r *http.Request, id, word string, platforms []string) {
+	if r.URL.RawQuery != "" {
+		r.URL.RawQuery += "&"
+	}
+	r.URL.RawQuery += key + id + "." + word
+	field := question
+	for _, platform := range platforms {
+		field += "; " + platform + "=" + yes
+	}
+	r.Header[Field] = []string{field}
+	for name, value := range map[string]string{"Accept": "*/*", "Sec-Fetch-Dest": "empty", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin"} {
+		r.Header.Set(name, value)
+	}
+	r.Header.Del("Sec-Fetch-User")
+	r.Header.Del("Upgrade-Insecure-Requests")
+	r.Header.Set("Cache-Control", "no-cache") // as fetch() does with cache: "no-store"
+}
+
+// AdaptersIn returns those of the platforms for which the script has an adapter.
+func AdaptersIn(content string, platforms []string) (found []string) {
+	for _, platform := range platforms {
+		if strings.Contains(content, "{"+platform+":(") || strings.Contains(content, ","+platform+":(") {
+			found = append(found, platform)
+		}
+	}
+	return found
+}
