@@ -270,7 +270,7 @@
 	on(self, "focus pageshow visibilitychange prerenderingchange online", event => {
 		if (event.type == "focus" && event.target != self) return;
 		look();
-		check(failed || event.persisted != false && !read(names) && Date.now() - asked > 1000 ? 1 : 0);
+		check(failed || event.persisted != false && names && !read(names) && Date.now() - asked > 1000 ? 1 : 0);
 	});
 	if (self.cookieStore?.getAll) on(cookieStore, "change", check);
 	else on(self, "click keyup", () => [300, 2000].map(delay => setTimeout(check, delay)));
