@@ -57,6 +57,10 @@ type Config struct {
 	HonorGPC bool // whether the script ends at once if the browser sends Global Privacy Control
 	Adapters []Adapter
 	Prompt   bool // whether the script may ask the visitor for consent
+
+	// Pages tell blocks with the same script apart. They are the edge's business; only
+	// a hash of them is in the script.
+	Pages []string
 }
 
 // An Adapter asks a consent platform's script for the visitor's choice.
@@ -68,16 +72,22 @@ type Adapter struct {
 // A Script is the loader for one configuration.
 type Script struct {
 	ID      string // names the configuration; see [Take]
+	Block   string // names the pages
 	Content string // of the script element
 }
 
 // New returns the script for c. Scripts for equal configurations are equal, on
 // every edge.
 func New(c Config) Script {
-	hash := sha256.Sum256([]byte(c.call("")))
-	s := Script{ID: hex.EncodeToString(hash[:4])}
-	s.Content = c.call(key + s.ID + ".")
+	s := Script{ID: name(c.call("")), Block: name(strings.Join(c.Pages, " "))}
+	s.Content = c.call(key + s.ID + "." + s.Block + ".")
 	return s
+}
+
+// name returns a short name for s.
+func name(s string) string {
+	hash := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(hash[:4])
 }
 
 // call returns the code that runs the script, whose questions begin with prefix.
