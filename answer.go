@@ -12,8 +12,13 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/prompt"
 )
 
-// isAsked reports whether a loader of this block asks q.
+// isAsked reports whether a loader of this block asks q, or the same script of another
+// block.
 func (b *block) isAsked(q *loader.Question) bool { return b.loader != nil && b.loader.id == q.ID }
+
+// isOwn reports whether a loader of this block asks q. Blocks with the same script
+// differ in their pages.
+func (b *block) isOwn(q *loader.Question) bool { return b.isAsked(q) && b.loader.block == q.Block }
 
 // answer answers a loader's question by the rules by which pages get the tag, and
 // gives or deletes the id as with a page.
@@ -46,14 +51,14 @@ func (x *exchange) answer(w http.ResponseWriter) outcome.Outcome {
 // visitor who gets none takes no part.
 func (x *exchange) isHeldOut(h http.Header) bool {
 	b := x.block
-	if b.experiment == nil {
+	if b.experimenter == nil {
 		return false
 	}
 	id := readIDs(x.request.Header["Cookie"]).first
 	if id == "" {
 		id = idIn(h)
 	}
-	return id != "" && b.experiment.view(id, b.tracked.integrationID(x.request))
+	return id != "" && b.experimenter.view(id, b.tracked.integrationID(x.request))
 }
 
 // mayChoose reports whether the question brings no choice, or one that this block asks

@@ -20,7 +20,7 @@ func questionOf(t testing.TB, h *Handler, target string, fields ...string) *http
 	if strings.Contains(target, "?") {
 		separator = "&"
 	}
-	r := newRequest(t, "GET", target+separator+"kapa_deflector=1."+h.block.loader.id+".x7",
+	r := newRequest(t, "GET", target+separator+"kapa_deflector=1."+loaderName(h)+".x7",
 		append([]string{"Kapa-Deflector: question"}, fields...)...)
 	r.Header.Set("Sec-Fetch-Dest", "empty")
 	r.Header.Set("Sec-Fetch-Mode", "cors")
@@ -161,6 +161,17 @@ func TestAnswersOfSeveralBlocks(t *testing.T) {
 			}
 		}
 	}
+
+	// blocks that differ in their pages alone have the same script
+	twin := newHandler(t, loaderLines+"pages /e\n")
+	for _, chain := range [][2]*Handler{{first, twin}, {twin, first}} {
+		for _, h := range []*Handler{first, twin} {
+			resp := serve(t, chain[0], questionOf(t, h, h.Pages[0], "Cookie: "+granted), through(chain[1], pageHandler))
+			if got := resp.Header.Get("Kapa-Deflector"); got != "tag" {
+				t.Errorf("%s: %q, want a tag", h.Pages[0], got)
+			}
+		}
+	}
 }
 
 // What is no question is a request for the page. Its address is the page's own, and it
@@ -168,7 +179,7 @@ func TestAnswersOfSeveralBlocks(t *testing.T) {
 func TestNoQuestion(t *testing.T) {
 	h := newHandler(t, loaderLines)
 	other := newHandler(t, consentLine+"loader load")
-	key := "kapa_deflector=1." + h.block.loader.id + ".x"
+	key := "kapa_deflector=1." + loaderName(h) + ".x"
 	for _, tc := range []struct{ name, method, target, field, query string }{
 		{"the field was lost on the way", "GET", "/?a=1&" + key, "", "a=1"},
 		{"the key was lost on the way", "GET", "/?a=1", "question", "a=1"},
@@ -209,17 +220,5 @@ func TestNoQuestion(t *testing.T) {
 	})
 	if resp.Header["Kapa-Deflector"] != nil {
 		t.Errorf("%q", resp.Header)
-	}
-}
-
-// Blocks with the same form on other pages answer their own pages' questions.
-func TestQuestionsToBlocksWithTheSameForm(t *testing.T) {
-	first := newHandler(t, loaderLines+"pages /a")
-	second := newHandler(t, loaderLines+"pages /b\ndata-render-on-load \"false\"")
-	for path, h := range map[string]*Handler{"/a": first, "/b": second} {
-		resp := serve(t, first, questionOf(t, h, path, "Cookie: "+granted), through(second, pageHandler))
-		if got := resp.Header.Get("Kapa-Deflector"); got != "tag" {
-			t.Errorf("%s: %q", path, got)
-		}
 	}
 }

@@ -46,27 +46,39 @@ type Ask struct {
 	// settings of which they speak.
 	Version string `json:"version,omitempty"`
 
-	AskTexts
+	// The question, in all languages. Default: put together from the settings, in the
+	// page's language: English, German, French, Spanish, Italian or Dutch, and English
+	// for all others.
+	Text string `json:"text,omitempty"`
+
+	// The button for yes, in all languages. Default: in the page's language.
+	Accept string `json:"accept,omitempty"`
+
+	// The button for no, in all languages. Default: in the page's language.
+	Refuse string `json:"refuse,omitempty"`
+
+	// The button that shows the question again after an answer, in all languages.
+	// Default: in the page's language.
+	Change string `json:"change,omitempty"`
 
 	// Texts by language, as tags such as `de` or `pt-BR`. They take precedence over
 	// the texts for all languages. Default: none.
 	Languages map[string]AskTexts `json:"languages,omitempty"`
 }
 
-// AskTexts are the words of the question.
+// AskTexts are the words of the question in one language.
 type AskTexts struct {
-	// The question. Default: put together from the settings, in the page's language:
-	// English, German, French, Spanish, Italian or Dutch, and English for all others.
+	// The question. Default: the text for all languages.
 	Text string `json:"text,omitempty"`
 
-	// The button for yes. Default: in the page's language.
+	// The button for yes. Default: the text for all languages.
 	Accept string `json:"accept,omitempty"`
 
-	// The button for no. Default: in the page's language.
+	// The button for no. Default: the text for all languages.
 	Refuse string `json:"refuse,omitempty"`
 
-	// The button that shows the question again after an answer. Default: in the page's
-	// language.
+	// The button that shows the question again after an answer. Default: the text for
+	// all languages.
 	Change string `json:"change,omitempty"`
 }
 
@@ -113,7 +125,7 @@ func (a Ask) check() error {
 
 // checkTexts finds texts of white space alone, with which nobody could answer.
 func (a Ask) checkTexts() error {
-	for _, texts := range append(slices.Collect(maps.Values(a.Languages)), a.AskTexts) {
+	for _, texts := range append(slices.Collect(maps.Values(a.Languages)), a.texts()) {
 		for name, text := range texts.fields() {
 			if *text != "" && isBlank(*text) {
 				return fmt.Errorf("consent ask: %s is blank: write a text, or remove the line", name)
@@ -121,6 +133,17 @@ func (a Ask) checkTexts() error {
 		}
 	}
 	return nil
+}
+
+// texts returns the texts for all languages.
+func (a Ask) texts() AskTexts { return AskTexts{a.Text, a.Accept, a.Refuse, a.Change} }
+
+// fields returns pointers to the settings of one word, by their names.
+func (a *Ask) fields() map[string]*string {
+	return map[string]*string{
+		"policy": &a.Policy, "cookie": &a.Cookie, "domain": &a.Domain, "version": &a.Version,
+		"text": &a.Text, "accept": &a.Accept, "refuse": &a.Refuse, "change": &a.Change,
+	}
 }
 
 // fields returns pointers to the texts by their names.
@@ -135,13 +158,7 @@ func isPolicyURL(s string) bool {
 }
 
 // words returns pointers to all words of the settings.
-func (a *Ask) words() []*string {
-	words := []*string{&a.Policy, &a.Cookie, &a.Domain, &a.Version}
-	for _, text := range a.fields() {
-		words = append(words, text)
-	}
-	return words
-}
+func (a *Ask) words() []*string { return slices.Collect(maps.Values(a.fields())) }
 
 // clone returns a copy that shares nothing with a.
 func (a *Ask) clone() *Ask {
@@ -176,7 +193,7 @@ type asker struct {
 // newAsker returns what asks with the settings a, for a block with these attributes,
 // user values and id.
 func newAsker(a Ask, attrs []Attribute, user *User, id Cookie) *asker {
-	k := &asker{id: id, texts: map[string]prompt.Texts{"": prompt.Texts(a.AskTexts)}}
+	k := &asker{id: id, texts: map[string]prompt.Texts{"": prompt.Texts(a.texts())}}
 	for tag, texts := range a.Languages {
 		k.texts[tag] = prompt.Texts(texts)
 	}
@@ -189,12 +206,15 @@ func newAsker(a Ask, attrs []Attribute, user *User, id Cookie) *asker {
 	}
 	maxAge := time.Duration(k.cookie.MaxAge)
 	k.facts = prompt.Facts{
-		ID:          !id.Off && !neverTracksByCookie(attrs) && !mayTakeFingerprints(attrs),
+		ID:          !neverTracksByCookie(attrs) && !alwaysTakesFingerprints(attrs),
 		IDAge:       min(time.Duration(id.MaxAge), maxAge),
 		Email:       hasAttribute(attrs, kapa.EmailSelector),
 		Fingerprint: mayTakeFingerprints(attrs),
 		ChoiceAge:   maxAge,
 		Policy:      a.Policy,
+	}
+	if id.Off { // Kapa's script then sets the id by itself, with a question
+		k.facts.IDAge = defaultMaxAge
 	}
 	if user != nil {
 		k.facts.User = user.names()

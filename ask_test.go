@@ -232,3 +232,24 @@ func TestVersionOfTheQuestion(t *testing.T) {
 		seen[got] = lines
 	}
 }
+
+// The question speaks of the id whoever sets it, and only then.
+func TestWhatTheQuestionSaysOfTheID(t *testing.T) {
+	for _, tc := range []struct{ lines, says, never string }{
+		{"", "kept for 180 days, for example.com and all its subdomains", "fingerprint"},
+		{"cookie {\nmax_age 5d\n}", "kept for 5 days", "fingerprint"},
+		{"cookie {\ndomain host\n}", "kept for 180 days, for support.example.com; ", "subdomains"},
+		{"cookie off", "kept for 399 days, for example.com and all its subdomains", "fingerprint"}, // by Kapa's script
+		{"data-user-analytics-cookie-enabled false", "", "kapa_web_id"},
+		{"data-user-analytics-fingerprint-enabled true", "fingerprint", "kapa_web_id"},
+		{"data-user-analytics-fingerprint-enabled false", "kapa_web_id", "fingerprint"},
+		{"data-user-analytics-fingerprint-enabled {http.vars.fingerprint}", "kapa_web_id", ""},
+		{"data-user-analytics-fingerprint-enabled {http.vars.fingerprint}", "fingerprint", ""},
+	} {
+		h := newHandler(t, askLines+tc.lines)
+		text := h.block.asker.promptFor(questionOf(t, h, "https://support.example.com/tickets/new"), "en", "").Text
+		if !strings.Contains(text, tc.says) || tc.never != "" && strings.Contains(text, tc.never) {
+			t.Errorf("%q:\n%s", tc.lines, text)
+		}
+	}
+}

@@ -449,7 +449,7 @@ func (h *Handler) parseExperiment(d *caddyfile.Dispenser) error {
 			}
 			percent, err := strconv.ParseFloat(strings.TrimSuffix(arg, "%"), 64)
 			if err != nil || !(percent > 0 && percent < 100) {
-				return d.Errf("experiment holdout is %q: must be more than 0%% and less than 100%%, such as 10%%", arg)
+				return d.Errf("experiment holdout is %q: must be a percentage above 0 and below 100", arg)
 			}
 			e.Holdout = percent
 		case "submissions":
@@ -595,8 +595,8 @@ func (c *ConsentRule) options() map[string]func(*caddyfile.Dispenser) error {
 
 // options returns the parsers of the options of consent ask, by name.
 func (a *Ask) options() map[string]func(*caddyfile.Dispenser) error {
-	options := a.AskTexts.options("")
-	for name, field := range map[string]*string{"policy": &a.Policy, "cookie": &a.Cookie, "domain": &a.Domain, "version": &a.Version} {
+	options := make(map[string]func(*caddyfile.Dispenser) error)
+	for name, field := range a.fields() {
 		options[name] = once("consent ask: "+name, field)
 	}
 	options["max_age"] = func(d *caddyfile.Dispenser) error {
@@ -606,7 +606,7 @@ func (a *Ask) options() map[string]func(*caddyfile.Dispenser) error {
 		}
 		age, err := caddy.ParseDuration(arg)
 		if err != nil || age == 0 {
-			return d.Errf("consent ask: max_age is %q: must be whole days, from 1d to 400d", arg)
+			return d.Errf("consent ask: max_age is %q: must be a duration, such as 180d", arg)
 		}
 		if a.MaxAge != 0 {
 			return d.Err("consent ask: max_age is given twice")
@@ -615,16 +615,6 @@ func (a *Ask) options() map[string]func(*caddyfile.Dispenser) error {
 		return nil
 	}
 	options["language"] = a.parseLanguage
-	return options
-}
-
-// options returns the parsers of the texts, by name. of is what they belong to, for
-// errors.
-func (t *AskTexts) options(of string) map[string]func(*caddyfile.Dispenser) error {
-	options := make(map[string]func(*caddyfile.Dispenser) error)
-	for name, field := range t.fields() {
-		options[name] = once("consent ask: "+of+name, field)
-	}
 	return options
 }
 
@@ -637,13 +627,13 @@ func (a *Ask) parseLanguage(d *caddyfile.Dispenser) error {
 		return d.Errf("consent ask: language %s is given twice", tag)
 	}
 	var texts AskTexts
-	options := texts.options("language " + tag + " ")
+	fields := texts.fields()
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		parse, ok := options[d.Val()]
+		field, ok := fields[d.Val()]
 		if !ok {
-			return unrecognized(d, "text", slices.Sorted(maps.Keys(options))...)
+			return unrecognized(d, "text", slices.Sorted(maps.Keys(fields))...)
 		}
-		if err := parse(d); err != nil {
+		if err := once("consent ask: language "+tag+" "+d.Val(), field)(d); err != nil {
 			return err
 		}
 		if err := noBlock(d, "a text"); err != nil {

@@ -157,7 +157,7 @@ func TestEveryErrorTextIsExpectedSomewhere(t *testing.T) {
 	}
 	expected = append(expected, expectedConfigErrors()...)
 
-	formats := errorFormats(t, "caddyfile.go", "module.go", "tag.go", "script.go", "cookie.go", "consent.go", "matcher.go", "csp.go", "internal/placeholder/text.go")
+	formats := errorFormats(t, "caddyfile.go", "module.go", "tag.go", "script.go", "cookie.go", "consent.go", "matcher.go", "csp.go", "ask.go", "experiment.go", "internal/placeholder/text.go")
 	if len(formats) < 40 {
 		t.Fatalf("only %d error texts found: is errorFormats blind?", len(formats))
 	}

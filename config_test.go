@@ -317,15 +317,15 @@ var badConfigs = []struct {
 	// consent
 	{
 		"no consent", fields{"consent": ""},
-		"consent: there is no consent line: write consent cookie <name> [<value>...], consent <platform> or, where the law asks for no consent, consent not_required",
+		"consent: there is no consent line: write consent cookie <name> [<value>...], consent <platform>, consent ask if the site asks nobody yet or, where the law asks for no consent, consent not_required; to find out which, accept the site's banner in a private window and look up the cookie that it sets (docs/consent.md)",
 	},
 	{
 		"an empty list of consent rules", fields{"consent": `[]`},
-		"consent: there is no consent line: write consent cookie <name> [<value>...], consent <platform> or, where the law asks for no consent, consent not_required",
+		"consent: there is no consent line: write consent cookie <name> [<value>...], consent <platform>, consent ask if the site asks nobody yet or, where the law asks for no consent, consent not_required; to find out which, accept the site's banner in a private window and look up the cookie that it sets (docs/consent.md)",
 	},
 	{
 		"a consent rule without a kind", fields{"consent": `[{"cookie": "cookie_consent"}]`},
-		`consent: consent kind "": must be one of cookie, rule, not_required, onetrust, cookiebot, cookieyes, didomi, iubenda, insites, trustarc, complianz, wp_consent_api, real_cookie_banner, borlabs, cookie_law_info, moove, klaro, orestbida, tarteaucitron, civic, axeptio, cookie_script, cookiefirst, cookie_information, consentmanager, ketch, transcend, hubspot, drupal_eucc, cookie_notice, hu_compliance, wpconsent, c15t, consent_pro, datagrail, segment, gitbook, odoo, liferay, aspnet, typo3_sg, cookieadmin, wplp, shopware, magento, tcf, gpp`,
+		`consent: consent kind "": must be one of cookie, rule, ask, not_required, onetrust, cookiebot, cookieyes, didomi, iubenda, insites, trustarc, complianz, wp_consent_api, real_cookie_banner, borlabs, cookie_law_info, moove, klaro, orestbida, tarteaucitron, civic, axeptio, cookie_script, cookiefirst, cookie_information, consentmanager, ketch, transcend, hubspot, drupal_eucc, cookie_notice, hu_compliance, wpconsent, c15t, consent_pro, datagrail, segment, gitbook, odoo, liferay, aspnet, typo3_sg, cookieadmin, wplp, shopware, magento, tcf, gpp, osano, silktide, termly, usercentrics`,
 	},
 	{
 		"a platform with values", fields{"consent": `[{"kind": "onetrust", "values": ["C0002"]}]`},
@@ -338,7 +338,25 @@ var badConfigs = []struct {
 		"consent: consent cookie has no categories",
 	}, {
 		"a platform that the edge cannot see", fields{"consent": `[{"kind": "silktide"}]`},
-		"consent: consent silktide cannot be read here, because it keeps its answer in the browser's storage, which no request shows: " + mirrorCookie,
+		"consent silktide needs loader, because only the page can see its answer: add the line loader",
+	}, {
+		"consent ask for half a day", fields{"loader": `"idle"`, "consent": `[{"kind": "ask", "ask": {"policy": "/privacy", "max_age": 43200000000000}}]`},
+		"consent: consent ask: max_age is 12h0m0s: must be whole days, from 1d to 400d",
+	}, {
+		"consent ask without its settings", fields{"loader": `"idle"`, "consent": `[{"kind": "ask"}]`},
+		"consent: consent ask has no policy: write policy <url>, with the address of your privacy policy",
+	}, {
+		"another kind with a question", fields{"consent": `[{"kind": "onetrust", "ask": {"policy": "/privacy"}}]`},
+		"consent: consent onetrust has no ask",
+	}, {
+		"an experiment that holds everybody out", fields{"loader": `"idle"`, "cookie": `{"renew": true}`, "experiment": `{"holdout": 100, "submissions": ["/x"]}`},
+		"experiment holdout is 100: must be above 0 and below 100",
+	}, {
+		"an experiment whose submissions match nothing", fields{"loader": `"idle"`, "cookie": `{"renew": true}`, "experiment": `{"holdout": 1, "submissions": ["x"]}`},
+		`experiment submissions: path "x" matches nothing: a path must begin with / or *`,
+	}, {
+		"a platform that nobody can see", fields{"consent": `[{"kind": "sourcepoint"}]`},
+		"consent: consent sourcepoint cannot be read here, because its cookie holds nothing but an id; where it keeps a TC string, write tcf: " + mirrorCookie,
 	}, {
 		"a category of {env} that is not set", fields{"consent": `[{"kind": "onetrust", "categories": ["{env.BAD_UNSET}"]}]`},
 		`consent: consent onetrust category "": it is empty, a word of its own or given twice`,
@@ -996,7 +1014,9 @@ func TestMatchConsentInCEL(t *testing.T) {
 		"consent('two_trust', 'C0002')":           `consent kind "two_trust": must be one of`,
 		"consent('onetrust', '')":                 `consent onetrust category ""`,
 		"consent('rule', 'a')":                    "consent rule a: there is no granted line",
-		"consent('termly')":                       "consent termly cannot be read here",
+		"consent('termly')":                       "consent termly works in kapa_deflector only, with loader",
+		"consent('shopify')":                      "consent shopify cannot be read here",
+		"consent('ask')":                          "consent ask works in kapa_deflector only, with loader",
 		"consent('not_required')":                 "consent not_required would match every request: leave the matcher out",
 		"path('/a') || consent('not_required')":   "consent not_required would match every request: leave the matcher out",
 		"consent('not_required', 'cookie', 'a')":  "consent not_required takes no further words",
@@ -1069,7 +1089,7 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 func docComments(t *testing.T) map[string]string {
 	t.Helper()
 	comments := make(map[string]string)
-	for _, name := range []string{"module.go", "tag.go", "script.go", "cookie.go", "consent.go", "matcher.go", "csp.go"} {
+	for _, name := range []string{"module.go", "tag.go", "script.go", "cookie.go", "consent.go", "matcher.go", "csp.go", "ask.go", "experiment.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)

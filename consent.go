@@ -303,8 +303,7 @@ func resolveConsent(rules []ConsentRule) []ConsentRule {
 // checkConsent finds what is wrong with the list as a whole.
 func checkConsent(rules []ConsentRule) error {
 	if len(rules) == 0 {
-		return errors.New("there is no consent line: write consent cookie <name> [<value>...], consent <platform>, consent ask if the site asks nobody yet or, where the law asks for no consent, consent not_required. " +
-			"To find out which: accept the site's banner in a private window, see which cookie it sets, and look that up in docs/consent.md")
+		return errors.New("there is no consent line: write consent cookie <name> [<value>...], consent <platform>, consent ask if the site asks nobody yet or, where the law asks for no consent, consent not_required; to find out which, accept the site's banner in a private window and look up the cookie that it sets (docs/consent.md)")
 	}
 	for _, kind := range []string{consentNotRequired, consentAsk} {
 		if len(rules) > 1 && hasKind(rules, kind) {

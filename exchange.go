@@ -51,7 +51,7 @@ func (x *exchange) makePlan() (err error) {
 	}
 	x.siblings.claimed = x.covered
 	switch q := x.siblings.question; {
-	case q != nil && (x.covered || b.isAsked(q)):
+	case q != nil && (x.covered || b.isOwn(q)):
 		x.question = q
 		x.plan.Covered, x.siblings.claimed = true, true
 	case b.loader == nil:

@@ -1,13 +1,10 @@
 package kapadeflector
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -15,6 +12,7 @@ import (
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/document"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/experiment"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
 )
 
@@ -27,8 +25,8 @@ type Experiment struct {
 	Holdout float64 `json:"holdout,omitempty"`
 
 	// The paths to which the form is sent, in the syntax of the path matcher. A POST to
-	// one of them counts as a submission if the response is a redirect, or for a POST
-	// that a script sends, if its status is 2xx. Each must begin with `/` or `*`. They
+	// one of them counts as a submission if the response is a redirect. One that a
+	// script sends also counts if its status is 2xx. Each must begin with `/` or `*`. They
 	// are compared with the path that the visitor asked for, before any rewrite.
 	// Required.
 	Submissions []string `json:"submissions,omitempty"`
@@ -40,7 +38,7 @@ func (e Experiment) check() error {
 	case e.Holdout == 0:
 		return errors.New("experiment has no holdout: write holdout <percent>, such as holdout 10%")
 	case !(e.Holdout > 0 && e.Holdout < 100):
-		return fmt.Errorf("experiment holdout is %g%%: must be more than 0 and less than 100", e.Holdout)
+		return fmt.Errorf("experiment holdout is %g: must be above 0 and below 100", e.Holdout)
 	case len(e.Submissions) == 0:
 		return errors.New("experiment has no submissions: write submissions <path>..., with the paths to which the form is sent")
 	default:
@@ -62,8 +60,7 @@ func (h *Handler) checkExperiment() error {
 	case h.Cookie != nil && h.Cookie.Off:
 		return errors.New("experiment needs the visitor's id: remove cookie off")
 	case h.Cookie == nil || !h.Cookie.Renew:
-		return errors.New("experiment needs renew in cookie: Kapa's script rewrites the id of visitors who have the deflector, " +
-			"Safari forgets what scripts write after 7 days, and only these visitors would then change sides: write cookie { renew }")
+		return errors.New("experiment needs renew in cookie: Kapa's script rewrites the id of visitors who have the deflector, Safari forgets what scripts write after 7 days, and only these visitors would then change sides: write cookie { renew }")
 	case neverTracksByCookie(h.Attributes):
 		return fmt.Errorf("experiment needs the visitor's id: remove %s false", kapa.CookieTracking)
 	case mayTakeFingerprints(h.Attributes):
@@ -73,42 +70,29 @@ func (h *Handler) checkExperiment() error {
 	}
 }
 
-// An experiment is an Experiment, prepared by Provision.
-type experiment struct {
-	holdout     uint64 // ids whose hash is below are held out
+// An experimenter is an Experiment, prepared by Provision.
+type experimenter struct {
+	assignment  experiment.Assignment
 	submissions caddyhttp.MatchPath
-	views, sent [armCount][bucketCount]prometheus.Counter
+	views, sent armCounters
 }
 
-// An arm is one of the two sides of an experiment.
-type arm uint8
+// armCounters count by arm and bucket.
+type armCounters [experiment.ArmCount][experiment.BucketCount]prometheus.Counter
 
-const (
-	armDeflector arm = iota
-	armHoldout
-	armCount
-)
-
-// String returns the arm as metrics name it.
-func (a arm) String() string { return [...]string{armDeflector: "deflector", armHoldout: "holdout"}[a] }
-
-// bucketCount is into how many groups visitors are counted. Their differences tell how
-// much of a result is chance, because all visits of a visitor are in one group.
-const bucketCount = 50
-
-// newExperiment returns the experiment with the settings e.
-func newExperiment(ctx caddy.Context, e Experiment) (*experiment, error) {
+// newExperimenter returns the experimenter with the settings e.
+func newExperimenter(ctx caddy.Context, e Experiment) (*experimenter, error) {
 	if err := e.check(); err != nil {
 		return nil, err
 	}
 	paths, err := provisionPaths(ctx, e.Submissions)
 	if err != nil {
-		return nil, fmt.Errorf("experiment: submissions: %w", err)
+		return nil, fmt.Errorf("experiment submissions: %w", err)
 	}
-	x := &experiment{holdout: uint64(e.Holdout / 100 * (1 << 63) * 2), submissions: paths}
+	x := &experimenter{assignment: experiment.NewAssignment(e.Holdout / 100), submissions: paths}
 	for _, c := range []struct {
 		name, help string
-		counters   *[armCount][bucketCount]prometheus.Counter
+		counters   *armCounters
 	}{
 		{"form_views_total", "Forms shown to visitors with an id under an experiment.", &x.views},
 		{"submissions_total", "Forms sent by visitors with an id under an experiment.", &x.sent},
@@ -119,8 +103,8 @@ func newExperiment(ctx caddy.Context, e Experiment) (*experiment, error) {
 		if err != nil {
 			return nil, err
 		}
-		for a := range armCount {
-			for b := range bucketCount {
+		for a := range experiment.ArmCount {
+			for b := range experiment.BucketCount {
 				c.counters[a][b] = vec.WithLabelValues(a.String(), strconv.Itoa(b))
 			}
 		}
@@ -128,29 +112,19 @@ func newExperiment(ctx caddy.Context, e Experiment) (*experiment, error) {
 	return x, nil
 }
 
-// assign returns the arm and the bucket of the visitor with this id. They are the same
-// on every edge. salt is the integration's id, so that experiments do not share arms.
-func (e *experiment) assign(id, salt string) (arm, int) {
-	hash := sha256.Sum256([]byte(salt + "\n" + strings.ToLower(id)))
-	bucket := int(binary.BigEndian.Uint64(hash[8:16]) % bucketCount)
-	if binary.BigEndian.Uint64(hash[:8]) < e.holdout {
-		return armHoldout, bucket
-	}
-	return armDeflector, bucket
-}
-
 // view counts a view of the form by the visitor with this id, and reports whether the
-// visitor is held out.
-func (e *experiment) view(id, salt string) (heldOut bool) {
-	a, bucket := e.assign(id, salt)
+// visitor is held out. salt is the integration's id, so that experiments do not share
+// arms.
+func (e *experimenter) view(id, salt string) (heldOut bool) {
+	a, bucket := e.assignment.Of(id, salt)
 	e.views[a][bucket].Inc()
-	return a == armHoldout
+	return a == experiment.Holdout
 }
 
 // watch returns a handler that passes on to next, and counts what next answers if r
 // sends the form.
 func (b *block) watch(r *http.Request, next caddyhttp.Handler) caddyhttp.Handler {
-	e := b.experiment
+	e := b.experimenter
 	if e == nil || r.Method != http.MethodPost {
 		return next
 	}
@@ -165,7 +139,7 @@ func (b *block) watch(r *http.Request, next caddyhttp.Handler) caddyhttp.Handler
 		status := &statusWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
 		err := next.ServeHTTP(status, r)
 		if err == nil && isAccepted(r, status.status) {
-			a, bucket := e.assign(id, b.tracked.integrationID(r))
+			a, bucket := e.assignment.Of(id, b.tracked.integrationID(r))
 			e.sent[a][bucket].Inc()
 		}
 		return err
@@ -173,13 +147,15 @@ func (b *block) watch(r *http.Request, next caddyhttp.Handler) caddyhttp.Handler
 }
 
 // isAccepted reports whether a form that r sends was accepted, by the status of the
-// response. A site that shows a form again, because of a mistake in it, answers a
-// navigation with 200 as well; one that has taken the form redirects.
+// response. A site that has taken a form redirects, scripts such as Turbo's too. One that
+// shows it again, because of a mistake in it, answers a navigation with 200 as well.
 func isAccepted(r *http.Request, status int) bool {
-	if destination, _ := document.DestinationOf(r); destination == document.Document || destination == document.Unknown {
-		return 300 <= status && status <= 399 && status != http.StatusNotModified
+	if 300 <= status && status <= 399 {
+		return status != http.StatusNotModified
 	}
-	return status == 0 || 200 <= status && status <= 299
+	destination, _ := document.DestinationOf(r)
+	byScript := destination != document.Document && destination != document.Unknown
+	return byScript && (status == 0 || 200 <= status && status <= 299)
 }
 
 // A statusWriter notes the final status.

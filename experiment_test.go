@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/experiment"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
 )
 
@@ -28,9 +29,9 @@ func valueOf(t testing.TB, c prometheus.Counter) float64 {
 }
 
 // total adds up all counters.
-func total(t testing.TB, counters [armCount][bucketCount]prometheus.Counter) (arms [armCount]float64) {
+func total(t testing.TB, counters armCounters) (arms [experiment.ArmCount]float64) {
 	t.Helper()
-	for a := range armCount {
+	for a := range experiment.ArmCount {
 		for _, c := range counters[a] {
 			arms[a] += valueOf(t, c)
 		}
@@ -38,55 +39,12 @@ func total(t testing.TB, counters [armCount][bucketCount]prometheus.Counter) (ar
 	return arms
 }
 
-// A visitor is in one arm and one bucket, on every edge. Another integration deals anew.
-// Another percentage moves only the difference.
-func TestArms(t *testing.T) {
-	const visitors = 20000
-	ten, thirty := newHandler(t, experimentLines).block.experiment, newHandler(t, experimentLines).block.experiment
-	ten.holdout /= 3
-	var heldOut, moved, elsewhere int
-	buckets := make(map[int]int)
-	for range visitors {
-		id := uuid.NewString()
-		a, bucket := thirty.assign(id, "one")
-		if a == armHoldout {
-			heldOut++
-			buckets[bucket]++
-		}
-		again, sameBucket := onAnotherEdge(thirty).assign(id, "one")
-		if again != a || sameBucket != bucket {
-			t.Fatal("another edge puts the visitor elsewhere")
-		}
-		if b, _ := ten.assign(id, "one"); b == armHoldout && a != armHoldout {
-			moved++
-		}
-		if b, _ := thirty.assign(id, "two"); b == armHoldout && a == armHoldout {
-			elsewhere++
-		}
-	}
-	if share := float64(heldOut) / visitors; share < 0.28 || share > 0.32 {
-		t.Errorf("%.3f are held out, want 0.3", share)
-	}
-	if moved != 0 {
-		t.Errorf("%d visitors of a small holdout are not in the larger one", moved)
-	}
-	if share := float64(elsewhere) / float64(heldOut); share < 0.25 || share > 0.35 {
-		t.Errorf("%.3f of the held-out visitors are held out by another integration, too; want 0.3", share)
-	}
-	if len(buckets) != bucketCount {
-		t.Errorf("the holdout is in %d buckets", len(buckets))
-	}
-}
-
-// onAnotherEdge returns the experiment as another edge has it.
-func onAnotherEdge(e *experiment) *experiment { return &experiment{holdout: e.holdout} }
-
 // idOf returns an id in that arm.
-func idOf(t testing.TB, h *Handler, want arm) string {
+func idOf(t testing.TB, h *Handler, want experiment.Arm) string {
 	t.Helper()
 	for {
 		id := uuid.NewString()
-		if a, _ := h.block.experiment.assign(id, "abc"); a == want {
+		if a, _ := h.block.experimenter.assignment.Of(id, "abc"); a == want {
 			return id
 		}
 	}
@@ -95,20 +53,20 @@ func idOf(t testing.TB, h *Handler, want arm) string {
 // A held-out visitor is told "none", as any other, and keeps the id, or gets one.
 func TestHeldOut(t *testing.T) {
 	h := newHandler(t, experimentLines)
-	deflector, holdout := idOf(t, h, armDeflector), idOf(t, h, armHoldout)
+	deflector, holdout := idOf(t, h, experiment.Deflector), idOf(t, h, experiment.Holdout)
 	for _, tc := range []struct {
 		name, cookies, path string
 		kind                string
 		ids                 int
 		outcome             outcome.Outcome
-		views               [armCount]float64
+		views               [experiment.ArmCount]float64
 	}{
-		{"with the deflector", granted + "; kapa_web_id=" + deflector, "/tickets/new", "tag", 1, outcome.Injected, [armCount]float64{1, 0}},
-		{"held out", granted + "; kapa_web_id=" + holdout, "/tickets/new", "none", 1, outcome.HeldOut, [armCount]float64{0, 1}},
-		{"held out, without consent", unknown + "; kapa_web_id=" + holdout, "/tickets/new", "no-consent", 0, outcome.NoConsent, [armCount]float64{}},
-		{"held out, elsewhere", granted + "; kapa_web_id=" + holdout, "/", "none", 0, outcome.OtherPage, [armCount]float64{}},
+		{"with the deflector", granted + "; kapa_web_id=" + deflector, "/tickets/new", "tag", 1, outcome.Injected, [experiment.ArmCount]float64{1, 0}},
+		{"held out", granted + "; kapa_web_id=" + holdout, "/tickets/new", "none", 1, outcome.HeldOut, [experiment.ArmCount]float64{0, 1}},
+		{"held out, without consent", unknown + "; kapa_web_id=" + holdout, "/tickets/new", "no-consent", 0, outcome.NoConsent, [experiment.ArmCount]float64{}},
+		{"held out, elsewhere", granted + "; kapa_web_id=" + holdout, "/", "none", 0, outcome.OtherPage, [experiment.ArmCount]float64{}},
 	} {
-		before := total(t, h.block.experiment.views)
+		before := total(t, h.block.experimenter.views)
 		r := questionOf(t, h, "https://support.example.com"+tc.path, "Cookie: "+tc.cookies)
 		resp := serve(t, h, r, noOrigin(t))
 		if got := resp.Header.Get("Kapa-Deflector"); got != tc.kind || len(idLines(resp)) != tc.ids {
@@ -117,8 +75,8 @@ func TestHeldOut(t *testing.T) {
 		if o, _ := outcomeOf(r); o != tc.outcome {
 			t.Errorf("%s: outcome %s", tc.name, o)
 		}
-		after := total(t, h.block.experiment.views)
-		for a := range armCount {
+		after := total(t, h.block.experimenter.views)
+		for a := range experiment.ArmCount {
 			if after[a]-before[a] != tc.views[a] {
 				t.Errorf("%s: %v views in the arm %s, want %v", tc.name, after[a]-before[a], a, tc.views[a])
 			}
@@ -126,17 +84,17 @@ func TestHeldOut(t *testing.T) {
 	}
 
 	// a visitor without an id gets one, and the arm of that id, with the first answer
-	var arms [armCount]int
+	var arms [experiment.ArmCount]int
 	for range 200 {
 		r := questionOf(t, h, "https://support.example.com/tickets/new", "Cookie: "+granted)
 		resp := serve(t, h, r, noOrigin(t))
-		a, _ := h.block.experiment.assign(idIn(resp.Header), "abc")
+		a, _ := h.block.experimenter.assignment.Of(idIn(resp.Header), "abc")
 		arms[a]++
-		if got := resp.Header.Get("Kapa-Deflector"); (got == "none") != (a == armHoldout) {
+		if got := resp.Header.Get("Kapa-Deflector"); (got == "none") != (a == experiment.Holdout) {
 			t.Errorf("the arm %s is told %s", a, got)
 		}
 	}
-	if arms[armHoldout] == 0 || arms[armDeflector] == 0 {
+	if arms[experiment.Holdout] == 0 || arms[experiment.Deflector] == 0 {
 		t.Errorf("%v", arms)
 	}
 }
@@ -144,7 +102,7 @@ func TestHeldOut(t *testing.T) {
 // What counts as a form that was sent.
 func TestSubmissions(t *testing.T) {
 	h := newHandler(t, experimentLines)
-	id := idOf(t, h, armHoldout)
+	id := idOf(t, h, experiment.Holdout)
 	const navigation, script = "Sec-Fetch-Dest: document", "Sec-Fetch-Dest: empty"
 	failure := func(http.ResponseWriter, *http.Request) error { return errors.New("broken") }
 	implied := func(w http.ResponseWriter, _ *http.Request) error { _, err := w.Write([]byte("{}")); return err }
@@ -159,6 +117,7 @@ func TestSubmissions(t *testing.T) {
 		{"a form that is shown again with 200", "POST", "/tickets", granted, navigation, answer(200, "text/html", samplePage), false},
 		{"by script", "POST", "/api/tickets", granted, script, answer(201, "application/json", "{}"), true},
 		{"by script, with no status named", "POST", "/api/tickets", granted, script, implied, true},
+		{"by a script that follows the redirect, as Turbo's", "POST", "/tickets", granted, script, answer(303, "", ""), true},
 		{"by script, with a mistake", "POST", "/api/tickets", granted, script, answer(400, "application/json", "{}"), false},
 		{"an error", "POST", "/tickets", granted, navigation, failure, false},
 		{"another path", "POST", "/search", granted, navigation, answer(303, "", ""), false},
@@ -166,7 +125,7 @@ func TestSubmissions(t *testing.T) {
 		{"without consent", "POST", "/tickets", unknown, navigation, answer(303, "", ""), false},
 		{"after a no", "POST", "/tickets", denied, navigation, answer(303, "", ""), false},
 	} {
-		before := total(t, h.block.experiment.sent)
+		before := total(t, h.block.experimenter.sent)
 		r := newRequest(t, tc.method, tc.path, "Cookie: "+tc.cookies+"; kapa_web_id="+id)
 		name, value := "Sec-Fetch-Dest", tc.by[len("Sec-Fetch-Dest: "):]
 		r.Header.Set(name, value)
@@ -178,22 +137,22 @@ func TestSubmissions(t *testing.T) {
 		if tc.counted {
 			want = 1
 		}
-		if got := total(t, h.block.experiment.sent)[armHoldout] - before[armHoldout]; got != want {
+		if got := total(t, h.block.experimenter.sent)[experiment.Holdout] - before[experiment.Holdout]; got != want {
 			t.Errorf("%s: counted %s times", tc.name, strconv.FormatFloat(got, 'f', -1, 64))
 		}
 	}
 
 	// a block behind one that claims the page counts too, and a visitor without an id does not
 	first := newHandler(t, consentLine)
-	before := total(t, h.block.experiment.sent)
+	before := total(t, h.block.experimenter.sent)
 	r := newRequest(t, "POST", "/tickets", "Cookie: "+granted+"; kapa_web_id="+id)
 	serve(t, first, r, through(h, answer(303, "", "")))
-	if total(t, h.block.experiment.sent)[armHoldout]-before[armHoldout] != 1 {
+	if total(t, h.block.experimenter.sent)[experiment.Holdout]-before[experiment.Holdout] != 1 {
 		t.Error("behind another block: not counted")
 	}
 	r = newRequest(t, "POST", "/tickets", "Cookie: "+granted)
 	serve(t, h, r, answer(303, "", ""))
-	if total(t, h.block.experiment.sent)[armHoldout]-before[armHoldout] != 1 {
+	if total(t, h.block.experimenter.sent)[experiment.Holdout]-before[experiment.Holdout] != 1 {
 		t.Error("without an id: counted")
 	}
 }

@@ -31,7 +31,7 @@ type block struct {
 	loader *pageLoader // nil without loader
 	asker  *asker      // nil without consent ask
 
-	experiment *experiment // nil without experiment
+	experimenter *experimenter // nil without experiment
 }
 
 // plan decides, before r goes on, what the response to r gets if it is a page: the tag,

@@ -16,7 +16,7 @@ import (
 
 // A pageLoader is a block's loader, as it goes into pages.
 type pageLoader struct {
-	id        string // which its questions name
+	id, block string // which its questions name
 	insertion page.Insertion
 
 	// renders says that the loader starts the deflector. If the user has set
@@ -25,8 +25,8 @@ type pageLoader struct {
 }
 
 // newLoader returns the loader with a start, one of loader.Starts, for a tag with these
-// attributes on these pages.
-func newLoader(start string, attrs []Attribute, pages []string, reader consentReader) *pageLoader {
+// attributes.
+func newLoader(start string, attrs []Attribute, reader consentReader, pages []string) *pageLoader {
 	config := loader.Config{
 		Cookies:  reader.cookieNames(),
 		Start:    loader.Start(slices.Index(loader.Starts(), start)),
@@ -43,7 +43,8 @@ func newLoader(start string, attrs []Attribute, pages []string, reader consentRe
 	script := loader.New(config)
 	html := []byte(page.InlineOpen + script.Content + page.InlineClose)
 	return &pageLoader{
-		id: script.ID,
+		id:    script.ID,
+		block: script.Block,
 		insertion: page.Insertion{
 			HTML: html, Suffix: variant.Suffix(html), Loader: script.Content, Fingerprint: mayTakeFingerprints(attrs),
 		},

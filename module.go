@@ -75,9 +75,9 @@ type Handler struct {
 	// place of the tag. When the form is on the page, the script asks the server and
 	// puts the tag in. So it works with forms that are drawn late, with client-side
 	// navigation, and with consent that is given on the page. The value says when
-	// Kapa's script may load: `load` once the page has loaded, `idle` when the browser
-	// is then idle, or `interaction` when the visitor then touches the form. Default:
-	// none; the tag stands in the page.
+	// Kapa's script may load: `load` once the page has loaded, `idle` a second later
+	// when the browser is idle, or `interaction` when the visitor then touches the
+	// form. Default: none; the tag stands in the page.
 	Loader string `json:"loader,omitempty"`
 
 	// How the visitor's id is set. Default: for the registrable domain, for
@@ -134,7 +134,7 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	if h.Experiment != nil {
-		if b.experiment, err = newExperiment(ctx, *h.Experiment); err != nil {
+		if b.experimenter, err = newExperimenter(ctx, *h.Experiment); err != nil {
 			return err
 		}
 	}
@@ -253,7 +253,7 @@ func (h *Handler) provisionTags(b *block, script Script) error {
 		b.untracked = newTag(script, withoutIdentifiers(h.Attributes), nil)
 	}
 	if h.Loader != "" {
-		b.loader = newLoader(h.Loader, h.Attributes, h.Pages, b.consent)
+		b.loader = newLoader(h.Loader, h.Attributes, b.consent, h.Pages)
 	}
 	return nil
 }

@@ -120,6 +120,15 @@ func mayTakeFingerprints(attrs []Attribute) bool {
 	})
 }
 
+// alwaysTakesFingerprints reports whether a tag with these attributes has the deflector
+// recognise every visitor by a fingerprint, and so none by the id.
+func alwaysTakesFingerprints(attrs []Attribute) bool {
+	return slices.ContainsFunc(attrs, func(a Attribute) bool {
+		s, static := placeholder.Parse(a.Value).Static()
+		return a.Name == kapa.FingerprintTracking && static && s != "false"
+	})
+}
+
 // neverTracksByCookie reports whether a tag with these attributes always keeps the
 // deflector from using the id.
 func neverTracksByCookie(attrs []Attribute) bool {

@@ -16,12 +16,6 @@ import (
 // that is there already, in which no tag would come to run. These are the visits
 // of a site that has the real library.
 
-// The same site without live_consent, and with it.
-const (
-	turboPlain = testenv.Support
-	turboLive  = testenv.Docs
-)
-
 // turboOrigin serves the site. The form is at /form.
 func turboOrigin(t *testing.T) (address string) {
 	t.Helper()
@@ -68,20 +62,15 @@ func turboPage(title string) string {
 func turboCaddy(t *testing.T) *testenv.Caddy {
 	t.Helper()
 	origin := turboOrigin(t)
-	site := func(host, lines string) string {
-		return `
-http://` + host + `:{$EDGE_PORT} {
-	kapa_deflector {` + testenv.Required + `
+	return testenv.StartCaddy(t, `
+http://`+testenv.Support+`:{$EDGE_PORT} {
+	kapa_deflector {`+testenv.Required+`
 		pages /form /invalid
-		script ` + testenv.StandIn + `
+		script `+testenv.StandIn+`
 		consent cookie cookie_consent accepted
-		` + lines + `
 	}
-	reverse_proxy ` + origin + `
+	reverse_proxy `+origin+`
 }
-`
-	}
-	return testenv.StartCaddy(t, site(turboPlain, "")+site(turboLive, "live_consent")+`
 http://localhost:{$EDGE_PORT} {
 	respond "up"
 }`)
@@ -91,13 +80,12 @@ http://localhost:{$EDGE_PORT} {
 type turboVisitor struct {
 	*testenv.Visitor
 	caddy *testenv.Caddy
-	host  string
 }
 
-func newTurboVisitor(t *testing.T, c *testenv.Caddy, host, choice string) *turboVisitor {
+func newTurboVisitor(t *testing.T, c *testenv.Caddy, choice string) *turboVisitor {
 	t.Helper()
-	v := &turboVisitor{testenv.NewVisitor(t), c, host}
-	v.Open(c.Edge(host, "/"))
+	v := &turboVisitor{testenv.NewVisitor(t), c}
+	v.Open(c.Edge(testenv.Support, "/"))
 	if choice != "" {
 		testenv.Eval[bool](v.Visitor, `(document.cookie = 'cookie_consent=`+choice+`; path=/', true)`)
 		testenv.Eventually(t, "the choice is kept", func() bool { return len(v.Cookies("cookie_consent")) == 1 })
@@ -125,7 +113,7 @@ func (v *turboVisitor) arrive(title string, loaded bool) {
 // wantUntouched checks that the last answer from there is the origin's.
 func (v *turboVisitor) wantUntouched(method, path, title string) {
 	v.T.Helper()
-	r := v.Last(method, v.caddy.Edge(v.host, path))
+	r := v.Last(method, v.caddy.Edge(testenv.Support, path))
 	if r.Field("X-Turbo-Request-Id") == "" {
 		v.T.Errorf("it was not Turbo that asked for %s", path)
 	}
@@ -147,116 +135,109 @@ func (v *turboVisitor) wantRunning() {
 	}
 }
 
-func (v *turboVisitor) hasWatcher() bool {
-	v.T.Helper()
-	return testenv.Eval[bool](v.Visitor, `[...document.scripts].some((s) => s.text.includes('Kapa-Deflector'))`)
-}
-
 func TestTurbo(t *testing.T) {
 	t.Parallel()
 	c := turboCaddy(t)
-	for host, name := range map[string]string{turboPlain: "", turboLive: ", with live_consent"} {
-		t.Run("with consent the form is loaded in full"+name, func(t *testing.T) {
-			t.Parallel()
-			v := newTurboVisitor(t, c, host, "accepted")
-			v.Click("#to-article")
-			v.arrive("/article", false) // the site is one of Turbo's
-			v.WantNoTag()
-			v.WantNoID()
-			v.Click("#to-form")
-			v.arrive("/form", true)
-			v.wantRunning()
-			v.ID()
-			if last := v.Last(http.MethodGet, c.Edge(host, "/form")); last.Field("Sec-Fetch-Dest") != "document" {
-				t.Errorf("the form came by a request for %q", last.Field("Sec-Fetch-Dest"))
-			}
-		})
-		t.Run("a link to a place in the form's page"+name, func(t *testing.T) {
-			t.Parallel()
-			v := newTurboVisitor(t, c, host, "accepted")
-			v.Click("#to-field")
-			v.arrive("/form", true)
-			v.wantRunning()
-			v.ID()
-		})
-		t.Run("a link that Turbo has fetched ahead"+name, func(t *testing.T) {
-			t.Parallel()
-			v := newTurboVisitor(t, c, host, "accepted")
-			v.hover("#to-form")
-			if ahead := v.Last(http.MethodGet, c.Edge(host, "/form")); ahead.Field("X-Sec-Purpose") != "prefetch" {
-				t.Fatalf("Turbo has not fetched it ahead: %v", ahead.Header)
-			}
-			v.WantNoID()
-			v.Click("#to-form")
-			v.arrive("/form", true)
-			v.wantRunning()
-			v.ID()
-		})
-		t.Run("within the site, back and forward"+name, func(t *testing.T) {
-			t.Parallel()
-			v := newTurboVisitor(t, c, host, "accepted")
-			v.Click("#to-form")
-			v.arrive("/form", true)
-			v.wantRunning()
-			v.Click("#to-article")
-			v.arrive("/article", false)
-			v.Travel("back")
-			v.arrive("/form", false)
-			v.wantRunning()
-			v.Travel("forward")
-			v.arrive("/article", false)
-			v.Click("#to-form")
-			v.arrive("/form", true)
-			v.wantRunning()
-		})
-		t.Run("the form anew, by a link to it or by a refresh, is loaded in full"+name, func(t *testing.T) {
-			t.Parallel()
-			v := newTurboVisitor(t, c, host, "accepted")
-			v.Click("#to-form")
-			v.arrive("/form", true)
-			v.Click("#to-form")
-			v.arrive("/form", true) // Turbo would put another form in place of the one that the script knows
-			v.wantRunning()
-			v.refresh()
-			v.arrive("/form", true) // which the edge cannot tell from the link
-			v.wantRunning()
-		})
-		t.Run("a frame is left alone"+name, func(t *testing.T) {
-			t.Parallel()
-			v := newTurboVisitor(t, c, host, "accepted")
-			v.Click("#in-frame")
-			v.WaitFor(`document.querySelector('#part-of').textContent === '/form'`)
-			v.arrive("/", false)
-			v.wantUntouched(http.MethodGet, "/form", "/form")
-			v.WantNoTag()
-			v.WantNoID()
-		})
-		t.Run("a form that was answered with 422 stays on the page"+name, func(t *testing.T) {
-			t.Parallel()
-			v := newTurboVisitor(t, c, host, "accepted")
-			v.Click("#to-form")
-			v.arrive("/form", true)
-			v.wantRunning()
-			v.Expect("status 422: "+c.Edge(host, "/invalid"), "status of 422 (Unprocessable Entity) ("+c.Edge(host, "/invalid"))
-			v.Click("#invalid")
-			v.arrive("/form, to be corrected", false)
-			v.wantUntouched(http.MethodPost, "/invalid", "/form, to be corrected")
-			v.wantRunning() // still
-		})
-		t.Run("a form that leads to one of the pages"+name, func(t *testing.T) {
-			t.Parallel()
-			v := newTurboVisitor(t, c, host, "accepted")
-			v.Click("#valid")
-			v.arrive("/form", true)
-			v.wantRunning()
-			v.ID()
-		})
-	}
+	t.Run("with consent the form is loaded in full", func(t *testing.T) {
+		t.Parallel()
+		v := newTurboVisitor(t, c, "accepted")
+		v.Click("#to-article")
+		v.arrive("/article", false) // the site is one of Turbo's
+		v.WantNoTag()
+		v.WantNoID()
+		v.Click("#to-form")
+		v.arrive("/form", true)
+		v.wantRunning()
+		v.ID()
+		if last := v.Last(http.MethodGet, c.Edge(testenv.Support, "/form")); last.Field("Sec-Fetch-Dest") != "document" {
+			t.Errorf("the form came by a request for %q", last.Field("Sec-Fetch-Dest"))
+		}
+	})
+	t.Run("a link to a place in the form's page", func(t *testing.T) {
+		t.Parallel()
+		v := newTurboVisitor(t, c, "accepted")
+		v.Click("#to-field")
+		v.arrive("/form", true)
+		v.wantRunning()
+		v.ID()
+	})
+	t.Run("a link that Turbo has fetched ahead", func(t *testing.T) {
+		t.Parallel()
+		v := newTurboVisitor(t, c, "accepted")
+		v.hover("#to-form")
+		if ahead := v.Last(http.MethodGet, c.Edge(testenv.Support, "/form")); ahead.Field("X-Sec-Purpose") != "prefetch" {
+			t.Fatalf("Turbo has not fetched it ahead: %v", ahead.Header)
+		}
+		v.WantNoID()
+		v.Click("#to-form")
+		v.arrive("/form", true)
+		v.wantRunning()
+		v.ID()
+	})
+	t.Run("within the site, back and forward", func(t *testing.T) {
+		t.Parallel()
+		v := newTurboVisitor(t, c, "accepted")
+		v.Click("#to-form")
+		v.arrive("/form", true)
+		v.wantRunning()
+		v.Click("#to-article")
+		v.arrive("/article", false)
+		v.Travel("back")
+		v.arrive("/form", false)
+		v.wantRunning()
+		v.Travel("forward")
+		v.arrive("/article", false)
+		v.Click("#to-form")
+		v.arrive("/form", true)
+		v.wantRunning()
+	})
+	t.Run("the form anew, by a link to it or by a refresh, is loaded in full", func(t *testing.T) {
+		t.Parallel()
+		v := newTurboVisitor(t, c, "accepted")
+		v.Click("#to-form")
+		v.arrive("/form", true)
+		v.Click("#to-form")
+		v.arrive("/form", true) // Turbo would put another form in place of the one that the script knows
+		v.wantRunning()
+		v.refresh()
+		v.arrive("/form", true) // which the edge cannot tell from the link
+		v.wantRunning()
+	})
+	t.Run("a frame is left alone", func(t *testing.T) {
+		t.Parallel()
+		v := newTurboVisitor(t, c, "accepted")
+		v.Click("#in-frame")
+		v.WaitFor(`document.querySelector('#part-of').textContent === '/form'`)
+		v.arrive("/", false)
+		v.wantUntouched(http.MethodGet, "/form", "/form")
+		v.WantNoTag()
+		v.WantNoID()
+	})
+	t.Run("a form that was answered with 422 stays on the page", func(t *testing.T) {
+		t.Parallel()
+		v := newTurboVisitor(t, c, "accepted")
+		v.Click("#to-form")
+		v.arrive("/form", true)
+		v.wantRunning()
+		v.Expect("status 422: "+c.Edge(testenv.Support, "/invalid"), "status of 422 (Unprocessable Entity) ("+c.Edge(testenv.Support, "/invalid"))
+		v.Click("#invalid")
+		v.arrive("/form, to be corrected", false)
+		v.wantUntouched(http.MethodPost, "/invalid", "/form, to be corrected")
+		v.wantRunning() // still
+	})
+	t.Run("a form that leads to one of the pages", func(t *testing.T) {
+		t.Parallel()
+		v := newTurboVisitor(t, c, "accepted")
+		v.Click("#valid")
+		v.arrive("/form", true)
+		v.wantRunning()
+		v.ID()
+	})
 
 	for _, choice := range []string{"", "refused"} {
 		t.Run("without consent Turbo shows the origin's page, "+choice, func(t *testing.T) {
 			t.Parallel()
-			v := newTurboVisitor(t, c, turboPlain, choice)
+			v := newTurboVisitor(t, c, choice)
 			v.Click("#to-form")
 			v.arrive("/form", false)
 			v.wantUntouched(http.MethodGet, "/form", "/form")
@@ -274,31 +255,12 @@ func TestTurbo(t *testing.T) {
 		})
 		t.Run("consent on the form counts with a link to the form itself, "+choice, func(t *testing.T) {
 			t.Parallel()
-			v := newTurboVisitor(t, c, turboPlain, choice)
+			v := newTurboVisitor(t, c, choice)
 			v.Click("#to-form")
 			v.arrive("/form", false)
 			testenv.Eval[bool](v.Visitor, `(document.cookie = 'cookie_consent=accepted; path=/', true)`)
 			v.Click("#to-form")
 			v.arrive("/form", true)
-			v.wantRunning()
-			v.ID()
-		})
-		t.Run("with live_consent the form is loaded in full, to be watched, "+choice, func(t *testing.T) {
-			t.Parallel()
-			v := newTurboVisitor(t, c, turboLive, choice)
-			if v.hasWatcher() {
-				t.Error("a page that is not in pages has the watcher")
-			}
-			v.Click("#to-form")
-			v.arrive("/form", true)
-			v.WantNoTag()
-			v.WantNoID()
-			if !v.hasWatcher() {
-				t.Fatal("the form has no watcher")
-			}
-			testenv.Eval[bool](v.Visitor, `(document.cookie = 'cookie_consent=accepted; path=/', true)`)
-			v.WaitFor(`window.KapaSFD`)
-			v.arrive("/form", false) // and is still the same document
 			v.wantRunning()
 			v.ID()
 		})

@@ -1,6 +1,7 @@
 package sample
 
 import (
+	"context"
 	"os"
 	"strings"
 	"testing"
@@ -250,6 +251,6 @@ func TestTheKeyboardIsEnough(t *testing.T) {
 	v.WaitFor(testenv.Visible("#kapa-stand-in-send"))
 	tabTo(v, "#kapa-stand-in-send")
 	v.Screenshot("4-answered")
-	v.Followed(chromedp.KeyEvent(kb.Enter))
+	v.Followed(func(context.Context) error { v.Press(kb.Enter); return nil })
 	v.WantSent("/tickets", testenv.LongQuestion)
 }

@@ -15,6 +15,7 @@ func TestRefusingLeavesTheFormAsItIs(t *testing.T) {
 	v.Click(".consent-close")
 	for range 2 {
 		v.Reload()
+		v.WantAnswer()
 		v.WantNoTag()
 		v.WantNoID()
 	}
@@ -38,9 +39,9 @@ func TestAcceptingOnTheFormItselfCountsThere(t *testing.T) {
 	v.WantSent("/tickets", testenv.LongQuestion)
 }
 
-func TestWithoutTheWatcherAcceptingCountsFromTheNextPage(t *testing.T) {
+func TestWithoutTheLoaderAcceptingCountsFromTheNextPage(t *testing.T) {
 	t.Parallel()
-	site := sampleWithoutWatcher(t)
+	site := sampleWithoutLoader(t)
 	v := testenv.NewVisitor(t)
 	v.Open(site.Edge(testenv.Support, "/tickets/new"))
 	v.Accept()
@@ -71,7 +72,7 @@ func TestWithdrawalTakesTagAndIDAway(t *testing.T) {
 			v.ID()
 			v.ChangeMind()
 			v.Screenshot("1-changing")
-			v.Refuse()
+			withdraw(v)
 
 			v.Open(testenv.Sample(t).Edge(page.Host, page.Path))
 			v.WantNoTag()
@@ -79,6 +80,9 @@ func TestWithdrawalTakesTagAndIDAway(t *testing.T) {
 			v.Screenshot("2-after")
 			for _, form := range testenv.SamplePages {
 				v.Open(testenv.Sample(t).Edge(form.Host, form.Path))
+				if form.Form {
+					v.WantAnswer()
+				}
 				v.WantNoTag()
 			}
 			v.WantNoID()
@@ -97,6 +101,7 @@ func TestWithdrawalAlsoTakesAnIDThatKapasScriptHasWritten(t *testing.T) {
 	v.ID()
 	v.Refuse()
 	v.Reload()
+	v.WantAnswer()
 	v.WantNoTag()
 	v.WantNoID()
 }
@@ -107,6 +112,7 @@ func TestChangingOnesMindToYesBringsTheTag(t *testing.T) {
 	v.Open(testenv.Sample(t).Edge(testenv.Support, "/tickets/new"))
 	v.Refuse()
 	v.Reload()
+	v.WantAnswer()
 	v.WantNoTag()
 	v.Accept()
 	v.Reload()
@@ -114,8 +120,9 @@ func TestChangingOnesMindToYesBringsTheTag(t *testing.T) {
 	first := v.ID().Value
 
 	t.Log("and no, and yes again: a new id")
-	v.Refuse()
-	v.Reload()
+	v.ChangeMind()
+	withdraw(v)
+	v.WantAnswer()
 	v.WantNoTag()
 	v.WantNoID()
 	v.Accept()
@@ -138,7 +145,9 @@ func TestNoPageHasAnErrorInAnyState(t *testing.T) {
 		{"withdrawn", func(v *testenv.Visitor) {
 			v.Accept()
 			v.Open(testenv.Sample(t).Edge(testenv.Support, "/tickets/new"))
-			v.Refuse()
+			v.WantTag()
+			v.ChangeMind()
+			withdraw(v)
 		}},
 	} {
 		t.Run(state.name, func(t *testing.T) {
@@ -148,8 +157,11 @@ func TestNoPageHasAnErrorInAnyState(t *testing.T) {
 			state.choose(v)
 			for _, page := range testenv.SamplePages {
 				v.Open(testenv.Sample(t).Edge(page.Host, page.Path))
-				if page.Path == "/tickets/new-late" {
-					v.WaitFor(testenv.Visible("#support-form"))
+				if page.Form {
+					v.WantAnswer()
+				}
+				if page.Form && state.name == "accepted" {
+					v.WantTag()
 				}
 				if tag := v.HasTag(); tag != (page.Form && state.name == "accepted") {
 					t.Errorf("%s%s: tag %v", page.Host, page.Path, tag)
@@ -163,4 +175,14 @@ func TestNoPageHasAnErrorInAnyState(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withdraw has the visitor refuse in the banner, which is open, on a form that they have
+// not touched: the loader has the page loaded again.
+func withdraw(v *testenv.Visitor) {
+	v.T.Helper()
+	testenv.Eval[bool](v, `window.marked = true`)
+	v.Click(".consent-refuse")
+	v.Await("the page is loaded again", `!window.marked && document.readyState === 'complete'`)
+	v.WantChoice("refused")
 }

@@ -25,7 +25,7 @@ func TestTheReadmesCurl(t *testing.T) {
 	commands := regexp.MustCompile(`(?m)^curl .*support\.acme\.localhost:8080.*$`).FindAllString(string(readme), -1)
 	prints := [][]string{
 		{"Etag: ", "<script>"},
-		{"Etag: ", "Set-Cookie: kapa_web_id=", `<script async data-integration-id="`},
+		{"Etag: ", "<script>"}, // the same for everybody
 	}
 	if len(commands) != len(prints) {
 		t.Fatalf("%d commands: %q", len(commands), commands)

@@ -26,7 +26,7 @@ import (
 type loaderScript struct {
 	node    *html.Node
 	content string
-	id      string
+	key     string // what its questions begin with
 }
 
 // findLoader returns the page's loader, nil if there is none.
@@ -35,8 +35,8 @@ func findLoader(p *dom.Page) *loaderScript {
 		if n.DataAtom != atom.Script || n.FirstChild == nil {
 			continue
 		}
-		if id, ok := loader.IDIn(n.FirstChild.Data); ok {
-			return &loaderScript{node: n, content: n.FirstChild.Data, id: id}
+		if key := loader.KeyIn(n.FirstChild.Data); key != "" {
+			return &loaderScript{node: n, content: n.FirstChild.Data, key: key}
 		}
 	}
 	return nil
@@ -60,7 +60,7 @@ func (g *guest) ask(ctx context.Context, page *Response, platforms []string) (*R
 	if l == nil {
 		return nil, nil
 	}
-	response, err := g.send(ctx, page.Address(), func(r *http.Request) { loader.Ask(r, l.id, rand.Text(), platforms) })
+	response, err := g.send(ctx, page.Address(), func(r *http.Request) { loader.Ask(r, l.key, rand.Text(), platforms) })
 	if err != nil {
 		return nil, fmt.Errorf("the loader's question: %w", err)
 	}

@@ -35,6 +35,8 @@ func shift(crc, n uint32) uint32 {
 // modulo 2^32 (RFC 1952 section 2.3.1).
 type trailer struct{ crc, length uint32 }
 
+const trailerSize = 8
+
 func readTrailer(b []byte) trailer {
 	return trailer{binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:])}
 }

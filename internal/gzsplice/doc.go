@@ -43,5 +43,18 @@
 //
 // It is the CRC-32 of the member's text and its length (RFC 1952 section 2.3.1). The
 // CRC-32 is linear, so the new one follows from the old one, the text up to the
-// anchor, the insertion, and the length of what follows it: see [trailer.with].
+// anchor, the insertion, and the length of what follows it: see [trailer.with]. A
+// trailer that was wrong stays wrong.
+//
+// A stream may have several members, each with a trailer. Another one that begins in
+// the copied part is recognized by its header, and by decoding its first text.
+//
+// # Limits
+//
+// What is not decoded is not checked: where the origin breaks off there, the client
+// finds out. Bytes behind the last member, which are no part of gzip but which
+// browsers ignore, are found only as far as the stream is decoded. Behind a longer
+// page they stand where its trailer should; if they do not look like one, the stream
+// passes as it is, and Close returns [ErrTruncated]. The length of a text of 4 GiB and
+// more cannot be told from its trailer; its checksum gets wrong.
 package gzsplice

@@ -2,13 +2,13 @@ package gzsplice
 
 import "bytes"
 
-// A rest is what follows the recoded part of a stream. It is not decoded, so where
-// its member ends must be seen from outside: at the end of the input, or where
-// another member begins. The few bytes that this takes are held back.
+// A rest is what follows the recoded part of a stream. It is not decoded, so only its
+// bytes can show where its member ends: at the end of the input, or where another
+// member begins. The last bytes are held back, because they may be the trailer.
 //
-// Bytes that look like the beginning of a member, behind what may be a trailer, are
-// no rarity in long streams. They are decoded then, until that fails or succeeds for
-// longer than chance can have it.
+// In a long stream, some bytes look by chance like the beginning of a member behind a
+// trailer. The rest is then held back and decoded from there, until it turns out not
+// to be gzip, or has been gzip for too long to be so by chance.
 type rest struct {
 	held    [heldSize]byte // the input's last bytes
 	size    int            // how many of held there are

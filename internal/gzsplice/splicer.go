@@ -7,19 +7,17 @@ import (
 )
 
 const (
-	// Lookback is how far before the text of the latest Write to the scanner the
-	// anchor may lie.
+	// Lookback is how far the anchor may lie before the bytes of the scanner's latest
+	// Write.
 	Lookback = 2 << 10
 
-	chunkSize  = 4 << 10   // of text for the scanner
-	pieceSize  = 16 << 10  // of input that is taken at a time
-	maxHeld    = 256 << 10 // of input that waits for a decision
-	sendSize   = 64 << 10  // of output that is gathered
-	gatherSize = 4 << 10
+	chunkSize  = 4 << 10   // how much text the scanner gets at a time
+	pieceSize  = 16 << 10  // how much input is decoded at a time
+	maxHeld    = 256 << 10 // how much input may wait for a decision
+	sendSize   = 64 << 10  // how much output is gathered at most
+	gatherSize = 4 << 10   // input that is longer passes uncopied
 
-	trailerSize = 8
-
-	nothing = -1
+	nothing = -1 // for Splicer.released
 )
 
 // A text of more than bombLength bytes must not be more than bombRatio times as long
@@ -43,10 +41,12 @@ const (
 // A Splicer puts one insertion into the text of one gzip stream. Its zero value is
 // ready for [Splicer.Reset].
 //
-// The stream comes in by Write, and leaves by writes to the writer below. Its text
-// goes to the scanner, until that decides: by Insert or Pass, within its Write or
-// between calls of the Splicer's methods. Nothing leaves before the decision, except
-// what Release lets go.
+// The caller writes the stream to the Splicer, which writes it to the writer below,
+// and its text to the scanner. The scanner, or the caller between two calls, decides
+// by Insert or Pass what becomes of the stream, and may call Release before. Until the
+// decision, only what was released leaves. Afterwards the scanner gets no more text.
+//
+// A Write writes to the writer below when it ends, or when much has gathered.
 type Splicer struct {
 	below, scanner io.Writer
 	*engine
@@ -68,14 +68,14 @@ type decision uint8
 
 const (
 	undecided decision = iota
-	insert
-	pass
+	toInsert
+	toPass
 )
 
-// An engine is what a Splicer has of memory.
+// An engine is the memory that a Splicer needs until the rest of the stream passes.
 type engine struct {
 	decoder  decoder
-	old, new place // to return to, if the anchor is found to be behind them
+	old, new place // the decoder returns to one of them to find the anchor's bit
 	sender   sender
 	recoder  recoder
 	out      bitWriter
@@ -99,14 +99,15 @@ var (
 	errDropped  = errors.New("gzsplice: the Splicer was dropped")
 )
 
-// Reset prepares s for a stream. What leaves is written to below, the text up to the
-// decision to scanner. An error of either ends the stream.
+// Reset prepares s for a stream, which goes to below, and its text to scanner. An
+// error of either ends the stream: Write, Flush, End and Close return it from then on.
 func (s *Splicer) Reset(below, scanner io.Writer) {
 	s.Drop()
 	*s = Splicer{below: below, scanner: scanner, engine: newEngine(), released: nothing}
 }
 
-// Drop ends s and gives its memory back. It may be called again.
+// Drop ends s and gives its memory back. It must be called in the end; calling it
+// again does nothing.
 func (s *Splicer) Drop() {
 	s.giveBack()
 	*s = Splicer{err: errDropped}
@@ -124,30 +125,32 @@ func (s *Splicer) giveBack() {
 	}
 }
 
-// Insert decides that insertion goes into the text. behind is how many bytes that the
-// scanner got stand behind its place. It must not be released yet, and not more than
-// [Lookback] bytes before the scanner's latest bytes. The insertion must not change
-// before Close.
+// Insert decides that insertion goes into the text, before the last behind bytes that
+// the scanner has got. Text behind the anchor must not have been released, and the
+// anchor must be at most [Lookback] bytes before the scanner's latest bytes; otherwise
+// the next call returns an error. The insertion must not change before Close. Only the
+// first decision counts.
 func (s *Splicer) Insert(behind int, insertion []byte) {
 	if s.decision == undecided {
-		s.decision, s.at, s.insert = insert, s.scanned-int64(behind), insertion
+		s.decision, s.at, s.insert = toInsert, s.scanned-int64(behind), insertion
 	}
 }
 
-// Pass decides that the stream stays as it is. If nothing was released, every bit of
-// it does; if something was, its text.
+// Pass decides that the text stays as it is. If nothing was released, the stream does
+// too, bit by bit.
 func (s *Splicer) Pass() {
 	if s.decision == undecided {
-		s.decision = pass
+		s.decision = toPass
 	}
 }
 
-// Release lets go of the text that the scanner got, without its last keep bytes.
-// Parts of the stream leave then, but not necessarily all that may; see Flush.
+// Release lets all text leave that the scanner has got, but for the last keep bytes.
+// Some of it may stay until the next Flush.
 func (s *Splicer) Release(keep int) { s.released = max(s.released, s.scanned-int64(keep)) }
 
-// Growth returns by how many bytes what leaves is longer than the stream. known is
-// false as long as that depends on input to come.
+// Growth returns by how many bytes the stream gets longer. known says that no more
+// input is needed to tell. Where the first Write has all of a page up to 32 KB of text
+// behind the anchor, it is known before anything is written below.
 func (s *Splicer) Growth() (n int64, known bool) { return s.growth, s.stage >= copying }
 
 // Write takes the next bytes of the stream.
@@ -180,8 +183,10 @@ func (s *Splicer) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Flush sends all that may leave. What the origin has compressed into one symbol with
-// text that may not leave yet stays.
+// Flush writes all that may leave to the writer below. If the last text that may leave
+// is in one symbol with text that may not, it stays, and so do up to seven bits of the
+// last symbol. Behind the decision, the client can read all text that the origin has
+// flushed (RFC 1951 has no flush; it is an empty stored block).
 func (s *Splicer) Flush() error {
 	if s.err != nil {
 		return s.err
@@ -211,8 +216,8 @@ func (s *Splicer) Flush() error {
 	return nil
 }
 
-// End says that the stream has ended, and returns an error if it is not whole, as far
-// as it was decoded. A decision can still be made afterwards.
+// End tells s that the stream has ended. It returns an error if the stream is not
+// whole, as far as that was decoded. The decision can still be made afterwards.
 func (s *Splicer) End() error {
 	if s.err != nil {
 		return s.err
@@ -229,7 +234,7 @@ func (s *Splicer) End() error {
 	return nil
 }
 
-// Close ends the stream, and writes the rest. Without a decision, it passes.
+// Close calls End and writes the rest. Without a decision, the stream passes.
 func (s *Splicer) Close() error {
 	if err := s.End(); err != nil {
 		return err
@@ -302,9 +307,9 @@ func (s *Splicer) advance() error {
 		var p progress
 		var err error
 		switch {
-		case s.stage == searching && s.decision == insert:
+		case s.stage == searching && s.decision == toInsert:
 			p, err = s.beginRecoding()
-		case s.stage == searching && s.decision == pass:
+		case s.stage == searching && s.decision == toPass:
 			p, err = s.pass()
 		case s.stage == searching:
 			p, err = s.search()

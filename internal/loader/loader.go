@@ -58,9 +58,8 @@ type Config struct {
 	Adapters []Adapter
 	Prompt   bool // whether the script may ask the visitor for consent
 
-	// Pages are the paths for which the block gives the tag. They are no part of the
-	// script, but of its ID: blocks of one site may have the same form on other pages,
-	// and each answers its own script.
+	// Pages tell blocks with the same script apart. They are the edge's business; only
+	// a hash of them is in the script.
 	Pages []string
 }
 
@@ -73,16 +72,22 @@ type Adapter struct {
 // A Script is the loader for one configuration.
 type Script struct {
 	ID      string // names the configuration; see [Take]
+	Block   string // names the pages
 	Content string // of the script element
 }
 
 // New returns the script for c. Scripts for equal configurations are equal, on
 // every edge.
 func New(c Config) Script {
-	hash := sha256.Sum256([]byte(c.call("") + "\n" + strings.Join(c.Pages, "\n")))
-	s := Script{ID: hex.EncodeToString(hash[:4])}
-	s.Content = c.call(key + s.ID + ".")
+	s := Script{ID: name(c.call("")), Block: name(strings.Join(c.Pages, " "))}
+	s.Content = c.call(key + s.ID + "." + s.Block + ".")
 	return s
+}
+
+// name returns a short name for s.
+func name(s string) string {
+	hash := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(hash[:4])
 }
 
 // call returns the code that runs the script, whose questions begin with prefix.

@@ -9,8 +9,8 @@
 //	           "" for one that is not waited for
 //	names      the names of the cookies that record consent, as a regular expression
 //	key        what the question appends to the page's address
-//	start      when Kapa's script may load: 0 after the page has loaded, 1 when the
-//	           browser is then idle, 2 when the visitor then touches the form
+//	start      when Kapa's script may load: 0 after the page has loaded, 1 a second
+//	           later when the browser is idle, 2 when the visitor then touches the form
 //	gpc        1 if Global Privacy Control is honoured, else 0
 //	adapters   by platform, what tells the consent that only the page can see: a
 //	           function that gets a function to call after a change, and returns one
@@ -23,7 +23,8 @@
 //	go -C e2e test -run TestScriptsAreMinified ./loader -args -update
 (selectors, names, key, start, gpc, adapters, prompt) => {
 	const mark = Symbol.for("kapa_deflector");
-	if (self[mark] || gpc && navigator.globalPrivacyControl) return;
+	// A sandboxed page has no cookies, and may not ask.
+	if (self[mark] || origin == "null" || gpc && navigator.globalPrivacyControl) return;
 	self[mark] = 1; // a page that a script puts together may have the loader twice
 
 	const page = document;
@@ -40,13 +41,7 @@
 	};
 
 	// read returns the cookies whose names match, as they are now.
-	const read = wanted => {
-		try {
-			return get("cookie").split("; ").filter(cookie => RegExp(`^(${wanted})=`).test(cookie)).join();
-		} catch { // a sandboxed frame, which has no cookies
-			return "";
-		}
-	};
+	const read = wanted => get("cookie").split("; ").filter(cookie => RegExp(`^(${wanted})=`).test(cookie)).join();
 
 	// what the platforms' adapters say, as the question has it
 	const reports = MORE && Object.entries(adapters).map(([name, begin]) => [name, begin(() => check())]);
@@ -57,7 +52,7 @@
 	let started; // the page has loaded
 	let timer; // when it is looked at again
 	let roots; // the documents in which the form was looked for
-	let form; // what the selectors find now; undefined if one of them finds nothing
+	let form; // what the selectors find now; false if one of them finds nothing
 	let touched = start < 2; // Kapa's script may load
 	let edited; // the visitor has typed something that a reload would lose
 
@@ -70,7 +65,8 @@
 	let busy; // it is about to leave, or has no answer yet
 	let failed; // it had no answer
 
-	let choice; // what the visitor has chosen at the prompt, until the edge knows
+	let choice; // what the visitor has chosen at the prompt, until it is sent
+	let chosen; // the same, while it is sent
 
 	let kind; // of the last answer: tag, untracked, no-consent or none
 	let content; // of the last answer, if it has any
@@ -79,7 +75,7 @@
 	let script; // Kapa's script element
 	let loaded; // it has run
 	let tracked; // it may use the id
-	let rendered = []; // the form for which the deflector was last started
+	const rendered = new WeakMap(); // the forms for which the deflector was started: main input to submit element
 
 	// A form is another one if its main input or its submit element is.
 	const differs = other => form[0] != other[0] || form[1] != other[1];
@@ -104,7 +100,7 @@
 	const find = () => {
 		roots = [page];
 		const found = selectors.map(findOne);
-		form = found.every(Boolean) ? found : undefined;
+		form = found.every(Boolean) && found;
 	};
 
 	// look looks for the form, and again after the page has changed. An observer that
@@ -119,6 +115,7 @@
 			observer.observe(root, { childList: true, subtree: true, attributes: true });
 			if (root != page) listen(root); // its events do not reach the page
 		}
+		if (MORE && (!form || location.pathname == askedPath)) show();
 		check();
 	};
 	const later = () => {
@@ -137,13 +134,9 @@
 			act();
 		}
 		const changed = consent() != askedConsent || kind == "no-consent" && now != askedID;
-		if (form || now) {
-			if ((must == 1 || MORE && choice || changed || form && (differs(askedForm) || moved && kind != "tag")) && !isForeign()) {
-				busy = setTimeout(ask, asked + 1000 - Date.now());
-			}
-		} else { // there is nothing to give and nothing to take
-			askedConsent = consent();
-			askedID = now;
+		if (!form && !now) return; // there is nothing to give and nothing to take
+		if ((must == 1 || MORE && choice || changed || form && (differs(askedForm) || moved && kind != "tag")) && !isForeign()) {
+			busy = setTimeout(ask, asked + 1000 - Date.now());
 		}
 	};
 
@@ -152,6 +145,7 @@
 		/\/kapa-support-form-deflector[^/]*\.bundle\.js/.test(src));
 
 	const ask = async () => {
+		if (!seen()) return busy = 0; // asked when the page is seen again
 		const address = location.href.split("#")[0];
 		const field = "Kapa-Deflector";
 		const send = (method, text) => fetch(address + (address.includes("?") ? "&" : "?") + key + Math.random().toString(36).slice(2), {
@@ -167,13 +161,16 @@
 		askedForm = form || askedForm;
 		askedPath = location.pathname;
 		failed = 0;
+		if (MORE) {
+			chosen = choice;
+			choice = 0; // it is not sent later, when the prompt has said that it failed
+		}
 		try {
 			let answer = await send("GET", MORE ? "question" + report() : "question");
 			// The edge is asked first, because a page may outlive its configuration, and
 			// the site itself must not get a POST.
-			if (MORE && choice && answer.ok && answer.headers.has(field)) {
-				answer = await send("POST", choice + report());
-				choice = 0;
+			if (MORE && chosen && answer.ok && answer.headers.has(field)) {
+				answer = await send("POST", chosen + report());
 				askedConsent = consent();
 			}
 			if (!answer.ok) throw 0;
@@ -204,25 +201,31 @@
 		given = content?.user || [];
 		each(1);
 		if (tracked && kind != "tag" && kind != "none") {
-			content = 0;
-			if (!edited) location.reload(); // a script that runs cannot be stopped otherwise
+			content = MORE && { prompt: content.prompt };
+			if (!edited) { // a script that runs cannot be stopped otherwise
+				history.replaceState(history.state, ""); // lest the answer to a form be a form that is sent again
+				location.reload();
+			}
 		}
+		if (MORE) show();
 		act();
 	};
+
+	// show has the prompt show what the last answer says, at the form as it is now.
+	const show = MORE && (() => prompt && prompt(content?.prompt, form, word => {
+		choice = word;
+		check();
+	}));
 
 	// act does what the last answer allows: it puts Kapa's script in, once, and starts
 	// the deflector, once for each form.
 	const act = () => {
-		if (MORE && prompt) prompt(content?.prompt, form, chosen => {
-			choice = chosen;
-			check();
-		});
 		if (!content?.script || !touched || isForeign()) return;
 		if (!script) return put();
 		if (!loaded || !content.render) return;
 		find();
-		if (form && !differs(askedForm) && differs(rendered)) {
-			rendered = form;
+		if (form && !differs(askedForm) && rendered.get(form[0]) != form[1]) {
+			rendered.set(form[0], form[1]);
 			KapaSFD.render();
 		}
 	};
@@ -238,11 +241,11 @@
 		};
 		script.onerror = () => { // the next answer tries again
 			script.remove();
-			script = tracked = 0;
+			script = tracked = content = 0;
+			failed = 1;
 		};
 		tracked = kind == "tag";
-		if (me.isConnected) me.before(script);
-		else get("head").append(script);
+		get("head").append(script);
 	};
 
 	// touch notes that the visitor touches the form. A focus is no touch, because the
@@ -261,16 +264,15 @@
 	};
 	const listen = target => on(target, "pointerdown keydown input", touch);
 	listen(self);
-	// what a frame loads is no change of the page
-	if (/\sifr>>/.test(selectors)) on(page, "load", later);
+	on(page, "load", later); // what a frame loads is no change of the page
 
 	// Scripts do not see HttpOnly cookies. Where they see no consent cookie at all, the
 	// edge is asked again when the visitor comes back. The events are captured, because
 	// prerenderingchange does not bubble.
 	on(self, "focus pageshow visibilitychange prerenderingchange online", event => {
-		if (event.type == "focus" && event.target != self) return;
+		if (event.target.nodeType == 1) return; // the focus of an element
 		look();
-		check(failed || event.persisted != false && !read(names) && Date.now() - asked > 1000 ? 1 : 0);
+		check(failed || event.persisted != false && names && !read(names) && Date.now() - asked > 1000 ? 1 : 0);
 	});
 	if (self.cookieStore?.getAll) on(cookieStore, "change", check);
 	else on(self, "click keyup", () => [300, 2000].map(delay => setTimeout(check, delay)));
@@ -279,11 +281,9 @@
 		started = 1;
 		look();
 	};
-	const idle = () => {
-		if (!start) begin();
-		else if (self.requestIdleCallback) requestIdleCallback(begin, { timeout: 2000 });
-		else setTimeout(begin, 200);
-	};
+	// Frameworks take over what a server streamed some time after the page has loaded
+	// (React's Suspense), and draw it anew if something stands in it by then.
+	const idle = () => start ? setTimeout(self.requestIdleCallback || begin, 1000, begin, { timeout: 9000 }) : begin();
 	if (get("readyState") == "complete") idle();
 	else on(self, "load", idle);
 }

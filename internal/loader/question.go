@@ -10,8 +10,8 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/authority"
 )
 
-// A question is a GET for the page's own address, with key, the ID of the script
-// and a random word at the end of the query. No cache has that address. Field marks
+// A question is a GET for the page's own address, with key, the ID and the block of the
+// script, and a random word at the end of the query. No cache has that address. Field marks
 // the question, because pages of other sites cannot send the field without a CORS
 // preflight (Fetch, "CORS-safelisted request-header").
 const (
@@ -23,7 +23,7 @@ const (
 
 // A Question is what a loader asks.
 type Question struct {
-	ID string // of the script that asks
+	ID, Block string // of the script that asks
 
 	// Reports are what the adapters say, in the form that consent.Report reads; ""
 	// without adapters.
@@ -63,7 +63,8 @@ func Take(r *http.Request) *Question {
 	if q == nil {
 		return nil
 	}
-	q.ID, _, _ = strings.Cut(word, ".")
+	q.ID, word, _ = strings.Cut(word, ".")
+	q.Block, _, _ = strings.Cut(word, ".")
 	q.SameOrigin = isSameOrigin(r)
 	return q
 }

@@ -14,7 +14,7 @@ import (
 // BrowserHelp tells how to install a browser.
 const BrowserHelp = "install Chromium or Chrome so that chromium, chromium-browser or google-chrome is in PATH"
 
-// Browser is the browser that the tests of a package share: the context in which
+// Browser is the Chromium that the tests of a package share: the context in which
 // chromedp opens tabs.
 func Browser(t *testing.T) context.Context {
 	t.Helper()
@@ -29,7 +29,7 @@ func Browser(t *testing.T) context.Context {
 }
 
 var browser = sync.OnceValues(func() (context.Context, error) {
-	path, err := findBrowser()
+	path, err := lookPaths("chromium", "chromium-browser", "google-chrome")
 	if err != nil {
 		return nil, err
 	}
@@ -54,12 +54,3 @@ var browser = sync.OnceValues(func() (context.Context, error) {
 	}
 	return ctx, nil
 })
-
-func findBrowser() (path string, err error) {
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err = exec.LookPath(name); err == nil {
-			break
-		}
-	}
-	return path, err
-}

@@ -223,13 +223,28 @@ type LoggedRequest struct {
 }
 
 // Requests are those that the edge has answered at this URI.
-func (c *Caddy) Requests(uri string) (found []LoggedRequest) {
+func (c *Caddy) Requests(uri string) []LoggedRequest {
+	return c.requests(`"uri":"`+uri+`"`, func(r LoggedRequest) bool { return r.Request.URI == uri })
+}
+
+// Questions are those that loaders have asked about the page at this URI.
+func (c *Caddy) Questions(uri string) []LoggedRequest {
+	separator := "?"
+	if strings.Contains(uri, "?") {
+		separator = "&"
+	}
+	prefix := uri + separator + "kapa_deflector="
+	return c.requests("kapa_deflector=", func(r LoggedRequest) bool { return strings.HasPrefix(r.Request.URI, prefix) })
+}
+
+// requests are those for which is holds. All lines about them have part.
+func (c *Caddy) requests(part string, is func(LoggedRequest) bool) (found []LoggedRequest) {
 	for line := range strings.Lines(c.Log()) {
-		if !strings.Contains(line, `"http.log.access`) || !strings.Contains(line, `"uri":"`+uri+`"`) {
+		if !strings.Contains(line, `"http.log.access`) || !strings.Contains(line, part) {
 			continue
 		}
 		var r LoggedRequest
-		if json.Unmarshal([]byte(line), &r) == nil && r.Request.URI == uri {
+		if json.Unmarshal([]byte(line), &r) == nil && is(r) {
 			found = append(found, r)
 		}
 	}
@@ -242,6 +257,7 @@ func (c *Caddy) Requests(uri string) (found []LoggedRequest) {
 func run(cmd *exec.Cmd, url string) (exited chan struct{}, log *logBuffer, err error) {
 	exited, log = make(chan struct{}), new(logBuffer)
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.WaitDelay = time.Second // for the output of processes that it leaves behind
 	endWithUs(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, nil, err

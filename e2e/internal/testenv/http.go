@@ -37,14 +37,22 @@ var Client = &http.Client{
 
 // Get fetches a page with a browser's fields, and further ones as "Name: value".
 func Get(url string, fields ...string) (Response, error) {
+	return get(url, append([]string{
+		"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+		"Sec-Fetch-Dest: document", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Site: none",
+	}, fields...))
+}
+
+// Fetch fetches a page as a script of the same origin does.
+func Fetch(url string, fields ...string) (Response, error) {
+	return get(url, append([]string{"Accept: */*", "Sec-Fetch-Dest: empty", "Sec-Fetch-Mode: cors", "Sec-Fetch-Site: same-origin"}, fields...))
+}
+
+func get(url string, fields []string) (Response, error) {
 	req, err := http.NewRequest(http.MethodGet, url, nil)
 	if err != nil {
 		return Response{}, err
 	}
-	req.Header.Set("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
-	req.Header.Set("Sec-Fetch-Dest", "document")
-	req.Header.Set("Sec-Fetch-Mode", "navigate")
-	req.Header.Set("Sec-Fetch-Site", "none")
 	for _, field := range fields {
 		name, value, _ := strings.Cut(field, ": ")
 		req.Header.Add(name, value)

@@ -86,12 +86,20 @@ func startProxy(t *testing.T, name string, command func(program, dir string, por
 	if err != nil {
 		Missing(t, name, "install Debian's nginx-light and varnish, or the like, so that nginx and varnishd are in PATH or /usr/sbin")
 	}
+	dir := t.TempDir()
+	return StartServer(t, name, func(port int) *exec.Cmd { return command(program, dir, port) })
+}
+
+// StartServer runs a program that serves HTTP at a port of 127.0.0.1 until the
+// test ends.
+func StartServer(t *testing.T, name string, command func(port int) *exec.Cmd) (address string) {
+	t.Helper()
 	port, err := freePort()
 	if err != nil {
 		t.Fatal(err)
 	}
 	address = fmt.Sprintf("127.0.0.1:%d", port)
-	cmd := command(program, t.TempDir(), port)
+	cmd := command(port)
 	exited, log, err := run(cmd, "http://"+address+"/")
 	if err != nil {
 		t.Fatal(err)

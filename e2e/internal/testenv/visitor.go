@@ -19,12 +19,15 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"github.com/kapadeflector/caddy-kapa-deflector/e2e/internal/webdriver"
 )
 
 // Visitor is a person at a browser of their own, with nobody else's cookies.
 type Visitor struct {
 	T   *testing.T
-	Ctx context.Context // of chromedp
+	Ctx context.Context // of chromedp, if the browser is Chromium
+	tab webdriver.Tab
 
 	mu       sync.Mutex
 	requests []Request
@@ -64,7 +67,7 @@ func NewTab(t *testing.T) *Visitor {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(Browser(t), chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	v := &Visitor{T: t, Ctx: ctx}
+	v := &Visitor{T: t, Ctx: ctx, tab: chromiumTab{}}
 	v.Must(chromedp.Do(ctx)) // opens the tab for longer than one action
 	return v
 }
@@ -75,7 +78,7 @@ func (v *Visitor) AnotherTab(options ...chromedp.ContextOption) *Visitor {
 	ctx, cancel := chromedp.NewContext(v.Ctx, options...)
 	v.T.Cleanup(cancel)
 	v.Must(chromedp.Do(ctx)) // opens the tab for longer than one action
-	return &Visitor{T: v.T, Ctx: ctx}
+	return &Visitor{T: v.T, Ctx: ctx, tab: chromiumTab{}}
 }
 
 // Listen has listener called with what the browser reports about the tab.
@@ -99,20 +102,26 @@ func (v *Visitor) Must(err error) {
 	}
 }
 
-// Do runs one action, and does not wait for it forever.
+// patient is a context for one thing that the browser is asked to do: nobody waits
+// for it forever.
+func (v *Visitor) patient() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(v.Ctx, Patience)
+}
+
+// Do runs one action in Chromium.
 func Do[T any](v *Visitor, action chromedp.Action[T]) T {
 	v.T.Helper()
-	ctx, cancel := context.WithTimeout(v.Ctx, Patience)
+	ctx, cancel := v.patient()
 	defer cancel()
 	result, err := chromedp.Run(ctx, action)
 	v.Must(err)
 	return result
 }
 
-// Send sends one command of the DevTools protocol.
+// Send sends one command of the DevTools protocol to Chromium.
 func Send[P, R any](v *Visitor, command cdp.Command[P, R], params P) R {
 	v.T.Helper()
-	ctx, cancel := context.WithTimeout(v.Ctx, Patience)
+	ctx, cancel := v.patient()
 	defer cancel()
 	result, err := chromedp.Call(ctx, command, params)
 	v.Must(err)
@@ -122,7 +131,22 @@ func Send[P, R any](v *Visitor, command cdp.Command[P, R], params P) R {
 // Eval returns what a JavaScript expression comes to on the page.
 func Eval[T any](v *Visitor, expression string) T {
 	v.T.Helper()
-	return Do(v, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	result, err := eval[T](v, expression)
+	v.Must(err)
+	return result
+}
+
+func eval[T any](v *Visitor, expression string) (result T, err error) {
+	ctx, cancel := v.patient()
+	defer cancel()
+	value, err := v.tab.Evaluate(ctx, expression)
+	if err != nil {
+		return result, err
+	}
+	if err := json.Unmarshal(value, &result); err != nil {
+		return result, fmt.Errorf("%s is %q: %w", expression, value, err)
+	}
+	return result, nil
 }
 
 // Quote writes s as JavaScript.
@@ -135,33 +159,35 @@ func Quote(s string) string {
 }
 
 // Open goes to an address as if it was typed, and waits until it is loaded.
-func (v *Visitor) Open(url string) *network.Response {
+func (v *Visitor) Open(url string) {
 	v.T.Helper()
-	return Do(v, chromedp.NavigateResponse(url))
+	ctx, cancel := v.patient()
+	defer cancel()
+	v.Must(v.tab.Navigate(ctx, url))
 }
 
 // Reload reloads the page, and waits until it is loaded.
-func (v *Visitor) Reload() *network.Response {
+func (v *Visitor) Reload() {
 	v.T.Helper()
-	return v.Followed(chromedp.Reload())
+	ctx, cancel := v.patient()
+	defer cancel()
+	v.Must(v.tab.Reload(ctx))
 }
 
 // Follow clicks something that leads to another page, and waits until that is
 // loaded.
-func (v *Visitor) Follow(selector string) *network.Response {
+func (v *Visitor) Follow(selector string) {
 	v.T.Helper()
-	return v.Followed(v.Clicking(selector))
+	x, y := v.place(selector)
+	v.Followed(func(ctx context.Context) error { return v.tab.Click(ctx, x, y) })
 }
 
-// Followed runs an action that leads to another page, and waits until that is
-// loaded.
-func (v *Visitor) Followed(action chromedp.Action[chromedp.Void]) *network.Response {
+// Followed does something that leads to another page, and waits until that is loaded.
+func (v *Visitor) Followed(do func(context.Context) error) {
 	v.T.Helper()
-	ctx, cancel := context.WithTimeout(v.Ctx, Patience)
+	ctx, cancel := v.patient()
 	defer cancel()
-	resp, err := chromedp.RunResponse(ctx, action)
-	v.Must(err)
-	return resp
+	v.Must(v.tab.Follow(ctx, do))
 }
 
 // BodyOf is the page that the browser got, byte for byte.
@@ -174,11 +200,14 @@ func (v *Visitor) BodyOf(url string) string {
 // Click clicks something that can be seen.
 func (v *Visitor) Click(selector string) {
 	v.T.Helper()
-	Do(v, v.Clicking(selector))
+	x, y := v.place(selector)
+	ctx, cancel := v.patient()
+	defer cancel()
+	v.Must(v.tab.Click(ctx, x, y))
 }
 
-// Clicking is the action that clicks something that can be seen.
-func (v *Visitor) Clicking(selector string) chromedp.Action[chromedp.Void] {
+// place is where something that can be seen can be clicked.
+func (v *Visitor) place(selector string) (x, y float64) {
 	v.T.Helper()
 	v.WaitFor(Visible(selector))
 	at := Eval[struct {
@@ -205,7 +234,7 @@ func (v *Visitor) Clicking(selector string) chromedp.Action[chromedp.Void] {
 	if at.Hit != "" {
 		v.T.Fatalf("%s cannot be clicked: over it is %s", selector, at.Hit)
 	}
-	return chromedp.MouseClickXY(at.X, at.Y)
+	return at.X, at.Y
 }
 
 // Write types text into a field, in place of what is there.
@@ -213,10 +242,12 @@ func (v *Visitor) Write(selector, text string) {
 	v.T.Helper()
 	v.Click(selector)
 	Eval[bool](v, element(selector)+`.select() ?? true`)
-	Do(v, chromedp.KeyEvent(text))
+	ctx, cancel := v.patient()
+	defer cancel()
+	v.Must(v.tab.Type(ctx, text))
 }
 
-// Press presses a key.
+// Press presses a key, which may be one of chromedp's, in Chromium.
 func (v *Visitor) Press(key string) {
 	v.T.Helper()
 	Do(v, chromedp.KeyEvent(key))
@@ -237,9 +268,7 @@ func (v *Visitor) WaitFor(expression string) {
 func (v *Visitor) Await(what, expression string) {
 	v.T.Helper()
 	Eventually(v.T, what, func() bool {
-		ctx, cancel := context.WithTimeout(v.Ctx, Patience)
-		defer cancel()
-		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
+		ok, err := eval[bool](v, "Boolean("+expression+")")
 		return err == nil && ok
 	})
 }
@@ -254,10 +283,11 @@ func (v *Visitor) Travel(direction string) {
 func Visible(selector string) string { return element(selector) + `?.checkVisibility()` }
 
 // element is the JavaScript for the first element that a selector finds on the
-// page, or else in the shadow root of an answer of the stand-in's.
+// page, or else in the shadow root of an answer of the stand-in's or of the plugin's own
+// question for consent.
 func element(selector string) string {
-	return `(document.querySelector(` + Quote(selector) + `) ?? [...document.querySelectorAll('#kapa-stand-in-answer')]
-		.map((answer) => answer.shadowRoot?.querySelector(` + Quote(selector) + `)).find(Boolean))`
+	return `(document.querySelector(` + Quote(selector) + `) ?? [...document.querySelectorAll('#kapa-stand-in-answer, kapa-deflector-consent')]
+		.map((host) => host.shadowRoot?.querySelector(` + Quote(selector) + `)).find(Boolean))`
 }
 
 // Sees reports whether an element can be seen.
@@ -284,11 +314,14 @@ func (v *Visitor) Path() string {
 const IDCookie = "kapa_web_id"
 
 // Cookies are all of that name in the visitor's browser that any of the sample's
-// hosts could see. A cookie is for all ports of its host.
+// hosts could see, in WebKit those that the page's host can. A cookie is for all ports
+// of its host.
 func (v *Visitor) Cookies(name string) []*network.Cookie {
 	v.T.Helper()
-	urls := []string{"http://localhost/", "http://" + Support + "/", "http://" + Docs + "/"}
-	found := Send(v, network.GetCookies, network.GetCookiesParams{URLs: urls}).Cookies
+	ctx, cancel := v.patient()
+	defer cancel()
+	found, err := v.tab.Cookies(ctx)
+	v.Must(err)
 	return slices.DeleteFunc(found, func(cookie *network.Cookie) bool { return cookie.Name != name })
 }
 
@@ -335,14 +368,17 @@ func (v *Visitor) HasTag() bool {
 	return Eval[bool](v, `document.querySelector(`+Quote(TagSelector)+`) !== null`)
 }
 
-// WantTag checks that the page has the tag, and waits until its script has run.
+// WantTag waits until the page has the tag and its script has run. A loader puts it in
+// some time after the page has loaded.
 func (v *Visitor) WantTag() {
 	v.T.Helper()
-	if !v.HasTag() {
-		v.T.Errorf("no tag in %s", Eval[string](v, `location.href`))
-		return
-	}
-	v.WaitFor(`window.KapaSFD`)
+	v.WaitFor(`document.querySelector(` + Quote(TagSelector) + `) && window.KapaSFD`)
+}
+
+// WantAnswer waits until the loader of the page that is open has been answered.
+func (v *Visitor) WantAnswer() {
+	v.T.Helper()
+	v.WaitFor(`performance.getEntriesByType('resource').some(({ name }) => name.includes('kapa_deflector='))`)
 }
 
 // WantNoTag checks that the page has nothing of the deflector.
@@ -445,6 +481,18 @@ func (v *Visitor) findLast(method, url string) (found Request, ok bool) {
 	return found, ok
 }
 
+// Requests are the addresses that contain text, in the order of the requests.
+func (v *Visitor) Requests(text string) (urls []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, r := range v.requests {
+		if strings.Contains(r.url, text) {
+			urls = append(urls, r.url)
+		}
+	}
+	return urls
+}
+
 // Sent counts the requests with this method.
 func (v *Visitor) Sent(method string) (n int) {
 	v.mu.Lock()
@@ -511,5 +559,9 @@ func (v *Visitor) Screenshot(name string) {
 	}
 	v.Must(os.MkdirAll(dir, 0o750))
 	file := strings.ReplaceAll(v.T.Name(), "/", "-") + "-" + name + ".png"
-	v.Must(os.WriteFile(filepath.Join(dir, file), Do(v, chromedp.CaptureScreenshot()), 0o600))
+	ctx, cancel := v.patient()
+	defer cancel()
+	png, err := v.tab.Screenshot(ctx)
+	v.Must(err)
+	v.Must(os.WriteFile(filepath.Join(dir, file), png, 0o600))
 }

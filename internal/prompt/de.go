@@ -1,0 +1,31 @@
+package prompt
+
+var german = words{
+	tag:         "de",
+	question:    "Darf ein KI-Assistent eine Antwort vorschlagen, bevor dieses Formular abgeschickt wird?",
+	sent:        "Wenn Sie zustimmen, geht Ihre Frage beim Absenden des Formulars an das Unternehmen Kapa, dessen Assistent eine Antwort vorschlägt.",
+	captcha:     "Dafür lädt Ihr Browser ein Skript von Kapa. Das Skript lädt ein Captcha (reCAPTCHA von Google oder hCaptcha), das prüft, ob Sie ein Mensch sind. Kapa und der Anbieter des Captchas erfahren dabei Ihre IP-Adresse und Angaben zu Ihrem Browser.",
+	id:          "Das Cookie kapa_web_id gibt Ihrem Browser eine zufällige Kennung, die mit jeder Frage an Kapa geht.",
+	shared:      "Es gilt {age} für {site} und alle Subdomains; mit jeder Frage kann Kapas Skript es für {renewed} erneuern.",
+	alone:       "Es gilt {age} für {site}; mit jeder Frage kann Kapas Skript es für {renewed} und für die ganze Domain erneuern.",
+	email:       "Auch die E-Mail-Adresse, die Sie in das Formular eingeben, geht an Kapa.",
+	user:        "Diese Website teilt Kapa außerdem über Sie mit: {list}.",
+	fingerprint: "Kapa erkennt Ihren Browser an seinem Fingerabdruck, einer Kombination seiner Eigenschaften. Das geht ohne Cookie, und das Löschen von Cookies verhindert es nicht.",
+	joined:      "So kann Kapa die Fragen aus diesem Browser mit Ihnen verbinden, auch frühere.",
+	choice:      "Ihre Antwort wird {age} lang in einem Cookie gespeichert. Sie können sie hier jederzeit ändern. Das Formular funktioniert auch ohne den Assistenten.",
+	accept:      "Ja, mit Assistent",
+	refuse:      "Nein, ohne Assistent",
+	change:      "Antwort ändern",
+	yes:         "Sie haben dem Assistenten zugestimmt.",
+	no:          "Sie haben den Assistenten abgelehnt.",
+	failed:      "Ihre Antwort konnte nicht gespeichert werden. Bitte versuchen Sie es noch einmal.",
+	policy:      "Datenschutzerklärung (öffnet einen neuen Tab)",
+	keys: map[string]string{
+		"unique_client_id": "Ihre Kunden- oder Benutzernummer",
+		"email":            "Ihre E-Mail-Adresse",
+		"company_name":     "den Namen Ihres Unternehmens",
+		"first_name":       "Ihren Vornamen",
+		"last_name":        "Ihren Nachnamen",
+	},
+	hour: "Stunde", hours: "Stunden", day: "Tag", days: "Tage",
+}

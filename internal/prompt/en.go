@@ -1,0 +1,31 @@
+package prompt
+
+var english = words{
+	tag:         "en",
+	question:    "May an AI assistant suggest an answer before this form is sent?",
+	sent:        "If you agree, your question goes to the company Kapa when you submit the form, and Kapa’s assistant suggests an answer.",
+	captcha:     "For this, your browser loads a script from Kapa. The script loads a captcha (reCAPTCHA by Google, or hCaptcha), which checks that you are human. Kapa and the captcha’s provider learn your IP address and details of your browser.",
+	id:          "The cookie kapa_web_id gives your browser a random identifier, which goes to Kapa with each question.",
+	shared:      "It is kept for {age}, for {site} and all its subdomains; with each question, Kapa’s script may renew it for {renewed}.",
+	alone:       "It is kept for {age}, for {site}; with each question, Kapa’s script may renew it for {renewed} and for the whole domain.",
+	email:       "The e-mail address that you enter in the form goes to Kapa, too.",
+	user:        "This website also tells Kapa about you: {list}.",
+	fingerprint: "Kapa recognises your browser by its fingerprint, a combination of its properties. This needs no cookie, and deleting cookies does not prevent it.",
+	joined:      "So Kapa can connect the questions from this browser with you, earlier ones too.",
+	choice:      "Your answer is kept in a cookie for {age}. You can change it here at any time. The form works without the assistant, too.",
+	accept:      "Yes, with the assistant",
+	refuse:      "No, without the assistant",
+	change:      "Change your answer",
+	yes:         "You have agreed to the assistant.",
+	no:          "You have refused the assistant.",
+	failed:      "Your answer could not be saved. Please try again.",
+	policy:      "Privacy policy (opens in a new tab)",
+	keys: map[string]string{
+		"unique_client_id": "your customer or user number",
+		"email":            "your e-mail address",
+		"company_name":     "your company’s name",
+		"first_name":       "your first name",
+		"last_name":        "your last name",
+	},
+	hour: "hour", hours: "hours", day: "day", days: "days",
+}

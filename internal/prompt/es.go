@@ -1,0 +1,31 @@
+package prompt
+
+var spanish = words{
+	tag:         "es",
+	question:    "¿Permite que un asistente de IA le sugiera una respuesta antes de que se envíe este formulario?",
+	sent:        "Si acepta, su pregunta se transmite a la empresa Kapa cuando usted envía el formulario, y el asistente de Kapa sugiere una respuesta.",
+	captcha:     "Para ello, su navegador carga un script de Kapa. El script carga un captcha (reCAPTCHA de Google o hCaptcha), que comprueba que usted es una persona. Kapa y el proveedor del captcha reciben así su dirección IP y datos de su navegador.",
+	id:          "La cookie kapa_web_id asigna a su navegador un identificador aleatorio, que se envía a Kapa con cada pregunta.",
+	shared:      "Se conserva durante {age}, para {site} y todos sus subdominios; con cada pregunta, el script de Kapa puede renovarla por {renewed}.",
+	alone:       "Se conserva durante {age}, para {site}; con cada pregunta, el script de Kapa puede renovarla por {renewed} y para todo el dominio.",
+	email:       "La dirección de correo electrónico que usted escriba en el formulario también se envía a Kapa.",
+	user:        "Además, este sitio web comunica a Kapa sobre usted: {list}.",
+	fingerprint: "Kapa reconoce su navegador por su huella digital, es decir, por la combinación de sus características. Para ello no hace falta ninguna cookie, y borrar las cookies no lo impide.",
+	joined:      "Así, Kapa puede relacionar con usted las preguntas hechas en este navegador, también las anteriores.",
+	choice:      "Su respuesta se guarda en una cookie durante {age}. Puede cambiarla aquí en cualquier momento. El formulario también funciona sin el asistente.",
+	accept:      "Sí, con el asistente",
+	refuse:      "No, sin el asistente",
+	change:      "Cambiar su respuesta",
+	yes:         "Usted ha aceptado el asistente.",
+	no:          "Usted ha rechazado el asistente.",
+	failed:      "No se ha podido guardar su respuesta. Inténtelo de nuevo.",
+	policy:      "Política de privacidad (se abre en otra pestaña)",
+	keys: map[string]string{
+		"unique_client_id": "su número de cliente o de usuario",
+		"email":            "su dirección de correo electrónico",
+		"company_name":     "el nombre de su empresa",
+		"first_name":       "su nombre",
+		"last_name":        "sus apellidos",
+	},
+	hour: "hora", hours: "horas", day: "día", days: "días",
+}

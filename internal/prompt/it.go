@@ -1,0 +1,31 @@
+package prompt
+
+var italian = words{
+	tag:         "it",
+	question:    "Un assistente IA può suggerirle una risposta prima dell’invio di questo modulo?",
+	sent:        "Se accetta, la sua domanda viene trasmessa alla società Kapa quando invia il modulo, e l’assistente di Kapa suggerisce una risposta.",
+	captcha:     "A questo scopo il suo browser carica uno script di Kapa. Lo script carica un captcha (reCAPTCHA di Google o hCaptcha), che verifica che lei sia una persona. Kapa e il fornitore del captcha ricevono così il suo indirizzo IP e informazioni sul suo browser.",
+	id:          "Il cookie kapa_web_id assegna al suo browser un identificativo casuale, che viene inviato a Kapa con ogni domanda.",
+	shared:      "Viene conservato per {age}, per {site} e tutti i suoi sottodomini; con ogni domanda lo script di Kapa può rinnovarlo per {renewed}.",
+	alone:       "Viene conservato per {age}, per {site}; con ogni domanda lo script di Kapa può rinnovarlo per {renewed} e per l’intero dominio.",
+	email:       "Anche l’indirizzo e-mail che inserisce nel modulo viene inviato a Kapa.",
+	user:        "Inoltre questo sito comunica a Kapa su di lei: {list}.",
+	fingerprint: "Kapa riconosce il suo browser dalla sua impronta, cioè dalla combinazione delle sue caratteristiche. Per questo non serve alcun cookie, e cancellare i cookie non lo impedisce.",
+	joined:      "Kapa può così collegare a lei le domande poste in questo browser, anche quelle precedenti.",
+	choice:      "La sua risposta viene conservata in un cookie per {age}. Può cambiarla qui in qualsiasi momento. Il modulo funziona anche senza l’assistente.",
+	accept:      "Sì, con l’assistente",
+	refuse:      "No, senza l’assistente",
+	change:      "Cambia la risposta",
+	yes:         "Ha accettato l’assistente.",
+	no:          "Ha rifiutato l’assistente.",
+	failed:      "Non è stato possibile salvare la sua risposta. Riprovi.",
+	policy:      "Informativa sulla privacy (si apre in un’altra scheda)",
+	keys: map[string]string{
+		"unique_client_id": "il suo numero cliente o utente",
+		"email":            "il suo indirizzo e-mail",
+		"company_name":     "il nome della sua azienda",
+		"first_name":       "il suo nome",
+		"last_name":        "il suo cognome",
+	},
+	hour: "ora", hours: "ore", day: "giorno", days: "giorni",
+}

@@ -1,0 +1,31 @@
+package prompt
+
+var dutch = words{
+	tag:         "nl",
+	question:    "Mag een AI-assistent een antwoord voorstellen voordat dit formulier wordt verzonden?",
+	sent:        "Als u akkoord gaat, wordt uw vraag bij het verzenden van het formulier naar het bedrijf Kapa gestuurd, waarvan de assistent een antwoord voorstelt.",
+	captcha:     "Daarvoor laadt uw browser een script van Kapa. Het script laadt een captcha (reCAPTCHA van Google of hCaptcha), die controleert of u een mens bent. Kapa en de aanbieder van de captcha krijgen daarbij uw IP-adres en gegevens over uw browser.",
+	id:          "De cookie kapa_web_id geeft uw browser een willekeurig kenmerk, dat met elke vraag naar Kapa gaat.",
+	shared:      "De cookie wordt {age} bewaard, voor {site} en alle subdomeinen; bij elke vraag kan het script van Kapa de cookie voor {renewed} vernieuwen.",
+	alone:       "De cookie wordt {age} bewaard, voor {site}; bij elke vraag kan het script van Kapa de cookie voor {renewed} en voor het hele domein vernieuwen.",
+	email:       "Ook het e-mailadres dat u in het formulier invult, gaat naar Kapa.",
+	user:        "Deze website vertelt Kapa bovendien over u: {list}.",
+	fingerprint: "Kapa herkent uw browser aan zijn vingerafdruk, een combinatie van zijn eigenschappen. Daarvoor is geen cookie nodig, en het verwijderen van cookies voorkomt het niet.",
+	joined:      "Zo kan Kapa de vragen uit deze browser met u in verband brengen, ook eerdere.",
+	choice:      "Uw antwoord wordt {age} in een cookie bewaard. U kunt het hier altijd wijzigen. Het formulier werkt ook zonder de assistent.",
+	accept:      "Ja, met assistent",
+	refuse:      "Nee, zonder assistent",
+	change:      "Uw antwoord wijzigen",
+	yes:         "U bent akkoord gegaan met de assistent.",
+	no:          "U hebt de assistent geweigerd.",
+	failed:      "Uw antwoord kon niet worden opgeslagen. Probeer het opnieuw.",
+	policy:      "Privacyverklaring (opent in een nieuw tabblad)",
+	keys: map[string]string{
+		"unique_client_id": "uw klant- of gebruikersnummer",
+		"email":            "uw e-mailadres",
+		"company_name":     "de naam van uw bedrijf",
+		"first_name":       "uw voornaam",
+		"last_name":        "uw achternaam",
+	},
+	hour: "uur", hours: "uur", day: "dag", days: "dagen",
+}
