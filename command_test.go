@@ -249,7 +249,7 @@ func (p program) testBrokenSamples(t *testing.T) {
 	}{
 		{"a selector that matches nothing", []string{`"#description"`, `"#message"`}, "selector_matches_nothing"},
 		{"another value for yes", []string{"cookie_consent accepted", "cookie_consent yes"}, "tag_missing:no_consent"},
-		{"other pages", []string{"pages /tickets/new /contact", "pages /contact"}, "tag_missing:not_covered"},
+		{"other pages", []string{"pages /tickets/new /tickets/new-late /contact", "pages /contact"}, "tag_missing:not_covered"},
 		{"the wrong event", []string{"onSubmit", "onClick"}, "event_type"},
 		{"a policy", []string{"\tencode\n", "\tencode\n\theader >Content-Security-Policy \"script-src 'none'\"\n"}, "csp_loader"},
 		{"public pages", []string{"\tencode\n", "\tencode\n\theader >Cache-Control public\n"}, "cache_control"},
