@@ -222,15 +222,3 @@ func TestNoQuestion(t *testing.T) {
 		t.Errorf("%q", resp.Header)
 	}
 }
-
-// Blocks with the same form on other pages answer their own pages' questions.
-func TestQuestionsToBlocksWithTheSameForm(t *testing.T) {
-	first := newHandler(t, loaderLines+"pages /a")
-	second := newHandler(t, loaderLines+"pages /b\ndata-render-on-load \"false\"")
-	for path, h := range map[string]*Handler{"/a": first, "/b": second} {
-		resp := serve(t, first, questionOf(t, h, path, "Cookie: "+granted), through(second, pageHandler))
-		if got := resp.Header.Get("Kapa-Deflector"); got != "tag" {
-			t.Errorf("%s: %q", path, got)
-		}
-	}
-}

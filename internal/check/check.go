@@ -33,6 +33,8 @@ type Site struct {
 	WithAnswer    *Response
 	WithoutAnswer *Response
 
+	HeldOut int // how many visitors have got an id without the tag before WithAnswer
+
 	Bundle *BundleAnswer // the deflector's script; nil if not requested
 
 	secrets secrets // what the user has passed, which no report shows

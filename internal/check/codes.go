@@ -74,6 +74,7 @@ const (
 	codeEditorSeen            Code = "editor_seen"              // it may take the place of the field
 	codeEmbedderPolicySeen    Code = "embedder_policy_seen"     // it may block the script
 	codeFormInFrame           Code = "form_in_frame"            // the tag may belong there
+	codeHeldOut               Code = "held_out"                 // from the tag, by an experiment
 	codeIDHostOnly            Code = "id_host_only"             // other hosts have other ids
 	codeInputOutsideForm      Code = "input_outside_form"       // that the tag names
 	codeNoCookie              Code = "no_cookie"                // none was given, so there is no tag
@@ -108,6 +109,7 @@ const (
 	reasonCSPBlocked   Reason = "csp_blocked"   // the page's policy blocks the script
 	reasonCached       Reason = "cached"        // a cache in front of Caddy sends one page to all
 	reasonQuestionLost Reason = "question_lost" // the loader's question does not reach the edge
+	reasonHeldOut      Reason = "held_out"      // an experiment keeps the tag from the visitor
 	reasonNotCovered   Reason = "not_covered"   // the directive did not run
 	reasonNoCookie     Reason = "no_cookie"     // no cookie was given
 	reasonNoConsent    Reason = "no_consent"    // the cookies given do not count as consent

@@ -16,6 +16,7 @@ import (
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/check/dom"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/csp"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/loader"
 )
 
@@ -26,7 +27,7 @@ import (
 type loaderScript struct {
 	node    *html.Node
 	content string
-	id      string
+	key     string // what its questions begin with
 }
 
 // findLoader returns the page's loader, nil if there is none.
@@ -35,8 +36,8 @@ func findLoader(p *dom.Page) *loaderScript {
 		if n.DataAtom != atom.Script || n.FirstChild == nil {
 			continue
 		}
-		if id, ok := loader.IDIn(n.FirstChild.Data); ok {
-			return &loaderScript{node: n, content: n.FirstChild.Data, id: id}
+		if key := loader.KeyIn(n.FirstChild.Data); key != "" {
+			return &loaderScript{node: n, content: n.FirstChild.Data, key: key}
 		}
 	}
 	return nil
@@ -60,7 +61,7 @@ func (g *guest) ask(ctx context.Context, page *Response, platforms []string) (*R
 	if l == nil {
 		return nil, nil
 	}
-	response, err := g.send(ctx, page.Address(), func(r *http.Request) { loader.Ask(r, l.id, rand.Text(), platforms) })
+	response, err := g.send(ctx, page.Address(), func(r *http.Request) { loader.Ask(r, l.key, rand.Text(), platforms) })
 	if err != nil {
 		return nil, fmt.Errorf("the loader's question: %w", err)
 	}
@@ -98,6 +99,12 @@ func readAnswer(a *Response, d Deflector) *answer {
 	}
 	read.tag = &tag{node: element, named: d.isFile(dom.Value(element, "src")), place: byLoader}
 	return read
+}
+
+// isHeldOut reports whether the answer gives an id, but no tag: its visitor belongs to those
+// from whom an experiment keeps the tag.
+func isHeldOut(a *Response) bool {
+	return a != nil && loader.Kind(a.Header.Get(loader.Field)) == loader.None && idCookies(a, kapa.IDCookie) != nil
 }
 
 // byLoader is the place of a tag that the loader puts in.
@@ -138,6 +145,9 @@ func (j *judge) checkLoader() {
 	if from := a.FromCache(); from != "" {
 		j.finding(codeQuestionLost, aboutLoader, "the answer to the loader's question comes from a cache (%s)", Short(from))
 	}
+	if n := j.site.HeldOut; n > 0 {
+		j.note(codeHeldOut, aboutLoader, "an experiment keeps the tag from some visitors: %d of those that kapa-check has played were among them", n)
+	}
 	if platforms := l.adapters(); platforms != nil && j.site.With != nil {
 		j.note(codeConsentInPage, aboutLoader, "in the browser, the loader asks %s whether the visitor has consented. kapa-check runs no script, and has told the edge yes", platforms[0])
 	}
@@ -148,9 +158,11 @@ func (j *judge) whyNoTagFromLoader() (reason Reason, text string) {
 	switch a := j.answer; {
 	case a == nil || a.kind == "":
 		return reasonQuestionLost, "the page has the loader, but its question does not reach the edge"
+	case isHeldOut(a.Response):
+		return reasonHeldOut, "an experiment keeps the tag from this visitor"
 	case a.kind == loader.None:
 		return reasonNotCovered, "the page has the loader, but the edge gives no tag at " + place(j.response) + ": its pages do not include this path, an attribute is empty for this visitor, " +
-			"or a cache has the loader of an older configuration"
+			"an experiment keeps the tag from the id that you have passed, or a cache has the loader of an older configuration"
 	case j.site.With == nil && a.asks:
 		return reasonNoCookie, "there is no tag without consent, as intended: the visitor is asked at the form. To see the tag, answer in the browser, " +
 			"and pass the cookie that the answer has set, --cookie name=value"

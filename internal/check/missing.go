@@ -21,7 +21,7 @@ func (j *judge) checkMissing() {
 		j.note(codeNoCookie, aboutTag, "%s", text)
 		return
 	}
-	if reason == reasonQuestionLost { // checkLoader has reported it
+	if reason == reasonQuestionLost || reason == reasonHeldOut { // checkLoader has reported it
 		return
 	}
 	j.finding(codeTagMissing, aboutTag, "%s", text)

@@ -118,9 +118,20 @@ func (s Survey) askTheEdge(ctx context.Context, site *Site, stranger, consented 
 	if site.With == nil && platforms != nil { // no cookie shows consent there
 		site.With = site.Without
 	}
-	site.WithAnswer, err = consented.ask(ctx, site.With, platforms)
-	return err
+	// A new visitor may belong to those from whom an experiment keeps the tag. The next
+	// new visitor may not.
+	for range mostVisitors {
+		site.WithAnswer, err = consented.ask(ctx, site.With, platforms)
+		if err != nil || !isHeldOut(site.WithAnswer) {
+			return err
+		}
+		site.HeldOut++
+	}
+	return nil
 }
+
+// mostVisitors is how many new visitors ask until one gets the tag.
+const mostVisitors = 8
 
 // Open opens the page at that address, once, with these cookies.
 func (s Survey) Open(ctx context.Context, address *url.URL, cookies string) (*Response, error) {

@@ -9,26 +9,20 @@ import (
 // For whoever checks a page from outside: how to know the script, and how to ask as it
 // does.
 
-var ownKey = regexp.MustCompile(regexp.QuoteMeta(key) + `([0-9a-f]{8})\.`)
+var ownKey = regexp.MustCompile(regexp.QuoteMeta(key) + `(?:[0-9a-f]+\.)+`)
 
-// IDIn returns the ID of the script that is the content of a script element. ok is false
-// if it is another script.
-func IDIn(content string) (id string, ok bool) {
-	m := ownKey.FindStringSubmatch(content)
-	if m == nil {
-		return "", false
-	}
-	return m[1], true
-}
+// KeyIn returns what the questions of a script begin with, if the content of a script
+// element is the loader; "" if it is another script.
+func KeyIn(content string) string { return ownKey.FindString(content) }
 
-// Ask makes a request for a page the question of the script with this ID. word must not
-// have been used before. platforms are those of which the page says that the visitor has
-// consented.
-func Ask(r *http.Request, id, word string, platforms []string) {
+// Ask makes a request for a page the question of a script. key is that of KeyIn. word must
+// not have been used before. platforms are those of which the page says that the visitor
+// has consented.
+func Ask(r *http.Request, key, word string, platforms []string) {
 	if r.URL.RawQuery != "" {
 		r.URL.RawQuery += "&"
 	}
-	r.URL.RawQuery += key + id + "." + word
+	r.URL.RawQuery += key + word
 	field := question
 	for _, platform := range platforms {
 		field += "; " + platform + "=" + yes
