@@ -313,22 +313,25 @@ func copies(x *trial) {
 	}
 }
 
-// acceptEncoding expects that the origin is asked for an uncompressed body if the
+// acceptEncoding expects that the origin is asked for gzip, or for no compression, if the
 // body may be changed, and only then.
 func acceptEncoding(x *trial) {
 	x.origin = func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Header.Get("Accept-Encoding")) }
 	for _, c := range []struct {
 		cookie, field, want string
 	}{
-		{granted, "X: y", "identity"},
-		{granted, "Sec-Fetch-Dest: ", "identity"},      // text/html is in Accept
-		{granted, "Sec-Fetch-Dest: |Accept: ", "gzip"}, // it may be a download
-		{granted, "Sec-Fetch-Dest: |Accept: */*", "gzip"},
-		{granted, "Sec-Fetch-Dest: script", "gzip"},
-		{granted, "HX-Request: true", "gzip"},
-		{denied, "X: y", "gzip"},
-		{unknown, "X: y", "gzip"},
-		{"", "X: y", "gzip"},
+		{granted, "Accept-Encoding: zstd, br, gzip", "gzip"},
+		{granted, "Accept-Encoding: zstd, br", "identity"},
+		{granted, "Accept-Encoding: gzip;q=0, *", "identity"},
+		{granted, "Accept-Encoding: *", "gzip"},
+		{granted, "Accept-Encoding: br, gzip|Sec-Fetch-Dest: ", "gzip"},              // text/html is in Accept
+		{granted, "Accept-Encoding: br, gzip|Sec-Fetch-Dest: |Accept: ", "br, gzip"}, // it may be a download
+		{granted, "Accept-Encoding: br, gzip|Sec-Fetch-Dest: |Accept: */*", "br, gzip"},
+		{granted, "Accept-Encoding: br, gzip|Sec-Fetch-Dest: script", "br, gzip"},
+		{granted, "Accept-Encoding: br, gzip|HX-Request: true", "br, gzip"},
+		{denied, "Accept-Encoding: br, gzip", "br, gzip"},
+		{unknown, "Accept-Encoding: br, gzip", "br, gzip"},
+		{"", "Accept-Encoding: br, gzip", "br, gzip"},
 	} {
 		if got := x.ask(true, c.cookie, strings.Split(c.field, "|")...); got.body != c.want {
 			x.Errorf("%s, %s: the origin saw %q", c.cookie, c.field, got.body)

@@ -155,8 +155,13 @@ func (q diffRequest) tagsForOrigin(field string) string {
 	return strings.Join(kept, ", ")
 }
 
+// takesGzip reports whether the visitor takes gzip.
+func (q diffRequest) takesGzip() bool {
+	return strings.Contains(q.header.Get("Accept-Encoding"), "gzip")
+}
+
 // diffKind returns the kind of the origin's response by its header alone: "page" if it
-// may be changed, "gzip" if it must be decoded for that.
+// may be changed, "gzip" if it is compressed, too.
 func diffKind(a diffAnswer) string {
 	contentType := strings.ToLower(a.header.Get("Content-Type"))
 	mediaType, parameters, _ := strings.Cut(contentType, ";")
@@ -243,9 +248,7 @@ func (q diffRequest) variant(a diffAnswer) http.Header {
 		for _, field := range []string{"Accept-Ranges", "Digest", "Content-Digest", "Repr-Digest", "Content-Md5"} {
 			h.Del(field)
 		}
-		if h.Get("Content-Encoding") == "gzip" {
-			h.Del("Content-Encoding")
-		}
+		q.label(h, a)
 	}
 	h.Del("Last-Modified")
 	if tag := h.Get("Etag"); tag != "" {
@@ -254,6 +257,14 @@ func (q diffRequest) variant(a diffAnswer) http.Header {
 	diffAddVary(h, "Cookie")
 	diffAddVary(h, "Sec-GPC")
 	return h
+}
+
+// label labels gzip that the origin has not labelled.
+func (q diffRequest) label(h http.Header, a diffAnswer) {
+	if diffKind(a) == "gzip" && h.Get("Content-Encoding") != "gzip" && q.method != "HEAD" {
+		h.Set("Content-Encoding", "gzip")
+		diffAddVary(h, "Accept-Encoding")
+	}
 }
 
 // personal adds the id to the header of a page with the tag, and makes it private.
@@ -372,7 +383,7 @@ func (q diffRequest) expect(edited diffRequest, r *diffResource, origin diffAnsw
 		return []diffExpectation{unchanged}, nil
 	case kind == "not modified" && q.wantsVariant() && edited.header["If-None-Match"] != nil:
 		return []diffExpectation{{"tagged, not modified", q.personal(q.variant(origin)), origin.body, lengthKept}}, nil
-	case kind != "page" && kind != "gzip":
+	case kind != "page" && kind != "gzip", kind == "gzip" && origin.header.Get("Content-Encoding") != "gzip" && !q.takesGzip() && q.method != "HEAD":
 		return []diffExpectation{unchanged}, nil
 	case q.method == "HEAD":
 		return []diffExpectation{{"tagged, HEAD", q.personal(q.variant(origin)), "", lengthFree}}, nil
@@ -390,7 +401,7 @@ func (q diffRequest) expect(edited diffRequest, r *diffResource, origin diffAnsw
 		}
 		want := diffExpectation{"tagged", q.personal(header), body.data[:place] + staticTag + body.data[place:], lengthFree}
 		if kind == "gzip" {
-			want.name = "tagged, decoded"
+			want.name = "tagged, spliced"
 		} else if origin.header["Content-Length"] != nil && place < diffGathered && !q.now {
 			want.length = lengthRight // otherwise the header may have left before the anchor was found
 		}
@@ -411,14 +422,7 @@ func (q diffRequest) expect(edited diffRequest, r *diffResource, origin diffAnsw
 	}
 	unchanged.name = "untagged: " + why
 	wants := []diffExpectation{unchanged}
-	if kind == "gzip" {
-		decoded := header.Clone()
-		decoded.Del("Etag") // the origin's is for the compressed bytes
-		if q.gated() {
-			diffAddVary(decoded, "Accept")
-		}
-		wants = []diffExpectation{{unchanged.name + ", decoded", decoded, body.data, lengthFree}}
-	}
+	q.label(unchanged.header, origin)
 	if !r.sized || len(body.data) > diffGathered || kind == "gzip" || q.now {
 		// the header had to leave before that was known
 		wants = append(wants, diffExpectation{unchanged.name + ", late", q.personal(header), body.data, lengthFree})

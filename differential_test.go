@@ -71,7 +71,7 @@ func TestDifferential(t *testing.T) {
 
 // diffKinds are what the cases must have come to, each many times.
 var diffKinds = []string{
-	"answer: tagged", "answer: tagged, decoded", "answer: tagged, HEAD", "answer: tagged, not modified",
+	"answer: tagged", "answer: tagged, spliced", "answer: tagged, HEAD", "answer: tagged, not modified",
 	"answer: unknown, page", "answer: unknown, gzip", "answer: unknown, encoded", "answer: unknown, not html",
 	"answer: unknown, not modified", "answer: unknown, partial", "answer: unknown, redirect", "answer: unknown, page, HEAD",
 	"answer: denied, page", "answer: id deleted, page", "answer: id deleted, not html", "answer: id deleted, redirect", "answer: id deleted, not modified",
@@ -112,8 +112,8 @@ type differential struct {
 }
 
 // newDifferential starts an origin and one Caddy in front of it, which has
-// routes with and without the directive; "identity" is one without that asks
-// the origin for a readable body.
+// routes with and without the directive; "identity" and "gzip" are two without that ask
+// the origin for that coding.
 func newDifferential(t *testing.T, seed uint64) *differential {
 	d := &differential{
 		t: t, seed: seed, bodies: diffBodies(t, seed),
@@ -134,6 +134,7 @@ func newDifferential(t *testing.T, seed uint64) *differential {
 	site := ""
 	for suffix, flushing := range map[string]string{"": "", "-now": "flush_interval -1\n"} { // at each write of the origin's
 		site += route("/bare"+suffix+"/plain", "", flushing) + route("/bare"+suffix+"/identity", "", flushing+"header_up Accept-Encoding identity") +
+			route("/bare"+suffix+"/gzip", "", flushing+"header_up Accept-Encoding gzip") +
 			route("/bare"+suffix+"/kapa", sampleBlock, flushing) + route("/encode"+suffix+"/plain", "encode", flushing) +
 			route("/encode"+suffix+"/kapa", "encode\n"+sampleBlock, flushing)
 	}
@@ -526,7 +527,7 @@ func (d *differential) send(q diffRequest, route string, o *diffResource, path s
 	if q.protocol == "h1" {
 		scheme = "http"
 	}
-	if q.encode && route != "identity" {
+	if q.encode && (route == "plain" || route == "kapa") {
 		site = "encode"
 	}
 	if q.now {
@@ -580,6 +581,20 @@ func (a diffAnswer) uncode(q diffRequest) (diffAnswer, error) {
 	b, err := io.ReadAll(z)
 	a.body = string(b)
 	return a, err
+}
+
+// spliced returns the text of a page that was gzip at the origin already and was changed;
+// ok is false for any other response.
+func (a diffAnswer) spliced(base diffAnswer, q diffRequest) (text string, ok bool) {
+	if q.method == "HEAD" || diffKind(base) != "gzip" || a.header.Get("Content-Encoding") != "gzip" || a.body == base.body {
+		return "", false
+	}
+	z, err := gzip.NewReader(strings.NewReader(a.body))
+	if err != nil {
+		return "", false
+	}
+	b, err := io.ReadAll(z)
+	return string(b), err == nil && !strings.HasPrefix(string(b), "\x1f\x8b")
 }
 
 // play makes case n up and plays it: one resource, a few visits to it.
@@ -638,7 +653,9 @@ func (d *differential) play(n int) {
 func (d *differential) compare(q diffRequest, o *diffResource, path string) (got diffAnswer, problems []string) {
 	edited, past := q.toOrigin(), "plain"
 	if q.wantsVariant() {
-		past = "identity"
+		if past = "identity"; q.takesGzip() {
+			past = "gzip"
+		}
 	}
 	base, err := d.send(edited, past, o, path)
 	if err != nil {
@@ -656,13 +673,27 @@ func (d *differential) compare(q diffRequest, o *diffResource, path string) (got
 		problems = append(problems, fmt.Sprintf("status %d, trailer %s, want %d, %s", got.status, got.trailer, base.status, base.trailer))
 	}
 
-	ofOrigin := o.coding == "gzip" || o.coding == "gzip if asked" && past == "plain"
+	ofOrigin := o.coding == "gzip" || o.coding == "gzip if asked" && past != "identity"
 	if q.encode && base.header.Get("Content-Encoding") == "gzip" && !ofOrigin {
 		if base, err = base.uncode(q); err != nil {
 			return raw, append(problems, "without the directive: "+err.Error())
 		}
 	}
-	if q.encode && got.header.Get("Content-Encoding") == "gzip" && !(ofOrigin && (q.method == "HEAD" || got.body == base.body)) {
+	if got.body != base.body && diffKind(base) == "gzip" && got.header.Get("Content-Encoding") == "gzip" && !strings.HasPrefix(got.body, "\x1f\x8b") {
+		problems = append(problems, "labelled gzip, and is none")
+	}
+	text, spliced := got.spliced(base, q)
+	switch {
+	case spliced:
+		if length := got.header.Get("Content-Length"); length != "" {
+			if length != strconv.Itoa(len(got.body)) {
+				problems = append(problems, fmt.Sprintf("Content-Length %s of %d compressed bytes", length, len(got.body)))
+			}
+			got.header = got.header.Clone()
+			got.header.Set("Content-Length", strconv.Itoa(len(text)))
+		}
+		got.body = text
+	case q.encode && got.header.Get("Content-Encoding") == "gzip" && (q.method == "HEAD" && !ofOrigin || q.method != "HEAD" && got.body != base.body):
 		if got, err = got.uncode(q); err != nil {
 			return raw, append(problems, err.Error())
 		}
