@@ -23,7 +23,7 @@ const askLines = "consent ask {\npolicy /privacy\nversion v1\n}\nloader\n"
 // chooses returns the POST by which h's loader hands a visitor's answer over.
 func chooses(t testing.TB, h *Handler, path, choice string, fields ...string) *http.Request {
 	t.Helper()
-	r := newRequest(t, "POST", "https://support.example.com"+path+"?kapa_deflector=1."+h.block.loader.id+".x7",
+	r := newRequest(t, "POST", "https://support.example.com"+path+"?kapa_deflector=1."+loaderName(h)+".x7",
 		append([]string{"Kapa-Deflector: " + choice, "Sec-Fetch-Mode: cors"}, fields...)...)
 	r.Header.Set("Sec-Fetch-Dest", "empty")
 	if r.Header["Origin"] == nil {
