@@ -246,6 +246,7 @@ func FuzzOf(f *testing.F) {
 		}
 		f.Add(string(source), "", "script-src 'self'", "/tickets/new")
 	}
+	f.Add(head+body, "", "", "/tic\xffts")
 	f.Add(head+`<div class="cookie-banner`+"\n}\n{$HOME}"+`">`+body, "consent_x=y", "", "/a b\"`")
 	f.Fuzz(func(t *testing.T, source, cookies, policy, path string) {
 		a := responseOf(source, "Content-Security-Policy: "+policy)
