@@ -355,6 +355,9 @@ var badConfigs = []struct {
 		"an experiment whose submissions match nothing", fields{"loader": `"idle"`, "cookie": `{"renew": true}`, "experiment": `{"holdout": 1, "submissions": ["x"]}`},
 		`experiment submissions: path "x" matches nothing: a path must begin with / or *`,
 	}, {
+		"a cookie of a platform that only the page sees", fields{"consent": `[{"kind": "cookie", "cookie": "osano_consentmanager"}]`},
+		"consent: consent cookie osano_consentmanager is of osano, whose answer only the page can see: write consent osano and loader",
+	}, {
 		"a platform that nobody can see", fields{"consent": `[{"kind": "sourcepoint"}]`},
 		"consent: consent sourcepoint cannot be read here, because its cookie holds nothing but an id; where it keeps a TC string, write tcf: " + mirrorCookie,
 	}, {

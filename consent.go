@@ -235,6 +235,9 @@ func (c ConsentRule) checkCookie() error {
 		return fmt.Errorf("consent cookie %s: that cookie also exists after a refusal; to read its value, write consent %s", c.Cookie, platform.Usage())
 	}
 	if name, why, unseen := consent.UnseenOf(c.Cookie); unseen && len(c.Values) == 0 {
+		if _, ok := consent.SeenByPage(name); ok {
+			return fmt.Errorf("consent cookie %s is of %s, whose answer only the page can see: write consent %s and loader", c.Cookie, name, name)
+		}
 		return fmt.Errorf("consent cookie %s is of %s, whose consent cannot be read here, because %s: %s", c.Cookie, name, why, mirrorCookie)
 	}
 	for _, value := range c.Values {

@@ -216,8 +216,7 @@ func withoutIdentifiers(attrs []Attribute) []Attribute {
 func withExemptions(attrs []Attribute, rules []ConsentRule) []Attribute {
 	out := slices.Clone(attrs)
 	for _, rule := range rules {
-		platform, _ := consent.LookUp(rule.Kind)
-		if a := Attribute(platform.Exempt); a.Name != "" && !hasAttribute(out, a.Name) {
+		if a := Attribute(consent.ExemptionFrom(rule.Kind)); a.Name != "" && !hasAttribute(out, a.Name) {
 			out = append(out, a)
 		}
 	}

@@ -148,6 +148,14 @@ func TestExemptFromTheBlocker(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a platform that only the page sees", func(t *testing.T) {
+		h := newHandler(t, "consent termly\nloader")
+		question := questionOf(t, h, "/")
+		question.Header.Set("Kapa-Deflector", "question; termly=yes")
+		if body := bodyOf(t, serve(t, h, question, pageHandler)); !strings.Contains(body, `,["data-categories","essential"],`) {
+			t.Errorf("the answer is %s", body)
+		}
+	})
 	t.Run("in the loader's answer", func(t *testing.T) {
 		h := newHandler(t, "consent cookiebot\nloader")
 		body := bodyOf(t, serve(t, h, questionOf(t, h, "/", "Cookie: "+cookiebot), pageHandler))

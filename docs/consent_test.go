@@ -219,7 +219,7 @@ func TestTheDocsHaveEveryPlatform(t *testing.T) {
 	for _, match := range platformRow.FindAllStringSubmatch(text, -1) {
 		rows = append(rows, match[1])
 	}
-	if names := consent.PlatformNames(); !slices.Equal(rows, names) {
+	if names := slices.Concat(consent.PlatformNames(), consent.PagePlatformNames()); !slices.Equal(rows, names) {
 		t.Errorf("the table has  %v\nthe platforms are %v", rows, names)
 	}
 
@@ -251,6 +251,24 @@ func TestTheDocsHaveEveryPlatform(t *testing.T) {
 	}
 }
 
+func TestTheDocsHaveEveryPlatformThatOnlyThePageSees(t *testing.T) {
+	text := read(t, "consent.md")
+	for _, name := range consent.PagePlatformNames() {
+		category, _ := consent.SeenByPage(name)
+		row := tableRow(text, "| [^|]+ | `consent "+name+"[ `]")
+		if strings.Contains(row, "]`, `"+category+"`, and") != (category != "") || !strings.Contains(row, "`loader`") {
+			t.Errorf("%s: the row does not say that the default is %q: %q", name, category, row)
+		}
+		if tableRow(text, "| `"+name+"` | [^|]+ | [^|]+ | [^|]+ |") == "" {
+			t.Errorf("%s: no row says what is asked", name)
+		}
+		attr := consent.ExemptionFrom(name)
+		if attr.Name != "" && tableRow(text, "| `"+name+"` | `"+attr.Name+`="`+attr.Value+"\"` |") == "" {
+			t.Errorf("%s: no row says that its tag has %s", name, attr.Name)
+		}
+	}
+}
+
 // tableRow is the first line of text that begins as pattern says, where |
 // stands for itself.
 func tableRow(text, pattern string) string {
@@ -272,9 +290,12 @@ func TestTheDocsHaveEveryPlatformThatCannotBeSeen(t *testing.T) {
 		if _, ok := consent.Unseen(name); !ok {
 			t.Errorf("consent %s is not refused", name)
 		}
+		if _, ok := consent.SeenByPage(name); ok {
+			t.Errorf("consent %s works with loader", name)
+		}
 	}
-	if found != 6 {
-		t.Errorf("%d platforms found, want 6", found)
+	if found != 2 {
+		t.Errorf("%d platforms found, want 2", found)
 	}
 }
 

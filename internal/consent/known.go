@@ -47,18 +47,38 @@ var unseenPlatforms = []unseenPlatform{
 	{"shopify", "it sets its consent cookie no longer", "_tracking_consent _cmp_a"},
 }
 
-// pageCategories are, for the platforms whose answer a loader can ask the page for, the
-// categories that count if none is named. "" means that each site makes its own.
-var pageCategories = map[string]string{"usercentrics": "", "termly": "analytics", "silktide": "analytics", "osano": "ANALYTICS"}
+// A pagePlatform is one whose answer a loader can ask the page for.
+type pagePlatform struct {
+	category string // the one that counts if none is named; "" if each site makes its own
+	exempt   Attribute
+}
 
-// PagePlatformNames returns the names of these platforms.
-func PagePlatformNames() []string { return slices.Sorted(maps.Keys(pageCategories)) }
+var pagePlatforms = map[string]pagePlatform{
+	"usercentrics": {},
+	"termly":       {category: "analytics", exempt: Attribute{"data-categories", "essential"}},
+	"silktide":     {category: "analytics"},
+	"osano":        {category: "ANALYTICS"},
+}
+
+// PagePlatformNames returns the names of the platforms whose answer a loader can ask the
+// page for.
+func PagePlatformNames() []string { return slices.Sorted(maps.Keys(pagePlatforms)) }
 
 // SeenByPage reports whether a loader can ask the page for the answer of this platform.
 // category is the one that counts if none is named, "" if there is no such.
 func SeenByPage(name string) (category string, ok bool) {
-	category, ok = pageCategories[name]
-	return category, ok
+	p, ok := pagePlatforms[name]
+	return p.category, ok
+}
+
+// ExemptionFrom returns the attribute that keeps the script blocker of the platform with
+// this name away from a script; it has no name if there is none. See [Platform.Exempt].
+func ExemptionFrom(name string) Attribute {
+	if p, ok := pagePlatforms[name]; ok {
+		return p.exempt
+	}
+	p, _ := LookUp(name)
+	return p.Exempt
 }
 
 // Unseen says why the edge cannot read the answer of the platform with this

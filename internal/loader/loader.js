@@ -46,7 +46,7 @@
 	// what the platforms' adapters say, as the question has it
 	const reports = MORE && Object.entries(adapters).map(([name, begin]) => [name, begin(() => check())]);
 	const report = MORE && (() => reports.map(([name, state]) => `; ${name}=${state()}`).join("") +
-		(prompt && `; lang=${get("documentElement").lang.replace(/[^\w-]/g, "")}`));
+		(prompt ? `; lang=${get("documentElement").lang.replace(/[^\w-]/g, "")}` : ""));
 	const consent = () => MORE ? read(names) + report() : read(names);
 
 	let started; // the page has loaded
