@@ -231,8 +231,8 @@ func kapaInit(cmd *cobra.Command, fl caddycmd.Flags, a asking) (exit int, err er
 	if _, err := io.WriteString(cmd.OutOrStdout(), text); err != nil {
 		return 0, err
 	}
-	for _, d := range drafts {
-		if err := d.Tell(cmd.ErrOrStderr()); err != nil {
+	for i, d := range drafts {
+		if err := d.Tell(cmd.ErrOrStderr(), a.survey.Hider(a.addresses[i], a.cookies)); err != nil {
 			return 0, err
 		}
 		if len(d.ToDo) > 0 {

@@ -36,6 +36,11 @@ func (s Survey) secrets(address *url.URL, cookies string) (all secrets) {
 	return all
 }
 
+// Hider returns a function that hides what the user has passed in text that may repeat it.
+func (s Survey) Hider(address *url.URL, cookies string) func(text string) string {
+	return s.secrets(address, cookies).sorted().hide
+}
+
 // allSecrets returns what the user has passed, and the values of cookies that the site
 // sets.
 func (s Site) allSecrets() secrets {
@@ -50,9 +55,13 @@ func (s Site) allSecrets() secrets {
 			}
 		}
 	}
-	// the longest first, because a secret may contain another one
-	slices.SortFunc(all, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
-	return slices.Compact(all)
+	return all.sorted()
+}
+
+// sorted returns the secrets with the longest first, because a secret may contain another.
+func (s secrets) sorted() secrets {
+	slices.SortFunc(s, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+	return slices.Compact(s)
 }
 
 func (s *secrets) add(value string) {

@@ -312,15 +312,16 @@ func (d *drafter) links(matches func(text, href string) bool) (found []string) {
 	return found
 }
 
-// Tell writes what was found and what is left to do.
-func (d Draft) Tell(w io.Writer) error {
+// Tell writes what was found and what is left to do. hide takes out what must not be shown,
+// because the page may repeat what the user has passed.
+func (d Draft) Tell(w io.Writer, hide func(string) string) error {
 	var b strings.Builder
 	for _, list := range []struct {
 		mark  string
 		texts []string
 	}{{"found", d.Found}, {"TODO ", d.ToDo}} {
 		for _, text := range list.texts {
-			b.WriteString(list.mark + "  " + check.Wrap(text, "       ") + "\n")
+			b.WriteString(list.mark + "  " + check.Wrap(hide(text), "       ") + "\n")
 		}
 	}
 	_, err := io.WriteString(w, b.String())

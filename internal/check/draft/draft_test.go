@@ -199,6 +199,17 @@ func TestFormNumbers(t *testing.T) {
 	}
 }
 
+func TestTell(t *testing.T) {
+	d := draftOf(t, responseOf(strings.Replace(head, "Open a ticket", "Sign in, s3cr3t", 1)+`</head><body><form><input type="password"></form>`), "")
+	var b strings.Builder
+	if err := d.Tell(&b, func(s string) string { return strings.ReplaceAll(s, "s3cr3t", "...") }); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), "\nTODO   the site asks for a login at /tickets/new, with the page \"Sign in, ...\"") {
+		t.Error(b.String())
+	}
+}
+
 // Pages with other forms have blocks of their own; pages with the same form share one.
 func TestSeveralPages(t *testing.T) {
 	page := func(path, body string) Draft {
@@ -235,6 +246,7 @@ func FuzzOf(f *testing.F) {
 		}
 		f.Add(string(source), "", "script-src 'self'", "/tickets/new")
 	}
+	f.Add(head+body, "", "", "/tic\xffts")
 	f.Add(head+`<div class="cookie-banner`+"\n}\n{$HOME}"+`">`+body, "consent_x=y", "", "/a b\"`")
 	f.Fuzz(func(t *testing.T, source, cookies, policy, path string) {
 		a := responseOf(source, "Content-Security-Policy: "+policy)

@@ -21,4 +21,4 @@ func quote(word string) string {
 	}
 }
 
-func isUnprintable(r rune) bool { return !unicode.IsPrint(r) }
+func isUnprintable(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }

@@ -33,7 +33,7 @@ var fixtures = []struct {
 		Button: "#ticketForm input[type=submit]", Anchor: "#ticketForm", Email: "#ticketForm input[type=email]",
 	}},
 	{"redmine", "", Parts{
-		Input: "#issue_description", Submit: "#issue-form", Event: OnSubmit, Button: "input[name=commit]", Anchor: "#issue-form",
+		Input: "#issue_description", Submit: "#issue-form", Event: OnSubmit, Button: "#issue-form input[name=commit]", Anchor: "#issue-form",
 	}},
 	{"contact-form-7", "", Parts{
 		Input: "textarea[name=your-message]", Submit: "form.wpcf7-form", Event: OnSubmit,
@@ -45,7 +45,7 @@ var fixtures = []struct {
 	}},
 	{"zendesk", "Zendesk's editor", Parts{
 		Input: "#request_description_ifr ifr>> #wysiwyg", Submit: "#new_request", Event: OnSubmit,
-		Button: "input[name=commit]", Anchor: "#new_request", Email: "#request_anonymous_requester_email",
+		Button: "#new_request input[name=commit]", Anchor: "#new_request", Email: "#request_anonymous_requester_email",
 	}},
 	{"freshdesk", "Redactor", Parts{
 		Input: "#new_helpdesk_ticket .redactor-in, #new_helpdesk_ticket .redactor_editor", Submit: "#new_helpdesk_ticket", Event: OnSubmit,
@@ -135,7 +135,7 @@ func TestParts(t *testing.T) {
 		{"a field of one line", `<form id=contact><input type=email name=mail><input name=question><button>Send</button></form>`,
 			Parts{"input[name=question]", "#contact", OnSubmit, "#contact button", "#contact", "input[name=mail]"}},
 		{"several buttons", `<form id=ask><textarea id=body></textarea><input type=submit name=preview value=Preview><input type=submit name=go value=Send></form>`,
-			Parts{"#body", "#ask", OnSubmit, "input[name=go]", "#ask", ""}},
+			Parts{"#body", "#ask", OnSubmit, "#ask input[name=go]", "#ask", ""}},
 		{"nothing to be named by", `<form><input name=q><button>Search</button></form><main><div><form><textarea></textarea><button>Send</button></form></div></main>`,
 			Parts{"main form textarea", "main form", OnSubmit, "main form button", "main form", ""}},
 		{"nothing at all", `<div><form><input></form></div><div><form><textarea></textarea><button>Send</button></form></div>`,

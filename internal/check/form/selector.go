@@ -89,6 +89,9 @@ type candidate struct {
 	alone bool // it is good enough without an element around it
 }
 
+// commonName matches names that other forms of the site may have, too.
+var commonName = regexp.MustCompile(`(?i)^(commit|submit|send|save|go|op|action|button|_?submit_?button)$`)
+
 // testAttributes are attributes that are there to find elements by.
 var testAttributes = []string{"data-testid", "data-test-id", "data-test", "data-qa", "data-cy", "data-form", "data-helper"}
 
@@ -103,7 +106,7 @@ func ownSelectors(p *dom.Page, n *html.Node) (all []candidate) {
 		add(true, idSelector(id))
 	}
 	if gradeOf(name) != generated { // forms are sent by names, so their numbers stay
-		add(true, tag+attributeSelector("name", name))
+		add(!commonName.MatchString(name), tag+attributeSelector("name", name))
 	}
 	for _, attribute := range testAttributes {
 		if value := dom.Value(n, attribute); gradeOf(value) == chosen {
