@@ -31,9 +31,10 @@ func init() {
 //
 // Visitors who have not consented get the origin's bytes, unless `without_consent`
 // says otherwise. With `loader`, every page gets the same small script, which puts the
-// tag in later. The handler asks the origin for uncompressed pages where it may change them; put `encode` in front of it. A
-// page whose Content-Security-Policy blocks the script is left as it is, unless
-// `csp` allows the handler to extend the policy.
+// tag in later. Pages that the origin compresses with gzip stay compressed; put
+// `encode` in front of the handler for all others. A page whose
+// Content-Security-Policy blocks the script is left as it is, unless `csp` allows the
+// handler to extend the policy.
 //
 // `{env.*}`, `{file.*}` and `{system.*}` placeholders are resolved when the
 // configuration is loaded. All others work in attributes and in `user`, and are

@@ -176,7 +176,7 @@ var faultySites = []faultySite{
 		page: strings.Replace(checkedForm, "</head>", staticTag+"</head>", 1), findings: "tag_without_consent", notes: "cache_seen"},
 	{fault: "a cache behind Caddy, and a header directive that makes pages public", fields: behind,
 		swap: []string{"encode\n", "encode\nheader >Cache-Control \"public, max-age=600\"\n"}, findings: "cache_control", notes: "cache_seen"},
-	{fault: "an origin that compresses, and no encode", swap: []string{"encode\n", ""}, origin: compressing("gzip"), findings: "not_compressed"},
+	{fault: "none, without encode, and an origin that compresses", swap: []string{"encode\n", ""}, origin: compressing("gzip")},
 	{fault: "an origin that compresses by zstd, and no encode", swap: []string{"encode\n", ""}, origin: compressing("zstd"), findings: "not_compressed"},
 	{fault: "none, and an origin that compresses", origin: compressing("gzip")},
 	{fault: "none, and an origin that says of no body that it is compressed", origin: func(w http.ResponseWriter, r *http.Request) {

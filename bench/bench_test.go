@@ -76,7 +76,7 @@ func TestProfileShort(t *testing.T) {
 	}
 	for _, kind := range []string{"cpu", "allocs"} {
 		if files, err := filepath.Glob(filepath.Join(folder, "*."+kind+".pprof")); len(files) != 8 || err != nil {
-			t.Errorf("%d profiles of %s, want 8: those of 4 contenders at 2 sizes", len(files), kind)
+			t.Errorf("%d profiles of %s, want 10: those of 5 contenders at 2 sizes", len(files), kind)
 		}
 	}
 }
@@ -137,7 +137,7 @@ func TestWrongAnswersAreNotMeasured(t *testing.T) {
 		"a tag is missing": {page: "html", tagged: true},
 		"an id is missing": {page: "html", newID: true},
 		"no gzip":          {page: "html", gzip: true},
-		"gzip":             {page: "gzip"},
+		"gzip":             {page: gzipped(6)},
 		"no page":          {page: "nowhere"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,8 +21,8 @@
 //	field               Caddy                    with the directive
 //	identity            reverse_proxy            no coding on either side
 //	gzip by the proxy   encode gzip              encode gzip; the origin never compresses, so both encode
-//	gzip by the origin  the origin's bytes pass  the same without consent; for a tagged page the origin is asked
-//	                                             for identity, and Caddy encodes: more work, so there is no target
+//	gzip by the origin  the origin's bytes pass  the same, with the tag spliced in. There is a field for each of
+//	                                             zlib's levels 1, 6 and 9
 //
 //	contender           what it is
 //	Caddy               without the directive
@@ -31,6 +31,7 @@
 //	not HTML            the same bytes under another media type; the visitor has consented
 //	tag                 a page with the tag, for a visitor who has an id
 //	tag and a new id    the visitor's first tagged page
+//	loader              a page with the loader, the same for everybody
 //	nginx               proxy_pass in one process, at Caddy's gzip level in nginx's own gzip
 //	nginx sub_filter    the tag put before </head> in everybody's page: it knows no consent
 //

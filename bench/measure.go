@@ -75,7 +75,7 @@ func (h *heat) span() time.Duration {
 	if h.size > 64<<10 {
 		span = 2 * time.Second
 	}
-	if h.field.contenders[0].page == "gzip" { // the fewest targets
+	if h.field.contenders[0].page != "html" { // the coarsest targets
 		span /= 4
 	}
 	return span

@@ -38,10 +38,11 @@ func newOrigin(sizes []int) (*origin, error) {
 		whole := answer{identity: response(typeHTML, "", page)}
 		o.answers[path("html", size)] = whole
 		o.answers[path("other", size)] = answer{identity: response(typeOther, "", page)}
-		whole.gzipped = response(typeHTML, "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n", compress(page))
-		o.answers[path("gzip", size)] = whole
-		for _, kind := range []string{"html", "other", "gzip"} {
-			o.pages[path(kind, size)] = page
+		o.pages[path("html", size)], o.pages[path("other", size)] = page, page
+		for _, level := range levels {
+			whole.gzipped = response(typeHTML, "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n", compress(page, level))
+			o.answers[path(gzipped(level), size)] = whole
+			o.pages[path(gzipped(level), size)] = page
 		}
 	}
 	var err error
@@ -52,7 +53,13 @@ func newOrigin(sizes []int) (*origin, error) {
 	return o, nil
 }
 
-// path is where the origin has a page: kind is html, other or gzip.
+// levels are those of zlib at which the origin has compressed its pages.
+var levels = []int{1, 6, 9}
+
+// gzipped is the kind of the pages that the origin has compressed at a level.
+func gzipped(level int) string { return fmt.Sprintf("gzip%d", level) }
+
+// path is where the origin has a page: kind is html, other, or what gzipped returns.
 func path(kind string, size int) string { return fmt.Sprintf("/page/%s/%d", kind, size) }
 
 func (o *origin) address() string { return o.listener.Addr().String() }
@@ -123,9 +130,9 @@ func newPage(size int) []byte {
 	return b.Bytes()[:size]
 }
 
-func compress(b []byte) []byte {
+func compress(b []byte, level int) []byte {
 	var out bytes.Buffer
-	z := gzip.NewWriter(&out)
+	z, _ := gzip.NewWriterLevel(&out, level) // a level that there is
 	_, _ = z.Write(b)
 	_ = z.Close()
 	return out.Bytes()

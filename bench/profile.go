@@ -34,7 +34,7 @@ func (b *bench) profile(ctx context.Context, out io.Writer) error {
 	}
 	var all []*profiled
 	for _, f := range b.fields {
-		if f.contenders[0].page == "gzip" && b.field == "" {
+		if f.contenders[0].page != "html" && b.field == "" {
 			continue // what the origin compresses is another work with the tag
 		}
 		for _, size := range b.sizes {

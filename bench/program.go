@@ -26,10 +26,11 @@ type place struct {
 	identity, gzip string // addresses of the sites
 }
 
-// The hosts, of one length: a page's tag is the business of the first one.
+// The hosts, of one length: the first one's pages get the tag, the last one's the loader.
 const (
 	hostWith    = "support.acme.com"
 	hostWithout = "without.acme.com"
+	hostLoader  = "loaders.acme.com"
 )
 
 // attributes are those of the tag that every page gets.
@@ -70,9 +71,15 @@ func caddy(binary string) *program {
 		pages /page/*
 		consent cookie cookie_consent accepted
 %s	}
+	@loader host %s
+	kapa_deflector @loader {
+		pages /page/*
+		consent cookie cookie_consent accepted
+		loader
+%s	}
 	reverse_proxy %s
 }
-`, port, encode, hostWith, &tag, origin)
+`, port, encode, hostWith, &tag, hostLoader, &tag, origin)
 	}
 	return &program{
 		caddy: true,
