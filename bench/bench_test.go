@@ -75,7 +75,7 @@ func TestProfileShort(t *testing.T) {
 		}
 	}
 	for _, kind := range []string{"cpu", "allocs"} {
-		if files, err := filepath.Glob(filepath.Join(folder, "*."+kind+".pprof")); len(files) != 8 || err != nil {
+		if files, err := filepath.Glob(filepath.Join(folder, "*."+kind+".pprof")); len(files) != 10 || err != nil {
 			t.Errorf("%d profiles of %s, want 10: those of 5 contenders at 2 sizes", len(files), kind)
 		}
 	}
