@@ -46,7 +46,7 @@ func newCachedEdge(t *testing.T) *edge {
 		user {
 			email {http.request.cookie.mail}
 		}
-		loader`, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		loader load`, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "public, max-age=600")
 		w.Header().Set("Etag", `"v1"`)
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")

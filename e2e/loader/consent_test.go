@@ -13,7 +13,7 @@ import (
 // A choice counts on the page on which it is made.
 func TestConsentOnTheForm(t *testing.T) {
 	t.Parallel()
-	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader", http.NotFoundHandler())
+	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader load", http.NotFoundHandler())
 	const form = "/tickets/new"
 
 	everyBrowser(t, "accepting brings the deflector to the next submit", func(t *testing.T, prepare func(*visitor)) {
@@ -205,7 +205,7 @@ func TestConsentOnTheForm(t *testing.T) {
 // when the visitor comes back to the page.
 func TestConsentThatScriptsCannotSee(t *testing.T) {
 	t.Parallel()
-	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader load", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/own/accept":
 			w.Header().Set("Set-Cookie", yes+"; HttpOnly")
@@ -261,7 +261,7 @@ func TestConsentThatScriptsCannotSee(t *testing.T) {
 // Without a consent cookie to look for there is nothing to ask again for.
 func TestConsentIsNotRequired(t *testing.T) {
 	t.Parallel()
-	e := newEdge(t, "\n\t\tconsent not_required"+pagesLine+"\n\t\tloader", http.NotFoundHandler())
+	e := newEdge(t, "\n\t\tconsent not_required"+pagesLine+"\n\t\tloader load", http.NotFoundHandler())
 	v := e.visitor(t, "/tickets/new")
 	v.arrive()
 	v.wantDeflector(1)
@@ -276,7 +276,7 @@ func TestConsentIsNotRequired(t *testing.T) {
 // Visitors without consent get the deflector with Kapa's identifiers switched off.
 func TestUntracked(t *testing.T) {
 	t.Parallel()
-	e := newEdge(t, consentLine+pagesLine+"\n\t\twithout_consent untracked\n\t\tloader", http.NotFoundHandler())
+	e := newEdge(t, consentLine+pagesLine+"\n\t\twithout_consent untracked\n\t\tloader load", http.NotFoundHandler())
 	v := e.visitor(t, "/tickets/new")
 	v.arrive()
 	v.wantDeflector(1)
@@ -304,7 +304,7 @@ func TestGlobalPrivacyControl(t *testing.T) {
 	}{{"honor_gpc on", true}, {"honor_gpc off", false}} {
 		t.Run(tc.line, func(t *testing.T) {
 			t.Parallel()
-			e := newEdge(t, consentLine+pagesLine+"\n\t\tloader\n\t\t"+tc.line, pages{"form": testenv.FormPage("", "")})
+			e := newEdge(t, consentLine+pagesLine+"\n\t\tloader load\n\t\t"+tc.line, pages{"form": testenv.FormPage("", "")})
 			v := e.visitor(t, "/own/page/form")
 			v.have(yes)
 			testenv.Send(v.Visitor, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Sec-GPC": "1"}})
@@ -342,7 +342,7 @@ func TestGlobalPrivacyControl(t *testing.T) {
 // leads to. The question comes from the page itself.
 func TestArrivalFromAnotherSite(t *testing.T) {
 	t.Parallel()
-	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader", http.NotFoundHandler())
+	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader load", http.NotFoundHandler())
 	for name, tc := range map[string]struct {
 		cookie    string
 		deflector bool

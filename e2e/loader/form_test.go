@@ -11,7 +11,7 @@ import (
 // A form gets its deflector whenever it comes, and once.
 func TestTheForm(t *testing.T) {
 	t.Parallel()
-	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader", pages{
+	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader load", pages{
 		"empty": empty(""),
 		"form":  testenv.FormPage("", ""),
 		"own": testenv.FormPage("", `<script async data-integration-id="the page's own" data-main-input-query-selector="#description"
@@ -263,7 +263,7 @@ func TestTheForm(t *testing.T) {
 // Visitors come to the form without a full load, and leave it.
 func TestClientSideNavigation(t *testing.T) {
 	t.Parallel()
-	e := newEdge(t, consentLine+"\n\t\tpages /own/page/empty/form*\n\t\tloader", pages{"empty": empty(`<script>
+	e := newEdge(t, consentLine+"\n\t\tpages /own/page/empty/form*\n\t\tloader load", pages{"empty": empty(`<script>
 		const go = (path) => {
 			history.pushState(null, '', path);
 			document.querySelector('#support-form')?.remove();
@@ -374,7 +374,7 @@ func TestUserIsFreshForEachForm(t *testing.T) {
 			unique_client_id "7"
 			metadata plan {http.request.cookie.plan}
 		}
-		loader`, pages{"empty": empty(`<script>window.kapaSettings = { user: { own: 1, metadata: { own: 2 } }, own: 3 }</script>`)})
+		loader load`, pages{"empty": empty(`<script>window.kapaSettings = { user: { own: 1, metadata: { own: 2 } }, own: 3 }</script>`)})
 	settings := func(v *visitor, want string) {
 		v.T.Helper()
 		if got := testenv.Eval[string](v.Visitor, `JSON.stringify(window.kapaSettings)`); got != want {
@@ -459,7 +459,7 @@ func TestTheUserStartsTheDeflector(t *testing.T) {
 	for value, starts := range map[string]int{"true": 1, "false": 0} {
 		t.Run(value, func(t *testing.T) {
 			t.Parallel()
-			e := newEdge(t, consentLine+pagesLine+"\n\t\tloader\n\t\tdata-render-on-load "+value, pages{"empty": empty("")})
+			e := newEdge(t, consentLine+pagesLine+"\n\t\tloader load\n\t\tdata-render-on-load "+value, pages{"empty": empty("")})
 			v := e.visitor(t, "/own/page/empty")
 			v.have(yes)
 			v.arrive()

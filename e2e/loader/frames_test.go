@@ -25,7 +25,7 @@ func TestAnEditorInAFrame(t *testing.T) {
 		document.querySelector('#subject').after(frame);
 		return frame;
 	};`
-	e := newEdgeOf(t, block(strings.Replace(testenv.Required, `"#description"`, `"#editor ifr>> #text"`, 1)+consentLine+pagesLine+"\n\t\tloader"), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	e := newEdgeOf(t, block(strings.Replace(testenv.Required, `"#description"`, `"#editor ifr>> #text"`, 1)+consentLine+pagesLine+"\n\t\tloader load"), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/own/editor" {
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
 			_, _ = io.WriteString(w, `<!doctype html><title>e</title><body id="text" contenteditable></body>`)
@@ -122,7 +122,7 @@ func TestAFormInAShadowRoot(t *testing.T) {
 		`"#support-form"`, `"#host shadow>> #support-form"`,
 		`"#support-form button"`, `"#host shadow>> #support-form button"`,
 	).Replace(testenv.Required)
-	e := newEdgeOf(t, block(required+consentLine+pagesLine+"\n\t\tloader"), pages{"host": empty(`<script>
+	e := newEdgeOf(t, block(required+consentLine+pagesLine+"\n\t\tloader load"), pages{"host": empty(`<script>
 		const host = () => {
 			const host = document.createElement('div');
 			host.id = 'host';
@@ -151,7 +151,7 @@ func TestAFormInAShadowRoot(t *testing.T) {
 // A selector that only Kapa can read is not waited for.
 func TestASelectorThatOnlyKapaCanRead(t *testing.T) {
 	t.Parallel()
-	e := newEdgeOf(t, block(strings.Replace(testenv.Required, `"#support-form button"`, `"#support-form >>> button"`, 1)+consentLine+pagesLine+"\n\t\tloader"), pages{"empty": empty("")})
+	e := newEdgeOf(t, block(strings.Replace(testenv.Required, `"#support-form button"`, `"#support-form >>> button"`, 1)+consentLine+pagesLine+"\n\t\tloader load"), pages{"empty": empty("")})
 	v := e.visitor(t, "/own/page/empty")
 	v.have(yes)
 	v.arrive()
@@ -164,7 +164,7 @@ func TestASelectorThatOnlyKapaCanRead(t *testing.T) {
 // A page may itself be in a frame.
 func TestAPageInAFrame(t *testing.T) {
 	t.Parallel()
-	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader load", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		frame := func(attributes string) string {
 			return empty(`<script>addEventListener('message', (e) => { window.framed = e.data })</script>

@@ -78,7 +78,7 @@ func TestNamesInThePage(t *testing.T) {
 // A base element does not lead the question or a script of the site to another host.
 func TestABaseOfAnotherHost(t *testing.T) {
 	t.Parallel()
-	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader", pages{"base": strings.NewReplacer(
+	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader load", pages{"base": strings.NewReplacer(
 		"<meta charset", `<base href="http://elsewhere.localhost:1/x/"><meta charset`, `"/tickets"`, `"http://`+testenv.Support+`/tickets"`,
 	).Replace(testenv.FormPage("", ""))})
 	v := e.visitor(t, "/own/page/base")

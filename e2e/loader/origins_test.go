@@ -14,7 +14,7 @@ func TestOtherOriginsGetNoAnswer(t *testing.T) {
 	const script = `
 		window.ask = (url) => fetch(url + '&kapa_deflector=1.0.0.x', { headers: { 'Kapa-Deflector': 'question' }, credentials: 'include' })
 			.then((answer) => 'got ' + answer.status, () => 'got nothing')`
-	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader load", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		if r.URL.Path == "/own/page/cors" {
 			h.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))

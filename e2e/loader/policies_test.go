@@ -26,7 +26,7 @@ func TestPolicies(t *testing.T) {
 		"no-inline":      {"script-src 'self'", false},
 		"trusted-types":  {"require-trusted-types-for 'script'", false},
 	}
-	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader load", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := strings.TrimPrefix(r.URL.Path, "/own/page/")
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", policies[name].header)
@@ -59,7 +59,7 @@ func TestPolicies(t *testing.T) {
 // With csp extend the policy lets the loader in by its hash, also where it has no nonce.
 func TestExtendedPolicies(t *testing.T) {
 	t.Parallel()
-	e := newEdge(t, consentLine+pagesLine+"\n\t\tcsp extend\n\t\tloader", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	e := newEdge(t, consentLine+pagesLine+"\n\t\tcsp extend\n\t\tloader load", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; connect-src 'self'; img-src data:; form-action 'self'")
 		_, _ = io.WriteString(w, testenv.FormPage("", ""))

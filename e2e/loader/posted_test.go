@@ -13,7 +13,7 @@ import (
 func TestWithdrawalDoesNotSendAFormAgain(t *testing.T) {
 	t.Parallel()
 	var posts counter
-	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader load", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			posts.add()
 			w.WriteHeader(http.StatusUnprocessableEntity)

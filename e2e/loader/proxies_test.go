@@ -21,7 +21,7 @@ func TestProxiesThatSpoilTheQuestion(t *testing.T) {
 		sync.Mutex
 		queries []string
 	}
-	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader load", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		origin.Lock()
 		origin.queries = append(origin.queries, r.URL.RawQuery)
 		origin.Unlock()
@@ -81,7 +81,7 @@ func TestProxiesThatSpoilTheQuestion(t *testing.T) {
 // requests for the page.
 func TestTheBlockIsRemoved(t *testing.T) {
 	t.Parallel()
-	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader", pages{"form": testenv.FormPage("", "")})
+	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader load", pages{"form": testenv.FormPage("", "")})
 	kept := testenv.MustGet(t, e.Edge(testenv.Support, "/own/page/form")).Body
 	if !strings.Contains(kept, "kapa_deflector=1") {
 		t.Fatal("the page has no loader")
@@ -114,7 +114,7 @@ func TestTheBlockIsRemoved(t *testing.T) {
 // A page may outlive its configuration, too: another loader's questions bring no tag.
 func TestTheConfigurationChanges(t *testing.T) {
 	t.Parallel()
-	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader", pages{"form": testenv.FormPage("", "")})
+	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader load", pages{"form": testenv.FormPage("", "")})
 	other := newEdge(t, consentLine+pagesLine+"\n\t\tloader interaction", pages{"form": testenv.FormPage("", "")})
 	kept := testenv.MustGet(t, e.Edge(testenv.Support, "/own/page/form")).Body
 	proxy := testenv.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

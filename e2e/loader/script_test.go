@@ -17,7 +17,7 @@ func TestTheScriptDoesNotLoad(t *testing.T) {
 	e := newEdgeOf(t, `
 	kapa_deflector {`+testenv.Required+consentLine+pagesLine+`
 		script /own`+testenv.StandIn+`
-		loader
+		loader load
 	}`, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, ".js") {
 			asked.add()

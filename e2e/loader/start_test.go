@@ -232,6 +232,7 @@ func TestLoadAndIdle(t *testing.T) {
 			v.have(yes)
 			v.arrive()
 			if start == "idle" {
+				v.WaitFor(`idle.length > 0`)
 				v.wantAsked(0, "loaded, and never idle")
 				v.WantNoTag()
 				v.run(`idle.forEach((call) => call())`)

@@ -28,7 +28,7 @@ func (v *visitor) anotherTab() *testenv.Visitor {
 
 func TestAPageInTheBackground(t *testing.T) {
 	t.Parallel()
-	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader", pages{"form": testenv.FormPage("", "")})
+	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader load", pages{"form": testenv.FormPage("", "")})
 
 	everyBrowser(t, "hears of a choice when it is seen again", func(t *testing.T, prepare func(*visitor)) {
 		t.Parallel()
@@ -102,7 +102,7 @@ func TestAPageInTheBackground(t *testing.T) {
 
 func TestAPageThatIsKeptAsItWasLeft(t *testing.T) {
 	t.Parallel()
-	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader", http.NotFoundHandler())
+	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader load", http.NotFoundHandler())
 	back := func(v *visitor) {
 		v.T.Helper()
 		v.run(`window.left = true`)
@@ -167,7 +167,7 @@ func TestAPageThatIsKeptAsItWasLeft(t *testing.T) {
 // A page that is only fetched asks nothing.
 func TestAPageThatIsFetchedAhead(t *testing.T) {
 	t.Parallel()
-	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader", pages{"form": testenv.FormPage("", "")})
+	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader load", pages{"form": testenv.FormPage("", "")})
 	v := e.visitor(t, "/own/page/form")
 	v.Open(e.Edge(testenv.Support, "/"))
 	v.run(`
@@ -216,7 +216,7 @@ func TestAPageThatIsPrerendered(t *testing.T) {
 	e := newEdgeOf(t, `
 	kapa_deflector {`+testenv.Required+consentLine+pagesLine+`
 		script /own`+testenv.StandIn+`
-		loader
+		loader load
 	}`, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, ".js") {
 			bundles.add()

@@ -12,7 +12,7 @@ import (
 // is loaded again if that loses nothing.
 func TestWithdrawal(t *testing.T) {
 	t.Parallel()
-	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader", pages{"empty": empty("")})
+	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader load", pages{"empty": empty("")})
 	const form = "/tickets/new"
 	accepted := func(t *testing.T, path string, prepare func(*visitor)) *visitor {
 		t.Helper()
@@ -192,7 +192,7 @@ func TestWithdrawalTakesTheUserAway(t *testing.T) {
 			metadata plan basic
 			metadata team help
 		}
-		loader`, pages{"form": testenv.FormPage(`<script>window.kapaSettings = { user: { own: 1, metadata: { own: 2 } } }</script>`, "")})
+		loader load`, pages{"form": testenv.FormPage(`<script>window.kapaSettings = { user: { own: 1, metadata: { own: 2 } } }</script>`, "")})
 	v := e.visitor(t, "/own/page/form")
 	v.have(yes)
 	v.arrive()

@@ -58,7 +58,7 @@ addEventListener('message', (e) => e.ports[0].postMessage(asked));`
 // A service worker may answer the question, or keep its answer.
 func TestServiceWorkers(t *testing.T) {
 	t.Parallel()
-	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	e := newEdge(t, consentLine+pagesLine+"\n\t\tloader load", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := strings.TrimPrefix(r.URL.Path, "/own/page/")
 		if worker, ok := workers[strings.TrimSuffix(name, ".js")]; ok && strings.HasSuffix(name, ".js") {
 			w.Header().Set("Content-Type", "text/javascript")
