@@ -19,6 +19,7 @@ type consentLibrary struct {
 	accept, refuse    []string // where nothing was chosen yet
 	only, others      []string // this category alone, and all but this one; none if there are no categories
 	toRefuse, toAgree []string // where the opposite was chosen
+	forgets           bool     // the first click of toRefuse deletes the choice
 }
 
 var consentLibraries = []consentLibrary{
@@ -57,6 +58,7 @@ var consentLibraries = []consentLibrary{
 		refuse:   []string{".cc-deny"},
 		toRefuse: []string{"#change", ".cc-deny"},
 		toAgree:  []string{"#change", ".cc-allow"},
+		forgets:  true,
 	},
 	{
 		host: "insites-opt-out", page: "insites", module: "cookieconsent", line: "insites",
@@ -64,6 +66,7 @@ var consentLibraries = []consentLibrary{
 		refuse:   []string{".cc-deny"},
 		toRefuse: []string{"#change", ".cc-deny"},
 		toAgree:  []string{"#change", ".cc-allow"},
+		forgets:  true,
 	},
 	jsCookie("drupal", "drupal_eucc analytics"),
 	jsCookie("axeptio", "axeptio kapa"),
