@@ -473,3 +473,28 @@ func TestTheUserStartsTheDeflector(t *testing.T) {
 		})
 	}
 }
+
+// A selector that the loader cannot look for, because the edge writes it for each request
+// or only Kapa can read it, is not waited for.
+func TestSelectorsThatAreNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	for name, selector := range map[string]string{
+		"written for each request": `"#{http.request.uri.query.field}"`,
+		"of Kapa's own language":   `"#description !!"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			lines := strings.Replace(testenv.Required, `data-main-input-query-selector     "#description"`, `data-main-input-query-selector `+selector, 1)
+			e := newEdgeOf(t, block(lines+consentLine+pagesLine+"\n\t\tloader"), pages{"empty": empty("")})
+			v := e.visitor(t, "/own/page/empty")
+			v.uri += "&field=description"
+			v.url += "&field=description"
+			v.have(yes)
+			v.arrive()
+			v.run(`draw()`)
+			v.WaitFor(`window.KapaStandIn`)
+			v.wantAsked(1, "with the form")
+			v.wantRenders(1)
+		})
+	}
+}

@@ -82,9 +82,10 @@
 
 	// findOne returns what one selector finds. Kapa's selectors may reach into
 	// frames ("#editor ifr>> body"). They may also reach into shadow roots, which
-	// are not searched: there the host is enough.
+	// are not searched: there the host is enough. A selector that is not waited for
+	// finds selectors, which is no element and always the same.
 	const findOne = selector => {
-		let root = page, element = 1;
+		let root = page, element = selectors;
 		const parts = selector.split(/\s+(\w+)>>\s*/);
 		for (let i = 0; root; i += 2) {
 			try {

@@ -5,7 +5,8 @@
 //	content  what to show: { lang, dir, text, accept, refuse, change, yes, no, failed,
 //	         policy: [url, label], color, choice }; undefined for nothing
 //	form     what the selectors have found: the main input, the submit element, the
-//	         submit button and the anchor element, 1 for one that is not looked for;
+//	         submit button and the anchor element; what is no element stands for one
+//	         that is not looked for;
 //	         undefined if one of them is not there
 //	choose   the function that takes the visitor's choice, "yes" or "no"
 //
