@@ -238,7 +238,7 @@ var badConfigs = []struct {
 	},
 	{
 		"an event type of an {env} that is not set", fields{"attributes": requiredAttributesJSON(fields{kapa.EventType: "{env.BAD_UNSET}"})},
-		`attributes: data-submit-element-event-type is "": must be one of onClick, onSubmit`,
+		`attributes: data-submit-element-event-type is empty ({env.BAD_UNSET} is not set): must be one of onClick, onSubmit`,
 	},
 	{
 		"a boolean of {env}", fields{"attributes": requiredAttributesJSON(nil, `{"name": "data-render-on-load", "value": "{env.BAD_EVENT}"}`)},
@@ -249,9 +249,12 @@ var badConfigs = []struct {
 		fields{"attributes": requiredAttributesJSON(fields{
 			"data-integration-id":                "{env.BAD_UNSET}",
 			"data-main-input-query-selector":     "",
-			"data-anchor-element-query-selector": "{env.BAD_UNSET}{env.BAD_UNSET}",
+			"data-submit-element-query-selector": "{env.BAD_EMPTY}",
+			"data-anchor-element-query-selector": "{env.BAD_UNSET} {env.BAD_UNSET}{env.BAD_EMPTY}",
 		})},
-		"attributes: required, but empty: data-integration-id, data-main-input-query-selector, data-anchor-element-query-selector",
+		"attributes: required, but empty: data-integration-id ({env.BAD_UNSET} is not set), data-main-input-query-selector, " +
+			"data-submit-element-query-selector ({env.BAD_EMPTY} is empty), " +
+			"data-anchor-element-query-selector ({env.BAD_UNSET} is not set, {env.BAD_EMPTY} is empty)",
 	},
 
 	// script
@@ -433,15 +436,15 @@ var badConfigs = []struct {
 	},
 	{
 		"a domain that {env} leaves empty", fields{"cookie": `{"domain": "{env.BAD_UNSET}"}`},
-		"cookie: domain is empty: {env.BAD_UNSET}",
+		"cookie: domain is empty: {env.BAD_UNSET} is not set",
 	},
 	{
 		"a URL that {env} leaves empty", fields{"script": `{"url": "{env.BAD_UNSET}"}`},
-		"script: url is empty: {env.BAD_UNSET}",
+		"script: url is empty: {env.BAD_UNSET} is not set",
 	},
 	{
 		"a hash that {env} leaves empty", fields{"script": `{"url": "/a.js", "integrity": "{env.BAD_UNSET}"}`},
-		"script: integrity is empty: {env.BAD_UNSET}",
+		"script: integrity is empty: {env.BAD_UNSET} is not set",
 	},
 	{
 		"one cookie in two rules", fields{"consent": `[{"kind": "cookie", "cookie": "c", "values": ["a"]}, {"kind": "cookie", "cookie": "c", "values": ["b"]}]`},
@@ -516,6 +519,7 @@ func setBadEnv(t *testing.T) {
 		"PAIR":     "a=b;c",
 		"SUFFIX":   "co.uk",
 		"NUMBER":   "7",
+		"EMPTY":    "",
 	} {
 		t.Setenv("BAD_"+name, val)
 	}
@@ -578,8 +582,8 @@ func TestValuesFromFiles(t *testing.T) {
 	}
 
 	for name, tc := range map[string]struct{ attribute, want string }{
-		"empty":     {"data-integration-id", "attributes: required, but empty: data-integration-id"},
-		"not there": {"data-integration-id", "attributes: required, but empty: data-integration-id"},
+		"empty":     {"data-integration-id", "attributes: required, but empty: data-integration-id (" + file("empty") + " is empty or cannot be read)"},
+		"not there": {"data-integration-id", "attributes: required, but empty: data-integration-id (" + file("not there") + " is empty or cannot be read)"},
 		"event":     {kapa.EventType, `attributes: data-submit-element-event-type is "onsubmit": must be one of onClick, onSubmit`},
 	} {
 		_, err := loadHandler(t, soundFields.with(fields{"attributes": requiredAttributesJSON(fields{tc.attribute: file(name)})}))
@@ -848,7 +852,7 @@ func TestMistakesNeverStart(t *testing.T) {
 			site(":8080", `{"handle": [{"handler": "subroute", "routes": [`+handlerRoute(soundFields.with(fields{"consent": ""}))+`]}]}`),
 			"consent: there is no consent line",
 		},
-		{"an {env} that is not set", block(strings.Replace(requiredLines, "abc", "{env.BAD_UNSET}", 1) + consentLine), "required, but empty: data-integration-id"},
+		{"an {env} that is not set", block(strings.Replace(requiredLines, "abc", "{env.BAD_UNSET}", 1) + consentLine), "required, but empty: data-integration-id ({env.BAD_UNSET} is not set)"},
 		{"a bad domain in {env}", block(requiredLines + consentLine + "cookie {\n domain {env.BAD_SUFFIX}\n}"), `domain "co.uk" is a public suffix`},
 		{"a bad URL in {env}", block(requiredLines + consentLine + "script {env.BAD_URL}"), `script URL "http://cdn.acme.com/a.js"`},
 		{"a matcher without rules", matcher(`{}`), "the consent matcher has no rules"},

@@ -246,10 +246,10 @@ func (h *Handler) provisionTags(b *block, script Script) error {
 	if err := checkAttributes(h.Attributes); err != nil {
 		return fmt.Errorf("attributes: %w", err)
 	}
-	b.tracked = newTag(script, withExemptions(h.Attributes, h.Consent), h.User)
-	if empty := b.tracked.emptyRequired(); empty != nil {
+	if empty := emptyRequired(h.Attributes); empty != nil {
 		return fmt.Errorf("attributes: required, but empty: %s", strings.Join(empty, ", "))
 	}
+	b.tracked = newTag(script, withExemptions(h.Attributes, h.Consent), h.User)
 	if h.WithoutConsent == withoutConsentUntracked {
 		b.untracked = newTag(script, withoutIdentifiers(h.Attributes), nil)
 	}

@@ -79,6 +79,8 @@ func (a Attribute) checkValue() error {
 	switch {
 	case !static:
 		return nil
+	case words != nil && s == "" && a.Value != "":
+		return fmt.Errorf("%s is empty (%s): must be one of %s", a.Name, placeholder.WhyEmpty(a.Value), strings.Join(words, ", "))
 	case words != nil && !slices.Contains(words, s):
 		return fmt.Errorf("%s is %q: must be one of %s", a.Name, s, strings.Join(words, ", "))
 	default:
@@ -104,6 +106,23 @@ func checkAttributes(attrs []Attribute) error {
 		return fmt.Errorf("required attributes are missing: %s", strings.Join(missing, ", "))
 	}
 	return nil
+}
+
+// emptyRequired returns the names of required attributes that are empty for every
+// request, each with the placeholders to blame.
+func emptyRequired(attrs []Attribute) (empty []string) {
+	for _, a := range attrs {
+		s, static := placeholder.Parse(a.Value).Static()
+		if !static || !isBlank(s) || !slices.Contains(kapa.RequiredAttributes, a.Name) {
+			continue
+		}
+		if why := placeholder.WhyEmpty(a.Value); why != "" {
+			empty = append(empty, fmt.Sprintf("%s (%s)", a.Name, why))
+		} else {
+			empty = append(empty, a.Name)
+		}
+	}
+	return empty
 }
 
 // hasAttribute compares names as HTML does, without regard to case.
@@ -245,17 +264,6 @@ func (t *tag) integrationID(r *http.Request) string {
 		}
 	}
 	return ""
-}
-
-// emptyRequired returns the names of required attributes that are empty for every
-// request.
-func (t *tag) emptyRequired() (names []string) {
-	for _, a := range t.attrs {
-		if s, static := a.value.Static(); a.required && static && isBlank(s) {
-			names = append(names, a.name)
-		}
-	}
-	return names
 }
 
 func isBlank(s string) bool { return strings.TrimSpace(s) == "" }

@@ -2,7 +2,12 @@
 package placeholder
 
 import (
+	"cmp"
 	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -114,7 +119,7 @@ func (t Text) Read(repl *caddy.Replacer) string {
 func ResolveSetting(name, s string) (string, error) {
 	resolved := Resolve(s)
 	if s != "" && strings.TrimSpace(resolved) == "" {
-		return "", fmt.Errorf("%s is empty: %s", name, s)
+		return "", fmt.Errorf("%s is empty: %s", name, cmp.Or(WhyEmpty(s), strconv.Quote(s)))
 	}
 	return resolved, nil
 }
@@ -136,4 +141,27 @@ func Resolve(s string) string {
 // value cannot be checked while a Caddyfile is read.
 func AwaitsLoad(s string) bool {
 	return strings.Contains(s, "{env.") || strings.Contains(s, "{file.") || strings.Contains(s, "{system.")
+}
+
+var loadTime = regexp.MustCompile(`\{((?:env|file|system)\.[^{}]+)\}`)
+
+// WhyEmpty says which placeholders left s empty at load, and why, such as
+// "{env.KAPA_INTEGRATION_ID} is not set". It returns "" if s has none. The result of
+// s must be empty or blank.
+func WhyEmpty(s string) string {
+	var why []string
+	for _, m := range loadTime.FindAllStringSubmatch(s, -1) {
+		reason := m[0] + " is empty"
+		if name, ok := strings.CutPrefix(m[1], "env."); ok {
+			if _, set := os.LookupEnv(name); !set {
+				reason = m[0] + " is not set"
+			}
+		} else if strings.HasPrefix(m[1], "file.") {
+			reason += " or cannot be read"
+		}
+		if !slices.Contains(why, reason) {
+			why = append(why, reason)
+		}
+	}
+	return strings.Join(why, ", ")
 }

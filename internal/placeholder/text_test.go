@@ -139,6 +139,22 @@ func TestAwaitsLoad(t *testing.T) {
 	}
 }
 
+func TestWhyEmpty(t *testing.T) {
+	t.Setenv("KAPA_TEST_EMPTY", "")
+	for text, want := range map[string]string{
+		"":                      "",
+		"  ":                    "",
+		"{env.KAPA_TEST_UNSET}": "{env.KAPA_TEST_UNSET} is not set",
+		"{env.KAPA_TEST_EMPTY}": "{env.KAPA_TEST_EMPTY} is empty",
+		"{file./there is none}": "{file./there is none} is empty or cannot be read",
+		"{env.KAPA_TEST_UNSET} {env.KAPA_TEST_UNSET}{env.KAPA_TEST_EMPTY}": "{env.KAPA_TEST_UNSET} is not set, {env.KAPA_TEST_EMPTY} is empty",
+	} {
+		if got := WhyEmpty(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"", "text", "{env.HOME}", `\{env.HOME\}`, "{{http.request.method}}", "{}", "{", "}", `\`, `{"a":{"b":1}}`,
