@@ -79,6 +79,9 @@ func (p population) simulate(seed uint64, runs int) (covered, shown float64) {
 // tickets shows the effect in 80 of them. 1000 runs tell 95 from 93 of 100; 200 would leave
 // an honest interval outside of these bounds once in five times.
 func TestCoverage(t *testing.T) {
+	if raceDetector {
+		t.Skip("the simulation has one goroutine, and would take minutes: the stage browsers runs it")
+	}
 	const runs = 1000
 	for _, p := range []population{
 		{"30 % deflected, holdout 20%", 0.2, 0.3, 3490},
