@@ -607,7 +607,13 @@ func TestLongPagesAreStreamedInConstantMemory(t *testing.T) {
 					return 0, err
 				}
 				defer resp.Body.Close()
-				body := bufio.NewReaderSize(resp.Body, 256<<10)
+				var text io.Reader = resp.Body
+				if resp.Header.Get("Content-Encoding") == "gzip" { // it stays so
+					if text, err = gzip.NewReader(resp.Body); err != nil {
+						return 0, err
+					}
+				}
+				body := bufio.NewReaderSize(text, 256<<10)
 				if s.tagged {
 					start, err := body.Peek(4 << 10)
 					if err != nil {
@@ -648,24 +654,24 @@ func plainText(length int) []byte {
 	return text.Bytes()[:length]
 }
 
-// A page that would grow without end when it is decompressed is broken off
-// early.
+// A page that would grow without end when it is searched for the end of its head is
+// broken off early.
 func TestADecompressionBombIsBrokenOff(t *testing.T) {
 	zeros := make([]byte, 1<<20)
 	e := newFaultyEdge(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		w.Header().Set("Content-Encoding", "gzip")
-		_ = gzipRepeated(w, faultyHead+faultyBody, zeros, 8*streamLength)
+		_ = gzipRepeated(w, faultyHead+"<!--", zeros, 8*streamLength)
 	})
 	for _, protocol := range protocols {
 		t.Run(protocol, func(t *testing.T) {
 			before := e.memory(t)
+			n := int64(0)
 			resp, err := e.open(bounded(t, time.Minute), speaking(t, protocol), "/bomb")
-			if err != nil {
-				t.Fatal(err)
+			if err == nil { // otherwise it is broken off before anything arrives
+				defer resp.Body.Close()
+				n, err = io.Copy(io.Discard, resp.Body)
 			}
-			defer resp.Body.Close()
-			n, err := io.Copy(io.Discard, resp.Body)
 			after := e.memory(t)
 			t.Logf("%d bytes, then: %v; Caddy's memory: %d KB before, at most %d KB", n, err, before.now>>10, after.peak>>10)
 			if err == nil {

@@ -215,14 +215,18 @@ func TestSplicedPagesAreReadByAll(t *testing.T) {
 		v := testenv.NewTab(t)
 		_, port, _ := strings.Cut(origin, ":")
 		v.Open("http://localhost:" + port + "/")
-		wantSums(t, testenv.Eval[[]string](v, fmt.Sprintf(`(async () => {
+		var sums []string
+		for begin := 0; begin < len(pages); begin += 100 { // one call may not take long
+			sums = append(sums, testenv.Eval[[]string](v, fmt.Sprintf(`(async () => {
 			const sums = [];
-			for (let i = 0; i < %d; i++) {
+			for (let i = %d; i < %d; i++) {
 				const text = await (await fetch('/' + i)).arrayBuffer();
 				const sum = new Uint8Array(await crypto.subtle.digest('SHA-256', text));
 				sums.push(Array.from(sum, (b) => b.toString(16).padStart(2, '0')).join(''));
 			}
 			return sums;
-		})()`, len(pages))))
+		})()`, begin, min(begin+100, len(pages))))...)
+		}
+		wantSums(t, sums)
 	})
 }
