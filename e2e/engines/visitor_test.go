@@ -1,6 +1,8 @@
 package engines
 
 import (
+	"testing"
+
 	"github.com/kapadeflector/caddy-kapa-deflector/e2e/internal/testenv"
 )
 
@@ -153,4 +155,22 @@ func (v *visitor) drawAnew() {
 func (v *visitor) focusByScript() {
 	v.T.Helper()
 	testenv.Eval[bool](v.Visitor, `(document.querySelector('#description').focus(), true)`)
+}
+
+// An expression whose page is left meanwhile comes to something on the next page.
+func TestVisitorOnAPageThatIsLeft(t *testing.T) {
+	site := startSite(t)
+	for _, engine := range testenv.Engines {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			v := &visitor{testenv.NewVisitorIn(t, engine), site}
+			v.open(home)
+			if !testenv.Eval[bool](v.Visitor, `sessionStorage.left ? true : new Promise(() => {
+				sessionStorage.left = 'yes';
+				setTimeout(() => location.reload(), 100);
+			})`) {
+				t.Error("it came to false")
+			}
+		})
+	}
 }

@@ -125,46 +125,69 @@ user_pref("network.proxy.ssl_port", 9);
 
 // WebKit
 
-// openWebKit starts a driver, which starts a browser for this one visitor. Each has a
-// screen of its own, because windows that cover each other are not drawn.
-func openWebKit(t *testing.T, _ func(problem string)) (webdriver.Tab, error) {
+// openWebKit starts a browser for this one visitor. Now and then one hangs while it
+// starts, so there are three tries: no test has begun by then.
+func openWebKit(t *testing.T, _ func(problem string)) (tab webdriver.Tab, err error) {
 	t.Helper()
-	path, err := exec.LookPath("WebKitWebDriver")
-	if err != nil {
-		Missing(t, "WebKitWebDriver", webKitHelp)
+	for _, program := range []string{"WebKitWebDriver", "Xvfb"} {
+		if _, err := exec.LookPath(program); err != nil {
+			Missing(t, program, "install Debian's webkit2gtk-driver and xvfb")
+		}
 	}
 	home, err := webKitHome()
 	if err != nil {
 		return nil, err
 	}
-	display, err := startXvfb(t)
+	for range 3 {
+		var log fmt.Stringer
+		var stop func()
+		if tab, log, stop, err = startWebKit(home); err == nil {
+			t.Cleanup(func() {
+				stop()
+				if t.Failed() {
+					t.Logf("WebKit's driver said:\n%s", log)
+				}
+			})
+			return tab, nil
+		}
+	}
+	return nil, err
+}
+
+// startWebKit starts a driver, which starts a browser. Each has a screen of its own,
+// because windows that cover each other are not drawn, and ends with it: a driver that is
+// killed would leave its browser behind.
+func startWebKit(home string) (tab webdriver.Tab, log fmt.Stringer, stop func(), err error) {
+	display, stopScreen, err := startScreen()
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
 	port, err := freePort()
 	if err != nil {
-		return nil, err
+		stopScreen()
+		return nil, nil, nil, err
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", port)
-	cmd := exec.Command(path, fmt.Sprintf("--port=%d", port))
+	cmd := exec.Command("WebKitWebDriver", fmt.Sprintf("--port=%d", port))
 	cmd.Env = append(os.Environ(), "DISPLAY="+display, "GDK_BACKEND=x11",
 		"HOME="+home, "XDG_CACHE_HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_DATA_HOME="+home)
-	exited, log, err := run(cmd, "http://"+address+"/status")
+	exited, output, err := run(cmd, "http://"+address+"/status")
 	if err != nil {
-		return nil, err
+		stopScreen()
+		return nil, nil, nil, err
 	}
-	t.Cleanup(func() {
+	stop = func() {
 		end(cmd, exited)
-		if t.Failed() {
-			t.Logf("WebKit's driver said:\n%s", log)
-		}
-	})
-	ctx, cancel := context.WithTimeout(context.Background(), 2*Patience) // it still starts
+		stopScreen()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	return webdriver.NewClassic(ctx, address)
+	if tab, err = webdriver.NewClassic(ctx, address); err != nil {
+		stop()
+		return nil, nil, nil, fmt.Errorf("%w; the driver said:\n%s", err, output)
+	}
+	return tab, output, stop, nil
 }
-
-const webKitHelp = "install Debian's webkit2gtk-driver and xvfb"
 
 // webKitHome is where WebKit caches what it has compiled for the screen.
 var webKitHome = sync.OnceValues(func() (dir string, err error) {
@@ -174,35 +197,30 @@ var webKitHome = sync.OnceValues(func() (dir string, err error) {
 	return dir, err
 })
 
-// startXvfb runs a screen that nobody sees until the test ends. A browser on it ends with
-// it: a driver that is killed would leave its browser behind.
-func startXvfb(t *testing.T) (display string, err error) {
-	t.Helper()
-	path, err := exec.LookPath("Xvfb")
-	if err != nil {
-		Missing(t, "Xvfb", webKitHelp)
-	}
+// startScreen runs a screen that nobody sees.
+func startScreen() (display string, stop func(), err error) {
 	// It chooses a free display, and writes its number.
-	cmd := exec.Command(path, "-displayfd", "1", "-screen", "0", "1600x1200x24", "-nolisten", "tcp")
+	cmd := exec.Command("Xvfb", "-displayfd", "1", "-screen", "0", "1600x1200x24", "-nolisten", "tcp")
 	endWithUs(cmd)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	exited := make(chan struct{})
-	t.Cleanup(func() { end(cmd, exited) })
 	number, err := bufio.NewReader(out).ReadString('\n')
 	go func() {
 		_ = cmd.Wait()
 		close(exited)
 	}()
+	stop = func() { end(cmd, exited) }
 	if err != nil {
-		return "", fmt.Errorf("%s names no display: %w", cmd, err)
+		stop()
+		return "", nil, fmt.Errorf("%s names no display: %w", cmd, err)
 	}
-	return ":" + strings.TrimSpace(number), nil
+	return ":" + strings.TrimSpace(number), stop, nil
 }
 
 // lookPaths finds the first of these programs that is in PATH.

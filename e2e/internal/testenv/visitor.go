@@ -128,7 +128,8 @@ func Send[P, R any](v *Visitor, command cdp.Command[P, R], params P) R {
 	return result
 }
 
-// Eval returns what a JavaScript expression comes to on the page.
+// Eval returns what a JavaScript expression comes to on the page. If that page is left
+// meanwhile, as when the loader reloads it, then the next page evaluates it anew.
 func Eval[T any](v *Visitor, expression string) T {
 	v.T.Helper()
 	result, err := eval[T](v, expression)
@@ -140,6 +141,10 @@ func eval[T any](v *Visitor, expression string) (result T, err error) {
 	ctx, cancel := v.patient()
 	defer cancel()
 	value, err := v.tab.Evaluate(ctx, expression)
+	for webdriver.Left(err) && ctx.Err() == nil {
+		time.Sleep(20 * time.Millisecond)
+		value, err = v.tab.Evaluate(ctx, expression)
+	}
 	if err != nil {
 		return result, err
 	}

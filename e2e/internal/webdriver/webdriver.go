@@ -8,6 +8,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/chromedp/cdproto/network"
@@ -26,7 +28,7 @@ type Tab interface {
 	Follow(ctx context.Context, do func(context.Context) error) error
 
 	// Evaluate returns what a JavaScript expression, or its promise, comes to on the
-	// page, as JSON: nothing for undefined.
+	// page, as JSON: nothing for undefined. Left tells what an error may mean.
 	Evaluate(ctx context.Context, expression string) (json []byte, err error)
 
 	// Click clicks at a point of what is seen of the page, in CSS pixels.
@@ -44,6 +46,19 @@ type Tab interface {
 
 	// Close closes the tab, and forgets its cookies.
 	Close(ctx context.Context) error
+}
+
+// Left reports whether an error of Evaluate says that the page was left before the
+// expression came to something. The browsers have no code for that, only these words.
+func Left(err error) bool {
+	return err != nil && slices.ContainsFunc([]string{
+		"Inspected target navigated or closed", // Chromium
+		"Cannot find context with specified id",
+		"Execution context was destroyed",
+		"destroyed before query", // Firefox
+		"no such frame",
+		"Callback was not called before the unload event", // WebKit
+	}, func(words string) bool { return strings.Contains(err.Error(), words) })
 }
 
 // The size of the page in Firefox, and of the window in WebKit, in CSS pixels.
