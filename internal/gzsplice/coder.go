@@ -1,6 +1,9 @@
 package gzsplice
 
-import "slices"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // A coder writes blocks with the codes that make them shortest: the fixed ones, or
 // some made for the block (RFC 1951 sections 3.2.6 and 3.2.7).
@@ -30,7 +33,7 @@ var fixedLiterals, fixedDistances = func() (literals, distances codes) {
 }()
 
 // write writes symbols as a block.
-func (c *coder) write(w *bitWriter, symbols []uint32, final bool) {
+func (c *coder) write(w *bitWriter, symbols []symbol, final bool) {
 	var last uint64
 	if final {
 		last = 1
@@ -56,20 +59,15 @@ func (c *coder) write(w *bitWriter, symbols []uint32, final bool) {
 }
 
 // count counts how often each symbol occurs.
-func (c *coder) count(symbols []uint32) {
+func (c *coder) count(symbols []symbol) {
 	clear(c.literal.count[:])
 	clear(c.distance.count[:])
 	for _, s := range symbols {
-		if s < endOfBlock {
-			c.literal.count[s]++
-			continue
-		}
-		length, _, _ := lengthSymbol(int(s >> 16))
-		distance, _, _ := distanceSymbol(int(s & 0xffff))
-		c.literal.count[length]++
-		c.distance.count[distance]++
+		c.literal.count[s.first()]++
+		c.distance.count[s.distance()]++
 	}
 	c.literal.count[endOfBlock] = 1
+	c.distance.count[noDistance] = 0
 }
 
 // bits returns how many bits the codes of by take for what c counts, without extra
@@ -197,21 +195,53 @@ func (c *coder) writeHeader(w *bitWriter) {
 }
 
 // writeSymbols writes symbols and the end of the block.
-func writeSymbols(w *bitWriter, symbols []uint32, literals, distances *codes) {
-	for _, s := range symbols {
-		if s < endOfBlock {
-			w.write(uint64(literals.code[s]), uint(literals.length[s]))
-			continue
+func writeSymbols(w *bitWriter, symbols []symbol, literals, distances *codes) {
+	const longest = 2*maxCode + 5 + 13 // bits of a pair
+	var first [1 << 9]output
+	var second [1 << 5]output
+	for i := range endOfBlock {
+		first[i] = literals.output(i, 0)
+	}
+	for i, extra := range lengthExtra {
+		first[endOfBlock+1+i] = literals.output(endOfBlock+1+i, extra)
+	}
+	for i, extra := range distanceExtra {
+		second[i] = distances.output(i, extra)
+	}
+	w.settle()
+	for part := range slices.Chunk(symbols, 1<<10) {
+		w.bytes = slices.Grow(w.bytes, longest/8*len(part)+8)
+		room := w.bytes[len(w.bytes):cap(w.bytes)]
+		acc, count, n := w.acc, w.count, 0
+		for _, s := range part {
+			l, d := first[s.first()], second[s.distance()]
+			acc |= (l.with(uint64(s>>9&31)) | d.with(uint64(s>>19))<<l.bits()) << (count & 63)
+			count += l.bits() + d.bits()
+			binary.LittleEndian.PutUint64(room[n:], acc)
+			n += int(count >> 3)
+			acc >>= count &^ 7
+			count &= 7
 		}
-		symbol, extra, value := lengthSymbol(int(s >> 16))
-		n := uint(literals.length[symbol])
-		w.write(uint64(literals.code[symbol])|value<<n, n+extra)
-		symbol, extra, value = distanceSymbol(int(s & 0xffff))
-		n = uint(distances.length[symbol])
-		w.write(uint64(distances.code[symbol])|value<<n, n+extra)
+		w.bytes, w.acc, w.count = w.bytes[:len(w.bytes)+n], acc, count
 	}
 	w.write(uint64(literals.code[endOfBlock]), uint(literals.length[endOfBlock]))
 }
+
+// An output is how a symbol is written: its code, the code's length (from bit 16 on),
+// and the length with the extra bits (from bit 24 on).
+type output uint32
+
+// output returns how a symbol is written that has so many extra bits.
+func (c *codes) output(symbol int, extra uint8) output {
+	n := c.length[symbol]
+	return output(c.code[symbol]) | output(n)<<16 | output(n+extra)<<24
+}
+
+// with returns the code and behind it the value of the extra bits.
+func (o output) with(value uint64) uint64 { return uint64(o&0xffff) | value<<(o>>16&31) }
+
+// bits returns how many bits that takes.
+func (o output) bits() uint { return uint(o>>24) & 31 }
 
 // A tree makes the lengths of Huffman's codes.
 type tree struct {

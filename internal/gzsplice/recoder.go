@@ -9,7 +9,7 @@ const maxSymbols = 8 << 10
 // codes of their own. What reaches over the insertion reaches farther by its length.
 type recoder struct {
 	w       *bitWriter
-	symbols [maxSymbols]uint32 // a literal, or length<<16 | distance
+	symbols [maxSymbols]symbol
 	n       int
 	anchor  int64 // the insertion's place in the text
 	insert  []byte
@@ -23,12 +23,12 @@ type recoder struct {
 func (r *recoder) room() int { return maxSymbols - r.n }
 
 func (r *recoder) literal(b byte) {
-	r.symbols[r.n&(maxSymbols-1)] = uint32(b)
+	r.symbols[r.n&(maxSymbols-1)] = literal(b)
 	r.n++
 }
 
 func (r *recoder) pair(length, distance int) {
-	r.symbols[r.n&(maxSymbols-1)] = uint32(length)<<16 | uint32(distance)
+	r.symbols[r.n&(maxSymbols-1)] = pair(length, distance)
 	r.n++
 }
 
@@ -47,8 +47,12 @@ func (r *recoder) copy(text []byte, distance int) {
 // match takes a pair of the origin's, which the decoder has decoded to the text from
 // at on.
 func (r *recoder) match(d *decoder, at, length, distance int) {
-	text := d.buf[at : at+length]
 	anchor := int(r.anchor - d.textBase)
+	if at-distance >= anchor {
+		r.pair(length, distance)
+		return
+	}
+	text := d.buf[at : at+length]
 	if r.pending { // the match holds the anchor
 		r.copy(text[:anchor-at], distance)
 		r.insertion(d)

@@ -120,15 +120,15 @@ func (s *stream) byte() byte {
 	return byte(s.Uint32())
 }
 
-func (s *stream) symbols(n int) []uint32 {
+func (s *stream) symbols(n int) []symbol {
 	literals := 1 + s.IntN(10) // of ten
-	list := make([]uint32, 0, n)
+	list := make([]symbol, 0, n)
 	for range n {
 		have := min(len(s.text)-s.begin, window)
 		if have == 0 || s.IntN(10) < literals {
 			b := s.byte()
 			s.text = append(s.text, b)
-			list = append(list, uint32(b))
+			list = append(list, literal(b))
 			continue
 		}
 		var length, distance int
@@ -151,7 +151,7 @@ func (s *stream) symbols(n int) []uint32 {
 		for range length {
 			s.text = append(s.text, s.text[len(s.text)-distance])
 		}
-		list = append(list, uint32(length)<<16|uint32(distance))
+		list = append(list, pair(length, distance))
 	}
 	return list
 }

@@ -172,36 +172,6 @@ var literalEntries, distanceEntries = func() (literals, distances [alphabet]entr
 // meaningful tells the literal 0 from a symbol without a meaning.
 const meaningful entry = 1 << 11
 
-const (
-	minMatch = 3
-	maxMatch = 258
-	window   = 32 << 10 // the greatest distance
-)
-
-// lengthSymbol returns the symbol for a length, and its extra bits (RFC 1951 section
-// 3.2.5).
-func lengthSymbol(length int) (symbol int, extra uint, value uint64) {
-	x := uint(length - minMatch)
-	switch {
-	case x < 8:
-		return 257 + int(x), 0, 0
-	case length == maxMatch:
-		return 285, 0, 0
-	}
-	extra = uint(bits.Len(x)) - 3
-	return 257 + int(4*extra+x>>extra), extra, uint64(x & (1<<extra - 1))
-}
-
-// distanceSymbol returns the symbol for a distance, and its extra bits.
-func distanceSymbol(distance int) (symbol int, extra uint, value uint64) {
-	x := uint(distance - 1)
-	if x < 4 {
-		return int(x), 0, 0
-	}
-	extra = uint(bits.Len(x)) - 2
-	return int(2*extra + x>>extra), extra, uint64(x & (1<<extra - 1))
-}
-
 // fixed decodes the fixed codes.
 var fixed = func() *tables {
 	literals, distances := fixedLengths()
