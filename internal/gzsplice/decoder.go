@@ -48,13 +48,16 @@ type place struct {
 // may return, and what it decodes behind that.
 const textSize = 2 * window
 
+// slack is how many bytes repeat copies at a time.
+const slack = 16
+
 // A decoder decodes a gzip stream as far as its input goes. It can return to a place
 // it has been at.
 type decoder struct {
 	place
 	in       []byte // from the byte inBase of the stream on
 	inBase   int64
-	buf      [textSize + 8]byte // the text from textBase on, and room for repeat
+	buf      [textSize + slack]byte // the text from textBase on, and room for repeat
 	textBase int64
 
 	own      tables
@@ -298,21 +301,19 @@ func (d *decoder) codes(limit int64) (progress, error) {
 	return p, err
 }
 
-// repeat copies length bytes from back bytes before at to at. It may overwrite the
-// seven that follow.
-func repeat(text *[textSize + 8]byte, at, back, length int) {
+// repeat copies length bytes from back bytes before at to at. It may overwrite as many
+// bytes behind them as there is slack.
+func repeat(text *[textSize + slack]byte, at, back, length int) {
 	to, from := text[at:], text[at-back:]
-	switch {
-	case back >= 8 && length <= 64:
-		for i := 0; i < length; i += 8 {
-			binary.LittleEndian.PutUint64(to[i:], binary.LittleEndian.Uint64(from[i:]))
-		}
-	case back >= length:
-		copy(to[:length], from)
-	default:
+	if back < 8 {
 		for done := 0; done < length; { // what was copied is copied again
 			done += copy(to[done:length], from[:back+done])
 		}
+		return
+	}
+	for i := 0; i < length; i += slack { // most are that short
+		binary.LittleEndian.PutUint64(to[i:], binary.LittleEndian.Uint64(from[i:]))
+		binary.LittleEndian.PutUint64(to[i+8:], binary.LittleEndian.Uint64(from[i+8:]))
 	}
 }
 

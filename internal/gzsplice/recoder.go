@@ -48,8 +48,13 @@ func (r *recoder) copy(text []byte, distance int) {
 // at on.
 func (r *recoder) match(d *decoder, at, length, distance int) {
 	anchor := int(r.anchor - d.textBase)
-	if at-distance >= anchor {
+	across := anchor - (at - distance) // how many bytes before the anchor the source begins
+	switch longer := distance + len(r.insert); {
+	case across <= 0:
 		r.pair(length, distance)
+		return
+	case across >= length && longer <= window && !r.pending:
+		r.pair(length, longer)
 		return
 	}
 	text := d.buf[at : at+length]
@@ -59,7 +64,7 @@ func (r *recoder) match(d *decoder, at, length, distance int) {
 		text = text[anchor-at:]
 		at = anchor
 	}
-	if across := min(anchor-(at-distance), len(text)); across > 0 { // so many bytes come from before the anchor
+	if across := min(anchor-(at-distance), len(text)); across > 0 {
 		r.copy(text[:across], distance+len(r.insert))
 		text = text[across:]
 	}

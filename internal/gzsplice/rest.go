@@ -1,6 +1,9 @@
 package gzsplice
 
-import "bytes"
+import (
+	"bytes"
+	"sync"
+)
 
 // A rest is what follows the recoded part of a stream. It is not decoded, so only its
 // bytes can show where its member ends: at the end of the input, or where another
@@ -73,18 +76,35 @@ func (s *Splicer) hold(p []byte, n int) error {
 	r := &s.rest
 	if leave := r.size + len(p) - n; leave > 0 {
 		old := min(leave, r.size)
-		if err := s.forward(r.held[:old]); err != nil {
+		if err := s.forwardBoth(r.held[:old], p[:leave-old]); err != nil {
 			return err
 		}
 		r.size = copy(r.held[:], r.held[old:r.size])
-		if err := s.forward(p[:leave-old]); err != nil {
-			return err
-		}
 		p = p[leave-old:]
 	}
 	r.size += copy(r.held[r.size:], p)
 	return nil
 }
+
+// forwardBoth passes a few bytes and p on, in one write if p is no longer than proxies'
+// buffers: a short write before a long one costs a system call.
+func (s *Splicer) forwardBoth(few, p []byte) error {
+	if len(few) > 0 && len(p) > 0 {
+		joint := joints.Get().(*[jointSize]byte)
+		defer joints.Put(joint)
+		n := copy(joint[:], few)
+		n += copy(joint[n:], p)
+		few, p = joint[:n], p[n-len(few):]
+	}
+	if err := s.forward(few); err != nil {
+		return err
+	}
+	return s.forward(p)
+}
+
+const jointSize = 32<<10 + heldSize
+
+var joints = sync.Pool{New: func() any { return new([jointSize]byte) }}
 
 // mayBeMember reports whether a member may begin at at in p.
 func (s *Splicer) mayBeMember(p []byte, at int) bool {

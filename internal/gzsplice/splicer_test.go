@@ -302,6 +302,29 @@ func TestRestIsCopied(t *testing.T) {
 	}
 }
 
+// Each piece of the rest leaves in one write, as it came.
+func TestWritesOfTheRest(t *testing.T) {
+	const piece = 32 << 10
+	zipped := deflated(t, htmlText(2<<20, 1))
+	writes := 0
+	below := writerFunc(func(p []byte) (int, error) {
+		writes++
+		return len(p), nil
+	})
+	var s Splicer
+	s.Reset(below, &reader{s: &s, at: 1 << 10, insert: tag})
+	defer s.Drop()
+	for taken := 0; taken < len(zipped); taken += piece {
+		writes = 0
+		if _, err := s.Write(zipped[taken:min(taken+piece, len(zipped))]); err != nil {
+			t.Fatal(err)
+		}
+		if taken > piece && writes != 1 {
+			t.Errorf("the bytes from %d on left in %d writes", taken, writes)
+		}
+	}
+}
+
 // A member may end right where the recoded part does, and its trailer come late.
 func TestEndOfWindow(t *testing.T) {
 	for _, beyond := range []int{-1, 0, 1, 2, 3, 100, 256, 257, 258, 259, 300} {

@@ -18,10 +18,18 @@ const noDistance = 31
 func literal(b byte) symbol { return symbol(b) | noDistance<<14 }
 
 func pair(length, distance int) symbol {
-	l, _, lv := lengthSymbol(length)
-	d, _, dv := distanceSymbol(distance)
-	return symbol(l) | symbol(lv)<<9 | symbol(d)<<14 | symbol(dv)<<19
+	d, _, value := distanceSymbol(distance)
+	return lengths[length] | symbol(d)<<14 | symbol(value)<<19
 }
+
+// lengths are the parts of pairs that stand for their lengths.
+var lengths = func() (parts [maxMatch + 1]symbol) {
+	for length := minMatch; length <= maxMatch; length++ {
+		l, _, value := lengthSymbol(length)
+		parts[length] = symbol(l) | symbol(value)<<9
+	}
+	return
+}()
 
 // first returns the literal, or the symbol of the length.
 func (s symbol) first() int { return int(s & (1<<9 - 1)) }
