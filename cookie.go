@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -54,11 +55,8 @@ const (
 	hostOnly = "host"
 )
 
-var sameSites = map[string]http.SameSite{
-	"lax":    http.SameSiteLaxMode,
-	"strict": http.SameSiteStrictMode,
-	"none":   http.SameSiteNoneMode,
-}
+// sameSites are the values of the SameSite attribute by the words of the setting.
+var sameSites = map[string]string{"lax": "Lax", "strict": "Strict", "none": "None"}
 
 // check finds mistakes in the settings.
 func (c Cookie) check() error {
@@ -68,7 +66,7 @@ func (c Cookie) check() error {
 	if age := time.Duration(c.MaxAge); age != 0 && (age < time.Second || age > longestMaxAge) {
 		return fmt.Errorf("max_age is %s: must be 1s to 400d (9600h), where browsers cut it off", age)
 	}
-	if c.SameSite != "" && sameSites[c.SameSite] == 0 {
+	if c.SameSite != "" && sameSites[c.SameSite] == "" {
 		return fmt.Errorf("same_site is %q: must be lax, strict or none", c.SameSite)
 	}
 	return c.checkDomain()
@@ -173,25 +171,23 @@ func (c Cookie) idDeletion(r *http.Request) []string {
 	return lines
 }
 
-// line returns one Set-Cookie value. An age below zero deletes the cookie.
+// line returns one Set-Cookie value (RFC 6265 section 4.1.1). name, value and domain
+// need no escaping. An age below zero deletes the cookie.
 func (c Cookie) line(site authority.Site, name, value, domain string, age int) string {
-	cookie := http.Cookie{
-		Name:     name,
-		Value:    value,
-		Path:     "/",
-		Domain:   domain,
-		MaxAge:   age,
-		SameSite: sameSites[c.SameSite],
-		Secure:   site.HTTPS,
+	b := make([]byte, 0, 160)
+	b = append(b, name+"="+value+"; Path=/"...)
+	if domain != "" {
+		b = append(b, "; Domain="+domain...)
 	}
-	if c.SameSite == "none" && !site.HTTPS {
-		cookie.SameSite = 0 // browsers would not even take the deletion
+	b = append(b, "; Max-Age="...)
+	b = strconv.AppendInt(b, int64(max(age, 0)), 10)
+	if site.HTTPS {
+		b = append(b, "; Secure"...)
 	}
-	if strings.Contains(domain, "_") { // net/http drops it, though browsers take it
-		cookie.Domain = ""
-		return strings.Replace(cookie.String(), "; Path=/", "; Path=/; Domain="+domain, 1)
+	if c.SameSite != "none" || site.HTTPS { // otherwise browsers would not even take the deletion
+		b = append(b, "; SameSite="+sameSites[c.SameSite]...)
 	}
-	return cookie.String()
+	return string(b)
 }
 
 // domainFor returns the Domain attribute for a cookie of site, "" for none, and
