@@ -47,7 +47,7 @@ func newLoader(start string, attrs []Attribute, reader consentReader, pages []st
 		block: script.Block,
 		insertion: page.Insertion{
 			HTML: html, Suffix: variant.Suffix(html), Loader: script.Content, Fingerprint: mayTakeFingerprints(attrs),
-		},
+		}.Prepare(),
 		renders: !hasAttribute(attrs, kapa.RenderOnLoad),
 	}
 }

@@ -31,7 +31,7 @@ func spliceAt(zipped []byte, at int, insert []byte) ([]byte, error) {
 	scanned := 0
 	s.Reset(&out, writerFunc(func(p []byte) (int, error) {
 		if scanned += len(p); scanned >= at {
-			s.Insert(scanned-at, insert)
+			s.Insert(scanned-at, gzsplice.Insertion{Text: insert})
 		} else if scanned > 32<<10 {
 			s.Release(0) // so that no more is held back
 		}

@@ -12,7 +12,7 @@ import (
 type headReader struct {
 	s      *Splicer
 	seen   int
-	insert []byte
+	insert Insertion
 }
 
 func (r *headReader) Write(text []byte) (int, error) {
@@ -38,7 +38,7 @@ func BenchmarkSplice(b *testing.B) {
 			})
 		}
 		var s Splicer
-		r := headReader{s: &s, insert: tag}
+		r := headReader{s: &s, insert: Insertion{Text: tag}}
 		run("splice", func() {
 			r.seen = 0
 			s.Reset(io.Discard, &r)

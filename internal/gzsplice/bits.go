@@ -55,6 +55,9 @@ func (w *bitWriter) copy(b []byte, from, to int) {
 		w.bytes = append(w.bytes, b[from>>3:to>>3]...)
 		from = to &^ 7
 	}
+	for ; to-from >= 32 && from>>3+8 <= len(b); from += 32 {
+		w.write(binary.LittleEndian.Uint64(b[from>>3:])>>(from&7)&(1<<32-1), 32)
+	}
 	for from < to {
 		n := min(to-from, 8-from&7)
 		w.write(uint64(b[from>>3])>>(from&7)&(1<<n-1), uint(n))

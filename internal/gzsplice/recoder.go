@@ -12,7 +12,7 @@ type recoder struct {
 	symbols [maxSymbols]symbol
 	n       int
 	anchor  int64 // the insertion's place in the text
-	insert  []byte
+	insert  Insertion
 	pending bool    // the insertion is still to come
 	before  trailer // of the member's text up to the anchor
 	matches matcher
@@ -49,7 +49,7 @@ func (r *recoder) copy(text []byte, distance int) {
 func (r *recoder) match(d *decoder, at, length, distance int) {
 	anchor := int(r.anchor - d.textBase)
 	across := anchor - (at - distance) // how many bytes before the anchor the source begins
-	switch longer := distance + len(r.insert); {
+	switch longer := distance + len(r.insert.Text); {
 	case across <= 0:
 		r.pair(length, distance)
 		return
@@ -65,7 +65,7 @@ func (r *recoder) match(d *decoder, at, length, distance int) {
 		at = anchor
 	}
 	if across := min(anchor-(at-distance), len(text)); across > 0 {
-		r.copy(text[:across], distance+len(r.insert))
+		r.copy(text[:across], distance+len(r.insert.Text))
 		text = text[across:]
 	}
 	r.copy(text, distance)
@@ -76,14 +76,25 @@ func (r *recoder) insertion(d *decoder) {
 	r.pending = false
 	text := d.buf[d.summed-d.textBase : r.anchor-d.textBase]
 	r.before = trailer{crc32.Update(d.crc, crc32.IEEETable, text), uint32(r.anchor - d.begin)}
+	if r.insert.block == nil {
+		r.compress()
+		return
+	}
+	r.flush(false)
+	r.w.copy(r.insert.block, 0, r.insert.bits)
+}
+
+// compress takes the insertion's text.
+func (r *recoder) compress() {
+	text := r.insert.Text
 	r.matches.reset()
-	for at := 0; at < len(r.insert); {
+	for at := 0; at < len(text); {
 		if r.room() <= maxMatch {
 			r.flush(false)
 		}
-		length, distance := r.matches.find(r.insert, at)
+		length, distance := r.matches.find(text, at)
 		if length < minMatch {
-			r.literal(r.insert[at])
+			r.literal(text[at])
 			at++
 			continue
 		}

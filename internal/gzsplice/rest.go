@@ -185,7 +185,7 @@ func (s *Splicer) probe(last bool) error {
 // changeTrailer writes the trailer, which the held bytes are.
 func (s *Splicer) changeTrailer() error {
 	held := s.rest.held[:trailerSize]
-	readTrailer(held).with(s.before, s.insert).append(held[:0])
+	readTrailer(held).with(s.before, s.insert.Text).append(held[:0])
 	return s.forward(held)
 }
 

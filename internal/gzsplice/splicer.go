@@ -55,7 +55,7 @@ type Splicer struct {
 	err      error
 	decision decision
 	at       int64 // the anchor's place in the text
-	insert   []byte
+	insert   Insertion
 	scanned  int64   // how much text the scanner has
 	released int64   // how much text may leave, with what is before it; or nothing
 	before   trailer // of the member's text up to the anchor, if copying
@@ -116,7 +116,7 @@ func (s *Splicer) Drop() {
 // giveBack gives the engine back.
 func (s *Splicer) giveBack() {
 	if e := s.engine; e != nil {
-		e.recoder.insert = nil
+		e.recoder.insert = Insertion{}
 		if cap(e.decoder.in) > sendSize {
 			e.decoder.in = nil
 		}
@@ -128,9 +128,8 @@ func (s *Splicer) giveBack() {
 // Insert decides that insertion goes into the text, before the last behind bytes that
 // the scanner has got. Text behind the anchor must not have been released, and the
 // anchor must be at most [Lookback] bytes before the scanner's latest bytes; otherwise
-// the next call returns an error. The insertion must not change before Close. Only the
-// first decision counts.
-func (s *Splicer) Insert(behind int, insertion []byte) {
+// the next call returns an error. Only the first decision counts.
+func (s *Splicer) Insert(behind int, insertion Insertion) {
 	if s.decision == undecided {
 		s.decision, s.at, s.insert = toInsert, s.scanned-int64(behind), insertion
 	}
@@ -456,7 +455,7 @@ func (s *Splicer) recode() (progress, error) {
 	case p == ended:
 		r.flush(true)
 		s.out.align()
-		s.out.bytes = d.trailer.with(r.before, s.insert).append(s.out.bytes)
+		s.out.bytes = d.trailer.with(r.before, s.insert.Text).append(s.out.bytes)
 		s.stage = passing
 		err = s.join()
 	case d.text >= r.anchor+window && d.step != stepTrailer:

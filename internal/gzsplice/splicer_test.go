@@ -23,7 +23,7 @@ type reader struct {
 	s       *Splicer
 	text    []byte // what came so far
 	at      int
-	insert  []byte // nil passes
+	insert  []byte // nil passes; it is prepared if at is odd
 	seen    int    // how much text it wants behind the anchor before it decides
 	hold    int    // it releases text once it has more than that
 	keep    int    // of the text that it releases, it keeps so much
@@ -51,7 +51,11 @@ func (r *reader) decide() {
 	if r.insert == nil {
 		r.s.Pass()
 	} else {
-		r.s.Insert(max(len(r.text)-r.at, 0), r.insert)
+		insert := Insertion{Text: r.insert}
+		if r.at%2 == 1 {
+			insert = Prepare(r.insert)
+		}
+		r.s.Insert(max(len(r.text)-r.at, 0), insert)
 	}
 }
 
@@ -649,7 +653,7 @@ func TestTooLate(t *testing.T) {
 				s.Release(0)
 			}
 			if len(r.text) > 30<<10 {
-				s.Insert(len(r.text)-at, tag)
+				s.Insert(len(r.text)-at, Insertion{Text: tag})
 			}
 			return len(p), nil
 		}))
@@ -671,7 +675,7 @@ func TestAllocations(t *testing.T) {
 	text := htmlText(300<<10, 1)
 	zipped := deflated(t, text)
 	s := new(Splicer)
-	p := &headReader{s: s, insert: tag}
+	p := &headReader{s: s, insert: Insertion{Text: tag}}
 	run := func() {
 		p.seen = 0
 		s.Reset(io.Discard, p)

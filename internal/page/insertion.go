@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/gzsplice"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/variant"
 )
 
@@ -31,6 +32,15 @@ type Insertion struct {
 	// Unnonceable says that browsers ignore a nonce on the tag, because of an
 	// attribute's value; see [VoidsNonce].
 	Unnonceable bool
+
+	gzip *gzsplice.Insertion // HTML, if it was prepared
+}
+
+// Prepare returns in, with HTML compressed for all pages in gzip. It is for long ones.
+func (in Insertion) Prepare() Insertion {
+	prepared := gzsplice.Prepare(in.HTML)
+	in.gzip = &prepared
+	return in
 }
 
 // reload has Turbo load the page in full. The full page then gets the tag:

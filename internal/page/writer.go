@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/document"
+	"github.com/kapadeflector/caddy-kapa-deflector/internal/gzsplice"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/head"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/kapa"
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/outcome"
@@ -500,6 +501,16 @@ func (w *Writer) settle(at int, p []byte) error {
 	return w.sendAll(p[:before], w.change.permit.html, behind, p[before:])
 }
 
+// insertion returns what goes into gzip: as the plan has prepared it, unless the page
+// changed it.
+func (w *Writer) insertion() gzsplice.Insertion {
+	html := w.change.permit.html
+	if p := w.plan.Insertion; p.gzip != nil && bytes.Equal(html, p.HTML) {
+		return *p.gzip
+	}
+	return gzsplice.Insertion{Text: html}
+}
+
 // splice has the body splice the insertion in, before the last behind bytes of its text.
 // If the origin has named a length, the header waits for the new one.
 func (w *Writer) splice(behind int) {
@@ -512,7 +523,7 @@ func (w *Writer) splice(behind int) {
 	default:
 		w.stage = through
 	}
-	w.change.body.splicer.Insert(behind, w.change.permit.html)
+	w.change.body.splicer.Insert(behind, w.insertion())
 }
 
 // sendAll passes the held bytes and then parts down, and gives the buffer back.
