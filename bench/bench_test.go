@@ -136,7 +136,7 @@ func TestWrongAnswersAreNotMeasured(t *testing.T) {
 	for name, c := range map[string]contender{
 		"a tag is missing": {page: "html", tagged: true},
 		"an id is missing": {page: "html", newID: true},
-		"no gzip":          {page: "html", gzip: true},
+		"no gzip":          {page: "html", site: compressing},
 		"gzip":             {page: gzipped(6)},
 		"no page":          {page: "nowhere"},
 	} {

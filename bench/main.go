@@ -15,7 +15,7 @@
 // # What is compared
 //
 // Every server is a reverse proxy in front of one origin that answers each
-// request in one write from memory. Every request is a browser's, of the same
+// request in one write from memory; Caddy also serves files. Every request is a browser's, of the same
 // length. In a field, each contender is compared with the first:
 //
 //	field               Caddy                    with the directive
@@ -23,6 +23,7 @@
 //	gzip by the proxy   encode gzip              encode gzip; the origin never compresses, so both encode
 //	gzip by the origin  the origin's bytes pass  the same, with the tag spliced in. There is a field for each of
 //	                                             zlib's levels 1, 6 and 9
+//	precompressed files file_server              the same, from files with gzip beside them in place of the origin
 //
 //	contender           what it is
 //	Caddy               without the directive
@@ -163,6 +164,9 @@ func run(ctx context.Context, out io.Writer, o options) error {
 		return err
 	}
 	defer b.origin.close()
+	if err := b.origin.writeFiles(b.folder(), b.sizes); err != nil {
+		return err
+	}
 	b.begin = time.Now()
 	progress("measuring for %v", b.time)
 	if o.profiles != "" {
@@ -195,6 +199,9 @@ func findFields(out io.Writer, caddyBinary, name string) (fields []field, err er
 	}
 	return fields, nil
 }
+
+// folder is that of the pages that Caddy serves from files.
+func (b *bench) folder() string { return filepath.Join(b.dir, "pages") }
 
 func (b *bench) running() *running {
 	return &running{bench: b, servers: make(map[*program]*server), pools: make(map[string][]*connection)}

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -59,8 +61,29 @@ var levels = []int{1, 6, 9}
 // gzipped is the kind of the pages that the origin has compressed at a level.
 func gzipped(level int) string { return fmt.Sprintf("gzip%d", level) }
 
-// path is where the origin has a page: kind is html, other, or what gzipped returns.
-func path(kind string, size int) string { return fmt.Sprintf("/page/%s/%d", kind, size) }
+// kindFile is the kind of the pages that Caddy serves from files.
+const kindFile = "file"
+
+// path is where a page is: kind is html, other, kindFile, or what gzipped returns.
+func path(kind string, size int) string { return fmt.Sprintf("/page/%s/%d.html", kind, size) }
+
+// writeFiles writes the pages that Caddy serves, and their gzip, into a folder.
+func (o *origin) writeFiles(folder string, sizes []int) error {
+	for _, size := range sizes {
+		name := filepath.Join(folder, path(kindFile, size))
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			return err
+		}
+		page := o.pages[path("html", size)]
+		o.pages[path(kindFile, size)] = page
+		for suffix, content := range map[string][]byte{"": page, ".gz": compress(page, 6)} {
+			if err := os.WriteFile(name+suffix, content, 0o600); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 func (o *origin) address() string { return o.listener.Addr().String() }
 

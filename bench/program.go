@@ -17,14 +17,24 @@ type program struct {
 	command func(place) []string
 }
 
-// place is where a server runs. It has two sites: one passes the origin's
-// pages on, the other one compresses them as well.
+// place is where a server runs.
 type place struct {
-	dir, file      string // for its files; its configuration
-	admin          string // address of Caddy's admin endpoint
-	origin         string // address
-	identity, gzip string // addresses of the sites
+	dir, file string            // for its files; its configuration
+	admin     string            // address of Caddy's admin endpoint
+	origin    string            // address
+	pages     string            // the folder of the pages that Caddy serves from files
+	sites     [siteCount]string // addresses
 }
+
+// site is one of those that a server has.
+type site int
+
+const (
+	passing     site = iota // passes the origin's pages on
+	compressing             // compresses them as well
+	serving                 // serves files that are there with and without gzip; nginx has no such site
+	siteCount
+)
 
 // The hosts, of one length: the first one's pages get the tag, the last one's the loader.
 const (
@@ -61,7 +71,7 @@ func caddy(binary string) *program {
 	for i := 0; i < len(attributes); i += 2 {
 		fmt.Fprintf(&tag, "\t\t%s %q\n", attributes[i], attributes[i+1])
 	}
-	site := func(address, encode, origin string) string {
+	site := func(address, encode, source string) string {
 		_, port, _ := net.SplitHostPort(address)
 		return fmt.Sprintf(`http://:%s {
 	bind 127.0.0.1
@@ -77,15 +87,17 @@ func caddy(binary string) *program {
 		consent cookie cookie_consent accepted
 		loader
 %s	}
-	reverse_proxy %s
+	%s
 }
-`, port, encode, hostWith, &tag, hostLoader, &tag, origin)
+`, port, encode, hostWith, &tag, hostLoader, &tag, source)
 	}
 	return &program{
 		caddy: true,
 		config: func(p place) string {
+			proxy := "reverse_proxy " + p.origin
 			return fmt.Sprintf("{\n\tauto_https off\n\tadmin %s\n\tpersist_config off\n}\n", p.admin) +
-				site(p.identity, "", p.origin) + site(p.gzip, "encode gzip", p.origin)
+				site(p.sites[passing], "", proxy) + site(p.sites[compressing], "encode gzip", proxy) +
+				site(p.sites[serving], "root "+p.pages, "file_server {\n\t\tprecompressed gzip\n\t}")
 		},
 		command: func(p place) []string {
 			return []string{binary, "run", "--config", p.file, "--adapter", "caddyfile"}
@@ -142,8 +154,8 @@ http {
 	proxy_max_temp_file_size 0;
 	gzip_comp_level 5;
 `, user, p.dir, p.origin) +
-				site(p.identity, hostWithout, "") + site(p.identity, hostWith, filter) +
-				site(p.gzip, hostWithout, "gzip on;") + site(p.gzip, hostWith, "gzip on; "+filter) + "}\n"
+				site(p.sites[passing], hostWithout, "") + site(p.sites[passing], hostWith, filter) +
+				site(p.sites[compressing], hostWithout, "gzip on;") + site(p.sites[compressing], hostWith, "gzip on; "+filter) + "}\n"
 		},
 		command: func(p place) []string {
 			return []string{binary, "-e", "stderr", "-p", p.dir, "-c", p.file}

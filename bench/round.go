@@ -28,15 +28,12 @@ func (r *running) enter(c contender, size int) (*entrant, error) {
 	s := r.servers[c.program]
 	if s == nil {
 		var err error
-		if s, err = start(c.program, r.dir, r.origin.address()); err != nil {
+		if s, err = start(c.program, r.dir, r.origin.address(), r.folder()); err != nil {
 			return nil, err
 		}
 		r.servers[c.program] = s
 	}
-	address := s.identity
-	if c.gzip {
-		address = s.gzip
-	}
+	address := s.sites[c.site]
 	if r.pools[address] == nil {
 		var err error
 		if r.pools[address], err = dial(address, connections); err != nil {
@@ -44,7 +41,7 @@ func (r *running) enter(c contender, size int) (*entrant, error) {
 		}
 	}
 	pool := r.pools[address]
-	if size > 64<<10 || c.gzip && size > 8<<10 {
+	if size > 64<<10 || c.site != passing && size > 8<<10 {
 		pool = pool[:1] // a page at a time is load enough, and a turn is over soon
 	}
 	v := newVisitor(pool, c.host, path(c.page, size), c.cookies)

@@ -20,17 +20,17 @@ type server struct {
 	exited chan struct{}
 }
 
-// start starts p and returns when it listens.
-func start(p *program, dir, origin string) (*server, error) {
+// start starts p and returns when it listens. pages is a folder for its files.
+func start(p *program, dir, origin, pages string) (*server, error) {
 	dir, err := os.MkdirTemp(dir, "server-")
 	if err != nil {
 		return nil, err
 	}
-	free, err := freeAddresses(3)
+	free, err := freeAddresses(1 + int(siteCount))
 	if err != nil {
 		return nil, err
 	}
-	at := place{dir: dir, file: filepath.Join(dir, "config"), origin: origin, admin: free[0], identity: free[1], gzip: free[2]}
+	at := place{dir: dir, file: filepath.Join(dir, "config"), origin: origin, pages: pages, admin: free[0], sites: [siteCount]string(free[1:])}
 	if err := os.WriteFile(at.file, []byte(p.config(at)), 0o600); err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func start(p *program, dir, origin string) (*server, error) {
 		_ = s.cmd.Wait()
 		close(s.exited)
 	}()
-	sites := []string{at.identity, at.gzip}
+	sites := at.sites[:serving] // a Caddy listens on all or none
 	for deadline := time.After(20 * time.Second); ; {
 		for len(sites) > 0 {
 			conn, err := net.Dial("tcp", sites[0])
