@@ -548,6 +548,8 @@ var scenarios = []scenario{
 			plain.header.Add("Vary", "HX-Request")
 			untouched(x, plain, got)
 		}},
+	{name: "a page whose beginning is included in front", origin: documentOf("<esi:include src=/header/><h1>Contact</h1>"), fields: []string{"Sec-Fetch-Dest: document"}, outcome: "not_document",
+		want: untouched},
 	{name: "a fragment for Caddy's templates", origin: documentOf(samplePage), fields: []string{"Caddy-Templates-Include: 1"}, outcome: "not_document",
 		want: func(x *trial, plain, got result) {
 			plain.header.Add("Vary", "Caddy-Templates-Include")

@@ -2,6 +2,8 @@ package kapadeflector
 
 import (
 	"net/http"
+	"reflect"
+	"runtime/debug"
 	"slices"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/consent"
@@ -34,6 +36,7 @@ func newLoader(start string, attrs []Attribute, reader consentReader, pages []st
 		Adapters: reader.pages,
 		Prompt:   reader.choice != nil,
 		Pages:    pages,
+		Version:  version(),
 	}
 	for _, a := range attrs {
 		if i := slices.Index(kapa.FormSelectors[:], a.Name); i >= 0 {
@@ -50,6 +53,28 @@ func newLoader(start string, attrs []Attribute, reader consentReader, pages []st
 		}.Prepare(),
 		renders: !hasAttribute(attrs, kapa.RenderOnLoad),
 	}
+}
+
+// version returns the plugin's version, as caddy list-modules --versions shows it; "" if
+// it is not known, as in a build from a checkout.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	return versionIn(info)
+}
+
+// versionIn returns the version of this module in a program. What a replace directive
+// has put in its place has no version of this module.
+func versionIn(info *debug.BuildInfo) string {
+	path := reflect.TypeFor[Handler]().PkgPath() // as Caddy finds a plugin's module
+	for _, dep := range info.Deps {
+		if dep.Path == path && dep.Replace == nil {
+			return dep.Version
+		}
+	}
+	return ""
 }
 
 // cookieNames returns regular expressions for the names of the cookies that record

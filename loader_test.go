@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -287,6 +288,35 @@ func TestLoaderContent(t *testing.T) {
 	h.Attributes[1].Value = "#{http.request.uri.query.field}"
 	if got := newLoader("idle", h.Attributes, h.block.consent, nil).insertion.Loader; !strings.Contains(got, `(["","#form",`) {
 		t.Errorf("a selector that depends on the request is waited for: %s", got)
+	}
+}
+
+// The version in the loader is that of caddy list-modules --versions. That both agree in
+// a program is seen by .ci/release.
+func TestVersion(t *testing.T) {
+	const path = "github.com/kapadeflector/caddy-kapa-deflector"
+	caddyModule := &debug.Module{Path: "github.com/caddyserver/caddy/v2", Version: "v2.11.9"}
+	for name, c := range map[string]struct {
+		info *debug.BuildInfo
+		want string
+	}{
+		"built by xcaddy": {&debug.BuildInfo{Deps: []*debug.Module{caddyModule, {Path: path, Version: "v0.1.0"}}}, "v0.1.0"},
+		"built from a checkout": {&debug.BuildInfo{
+			Main: debug.Module{Path: path, Version: "v0.1.1-0.20261128173350-65d720bbd5c2"},
+			Deps: []*debug.Module{caddyModule},
+		}, ""},
+		"replaced by a checkout": {&debug.BuildInfo{Deps: []*debug.Module{{Path: path, Version: "v0.0.0", Replace: &debug.Module{Path: "."}}}}, ""},
+		"replaced by a fork": {&debug.BuildInfo{Deps: []*debug.Module{
+			{Path: path, Version: "v0.1.0", Replace: &debug.Module{Path: "github.com/acme/fork", Version: "v0.2.0"}},
+		}}, ""},
+		"beside a module with a longer path": {&debug.BuildInfo{Deps: []*debug.Module{{Path: path + "/more", Version: "v9.0.0"}}}, ""},
+	} {
+		if got := versionIn(c.info); got != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+	if loaded := newHandler(t, loaderLines).block.loader.insertion.Loader; !strings.HasPrefix(loaded, "(") {
+		t.Errorf("a test has no version, but the loader begins with %.40s", loaded)
 	}
 }
 

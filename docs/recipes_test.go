@@ -101,8 +101,10 @@ func TestRecipeForKapasScript(t *testing.T) {
 }
 
 func TestRecipeForTheConversation(t *testing.T) {
-	s := recipe(t, "data-handoff-enabled", pageOrigin)
-	if _, body := s.get("/tickets/new", "Cookie: "+granted); !strings.Contains(body, `data-handoff-enabled="true"`) {
+	// The second attribute has the name that Kapa's guide says, whatever it is.
+	text := blockWith(t, recipes, "data-handoff-enabled").text + "data-handoff-some-name \"#conversation\"\n"
+	s := start(t, whole(t, text), pageOrigin)
+	if _, body := s.get("/tickets/new", "Cookie: "+granted); !strings.Contains(body, `data-handoff-enabled="true" data-handoff-some-name="#conversation"`) {
 		t.Error(body)
 	}
 }

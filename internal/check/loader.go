@@ -112,9 +112,10 @@ const byLoader = "loader"
 
 // Loader describes the script that asks the edge for the tag.
 type Loader struct {
-	Size   int    `json:"size"`             // of its content, in bytes
-	Hash   string `json:"hash"`             // as a Content-Security-Policy has it
-	Answer string `json:"answer,omitempty"` // "tag", "untracked", "no-consent" or "none"; "" if the edge does not answer
+	Version string `json:"version,omitempty"` // of the plugin at the edge; "" if the loader does not say
+	Size    int    `json:"size"`              // of its content, in bytes
+	Hash    string `json:"hash"`              // as a Content-Security-Policy has it
+	Answer  string `json:"answer,omitempty"`  // "tag", "untracked", "no-consent" or "none"; "" if the edge does not answer
 }
 
 // checkLoader judges the loader, and whether its question reaches the edge.
@@ -124,9 +125,13 @@ func (j *judge) checkLoader() {
 		return
 	}
 	sum := sha256.Sum256([]byte(l.content))
-	j.report.Loader = &Loader{Size: len(l.content), Hash: "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"}
+	j.report.Loader = &Loader{
+		Version: loader.VersionIn(l.content),
+		Size:    len(l.content),
+		Hash:    "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
+	}
 	if w := j.withoutPage; w != nil && j.site.With != nil && j.isThePage(j.site.Without) && (w.loader == nil || w.loader.content != l.content) {
-		j.finding(codeTagUnsteady, aboutLoader, "the page has another loader for a visitor without cookies, or none: several servers have different configurations, or a cache has an older page")
+		j.finding(codeTagUnsteady, aboutLoader, "the page has another loader for a visitor without cookies, or none: several servers have different configurations or versions, or a cache has an older page")
 	}
 	a := j.answer
 	if a == nil {

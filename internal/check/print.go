@@ -70,7 +70,11 @@ func (r *Report) rows() (rows []row) {
 		add(aboutWithout, yesNo(w.Tag, "the tag", "no tag")+", "+yesNo(w.SetsID, "an id", "no id"))
 	}
 	if l := r.Loader; l != nil {
-		add(aboutLoader, fmt.Sprintf("%d bytes, %s, the edge answers: %s", l.Size, l.Hash, either(l.Answer, "nothing")))
+		about := fmt.Sprintf("%d bytes, %s, the edge answers: %s", l.Size, l.Hash, either(l.Answer, "nothing"))
+		if l.Version != "" {
+			about = Clean(l.Version) + ", " + about
+		}
+		add(aboutLoader, about)
 	}
 	if !r.Tag.Present {
 		add(aboutTag, "none")

@@ -2,6 +2,7 @@ package check
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -53,6 +54,31 @@ note   id cookie: it is only for support.acme.com, so visitors have another id o
 `
 	if got := printed(t, Judge(*s, product), false); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// The row of the loader names the version at the edge, if the loader does.
+func TestVersionOfTheLoader(t *testing.T) {
+	const call = `(x)("kapa_deflector=1.9cb62049.e3b0c442.")`
+	for content, want := range map[string]string{
+		"/*kapa_deflector v0.1.0*/" + call:   "v0.1.0",
+		call:                                 "",
+		"/*kapa_deflector \x1b[31m*/" + call: "",
+		"/*kapa_deflector " + strings.Repeat("1", 65) + "*/" + call: "",
+	} {
+		s := sound()
+		untagged(strings.Replace(plainPage, "</head>", "<script>"+content+"</script></head>", 1))(s)
+		r := Judge(*s, product)
+		if r.Loader == nil || r.Loader.Version != want {
+			t.Fatalf("%q: %+v, want %q", content, r.Loader, want)
+		}
+		if want != "" {
+			want += ", "
+		}
+		text := printed(t, r, false)
+		if row := fmt.Sprintf("  loader           %s%d bytes, ", want, len(content)); !strings.Contains(text, row) || strings.Contains(text, "\x1b") {
+			t.Errorf("no %q in\n%s", row, text)
+		}
 	}
 }
 

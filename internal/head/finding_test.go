@@ -352,6 +352,31 @@ func checkPolicies(t testing.TB, document string) {
 	}
 }
 
+func TestBeforeESI(t *testing.T) {
+	for document, want := range map[string]bool{
+		"<esi:include src=/a/>":                             true,
+		"<!-- x -->\n<ESI:include src=/a/>":                 true,
+		"<!doctype html><head><title>t</title><esi:try>":    true,
+		"<p><esi:include src=/a/>":                          false,
+		"</head><esi:include src=/a/>":                      false,
+		"<esix:include>":                                    false,
+		"<esi>":                                             false,
+		"<es:include>":                                      false,
+		"<title><esi:include src=/a/></title><p>":           false,
+		"<!-- <esi:include src=/a/> --><link href=esi:><p>": false,
+	} {
+		for _, size := range []int{1, 3, len(document)} {
+			var s head.Scanner
+			for piece := range slices.Chunk([]byte(document), size) {
+				s.Feed(piece)
+			}
+			if s.BeforeESI() != want {
+				t.Errorf("%s in pieces of %d: %t", document, size, !want)
+			}
+		}
+	}
+}
+
 // Findings do not depend on earlier documents.
 func TestBase(t *testing.T) {
 	for _, test := range []struct {

@@ -91,6 +91,7 @@ type Scanner struct {
 	base   *base     // the first base element that has a href, or nil
 
 	evidence  bool
+	esi       bool
 	amp       bool
 	hasScript bool
 	unusable  bool
@@ -298,6 +299,11 @@ func (s *Scanner) endOfInput() (off int, ok bool) {
 // fragment or something else altogether: a doctype, <html> or <head>, or an
 // anchor before </head>, <body>, <frameset>, </body> or </html>.
 func (s *Scanner) Evidence() bool { return s.evidence }
+
+// BeforeESI reports whether the anchor is before an ESI element
+// (https://www.w3.org/TR/esi-lang/), which something on the way to the browser replaces.
+// Without evidence, what replaces it may be the beginning of the document.
+func (s *Scanner) BeforeESI() bool { return s.esi }
 
 // AMP reports whether the document declares itself to be AMP, AMPHTML ads or
 // AMP for email, which do not allow scripts of one's own.

@@ -93,6 +93,7 @@ func (s *Scanner) readStartTagName(p []byte, i int) int {
 	i, fits := s.readTagName(p, i, maxStartTagName)
 	switch {
 	case !fits:
+		s.esi = p[i] == ':' && string(s.name.bytes()) == "esi"
 		s.state = stateFound
 	case i < len(p):
 		s.startTag()

@@ -9,11 +9,23 @@ import (
 // For whoever checks a page from outside: how to know the script, and how to ask as it
 // does.
 
-var ownKey = regexp.MustCompile(regexp.QuoteMeta(key) + `(?:[0-9a-f]+\.)+`)
+var (
+	ownKey     = regexp.MustCompile(regexp.QuoteMeta(key) + `(?:[0-9a-f]+\.)+`)
+	ownVersion = regexp.MustCompile(`^/\*kapa_deflector (` + versions + `)\*/`)
+)
 
 // KeyIn returns what the questions of a script begin with, if the content of a script
 // element is the loader; "" if it is another script.
 func KeyIn(content string) string { return ownKey.FindString(content) }
+
+// VersionIn returns the plugin's version that the content of the loader names; "" if it
+// names none. A version consists of letters, digits, dots, plus and minus signs.
+func VersionIn(content string) string {
+	if m := ownVersion.FindStringSubmatch(content); m != nil {
+		return m[1]
+	}
+	return ""
+}
 
 // Ask makes a request for a page the question of a script. key is that of KeyIn. word must
 // not have been used before. platforms are those of which the page says that the visitor

@@ -11,6 +11,8 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"encoding/json"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -46,7 +48,8 @@ var starts = []string{Load: "load", Idle: "idle", Interaction: "interaction"}
 // Starts are the words for the starts, in their order.
 func Starts() []string { return starts }
 
-// Config is what the script must know. All of it is the same for every visitor.
+// Config is what the script must know. All of it is the same for every visitor. Its JSON
+// is what Script.ID names: to rename a field changes every ID.
 type Config struct {
 	// Selectors of the main input, the submit element, the submit button and the
 	// anchor element. "" for one that is not waited for.
@@ -60,7 +63,11 @@ type Config struct {
 
 	// Pages tell blocks with the same script apart. They are the edge's business; only
 	// a hash of them is in the script.
-	Pages []string
+	Pages []string `json:"-"`
+
+	// Version is the plugin's version, such as v0.1.0, for whoever looks at a page; ""
+	// if it is not known. It changes nothing but a comment.
+	Version string `json:"-"`
 }
 
 // An Adapter asks a consent platform's script for the visitor's choice.
@@ -71,17 +78,36 @@ type Adapter struct {
 
 // A Script is the loader for one configuration.
 type Script struct {
-	ID      string // names the configuration; see [Take]
+	ID      string // names the configuration, in every version of the plugin; see [Take]
 	Block   string // names the pages
 	Content string // of the script element
 }
 
-// New returns the script for c. Scripts for equal configurations are equal, on
-// every edge.
+// New returns the script for c. Scripts for equal configurations are equal, on every
+// edge of the same version. Edges of other versions, and copies of pages that they have
+// sent, have the same ID, so each answers the questions of the other's script.
 func New(c Config) Script {
-	s := Script{ID: name(c.call("")), Block: name(strings.Join(c.Pages, " "))}
-	s.Content = c.call(key + s.ID + "." + s.Block + ".")
+	configuration, err := json.Marshal(c)
+	if err != nil {
+		panic(err) // strings and numbers always have a JSON
+	}
+	s := Script{ID: name(string(configuration)), Block: name(strings.Join(c.Pages, " "))}
+	s.Content = c.comment() + c.call(key+s.ID+"."+s.Block+".")
 	return s
+}
+
+// versions matches what a version consists of (https://semver.org, and what Go adds).
+// Nothing in it ends a comment or a script element.
+const versions = `[A-Za-z0-9.+-]{1,64}`
+
+var version = regexp.MustCompile("^" + versions + "$")
+
+// comment returns what the script begins with; "" if the version is not known.
+func (c Config) comment() string {
+	if !version.MatchString(c.Version) {
+		return ""
+	}
+	return "/*kapa_deflector " + c.Version + "*/"
 }
 
 // name returns a short name for s.

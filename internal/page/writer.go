@@ -471,7 +471,9 @@ func (w *Writer) settle(at int, p []byte) error {
 	if o := w.refusal(); o != outcome.Undecided {
 		return w.pass(o, p)
 	}
-	if !w.change.scanner.Evidence() && w.plan.Destination != document.Document {
+	// A browser that opens a page says so. But what comes before <esi:include> would come
+	// before the doctype of the included fragment, and bring on quirks mode.
+	if s := &w.change.scanner; !s.Evidence() && (w.plan.Destination != document.Document || s.BeforeESI()) {
 		return w.pass(outcome.NotDocument, p)
 	}
 	if !w.mayInsert() {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/net/html/atom"
+
 	"github.com/kapadeflector/caddy-kapa-deflector/internal/check/dom"
 )
 
@@ -171,6 +173,22 @@ func TestParts(t *testing.T) {
 				t.Errorf("got\n%+v\nwant\n%+v", got, test.want)
 			}
 		})
+	}
+}
+
+// docs/forms.md has the selectors that the commands print.
+func TestEditorsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile(filepath.FromSlash("../../../docs/forms.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := dom.Parse([]byte(`<form id=support-form><textarea id=description></textarea></form>`))
+	field := p.First(atom.Textarea)
+	for _, kind := range editorKinds {
+		f := Form{Node: p.FormOf(field), Input: field}
+		if row := "| " + kind.name + " | `" + kind.inputSelector(p, f) + "` |\n"; !strings.Contains(string(text), row) {
+			t.Errorf("docs/forms.md lacks %s", row)
+		}
 	}
 }
 
