@@ -177,7 +177,8 @@
 			const said = answer.ok && answer.headers.get(field);
 			if (!said) throw 0; // a service worker or a cache answered with a page
 			take(said, answer.status == 200 && await answer.json());
-			askedID = read(id); // the answer may have set or deleted it
+			// The answer may have deleted the id. One that came meanwhile was not asked about.
+			askedID = read(id) && askedID;
 		} catch { // no network, no edge, or no answer that could be read
 			failed = 1;
 			if (MORE) choice = 0;
