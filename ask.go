@@ -270,13 +270,25 @@ func (k *asker) promptFor(r *http.Request, language, choice string) *prompt.Prom
 }
 
 // keep adds to h the Set-Cookie line that keeps the visitor's answer. It reports
-// whether the configured domain covers the host of r.
+// whether the configured domain covers the host of r. A visitor who comes with an answer
+// may have it for another domain, from an earlier configuration. That one is deleted,
+// because it would contradict the new one.
 func (k *asker) keep(h http.Header, r *http.Request, yes bool) (covered bool) {
 	site := authority.Seen(r)
 	domain, covered := k.cookie.domainFor(site)
-	if covered {
-		h["Set-Cookie"] = append(h["Set-Cookie"],
-			k.cookie.line(site, k.choice.Name, k.choice.Value(yes), domain, int(time.Duration(k.cookie.MaxAge)/time.Second)))
+	if !covered {
+		return false
 	}
-	return covered
+	name := k.choice.Name
+	cookies := consent.NewCookies(r.Header["Cookie"])
+	if _, answered := cookies.NextNamed(name); answered {
+		for _, other := range k.cookie.domainsFor(site) {
+			if other != domain {
+				h["Set-Cookie"] = append(h["Set-Cookie"], k.cookie.line(site, name, "", other, -1))
+			}
+		}
+	}
+	h["Set-Cookie"] = append(h["Set-Cookie"],
+		k.cookie.line(site, name, k.choice.Value(yes), domain, int(time.Duration(k.cookie.MaxAge)/time.Second)))
+	return true
 }

@@ -98,7 +98,7 @@ func TestChoice(t *testing.T) {
 		name, lines, choice string
 		fields              []string
 		kind                string
-		kept                string // the Set-Cookie line, with %s for the answer
+		kept                string // the Set-Cookie lines of the answer, with %s for the day
 		id                  string // what the last line for the id says
 	}{
 		{
@@ -113,8 +113,16 @@ func TestChoice(t *testing.T) {
 		},
 		{
 			name: "no", choice: "no", kind: "no-consent", fields: []string{"Cookie: kapa_web_id=" + idA + "; kapa_deflector_choice=yes.v1." + dayAgo(3)},
-			kept: "kapa_deflector_choice=no.v1.%s; Path=/; Max-Age=15552000; Secure; SameSite=Lax",
-			id:   "Max-Age=0;",
+			kept: "kapa_deflector_choice=; Path=/; Domain=example.com; Max-Age=0; Secure; SameSite=Lax\n" +
+				"kapa_deflector_choice=no.v1.%s; Path=/; Max-Age=15552000; Secure; SameSite=Lax",
+			id: "Max-Age=0;",
+		},
+		{
+			name: "a yes after a no that was for the host alone", choice: "yes", kind: "tag", fields: []string{"Cookie: kapa_deflector_choice=no.v1." + dayAgo(3)},
+			lines: "consent ask {\npolicy /privacy\nversion v1\ndomain example.com\n}\nloader\n",
+			kept: "kapa_deflector_choice=; Path=/; Max-Age=0; Secure; SameSite=Lax\n" +
+				"kapa_deflector_choice=yes.v1.%s; Path=/; Domain=example.com; Max-Age=15552000; Secure; SameSite=Lax",
+			id: "Domain=example.com; Max-Age=15552000;",
 		},
 		{
 			name: "settings", choice: "yes", kind: "tag",

@@ -331,6 +331,17 @@ func hasKind(rules []ConsentRule, kind string) bool {
 	return slices.ContainsFunc(rules, func(c ConsentRule) bool { return c.Kind == kind })
 }
 
+// seenByPage returns the first kind in rules whose answer only pages can see, "" if there
+// is none.
+func seenByPage(rules []ConsentRule) string {
+	for _, rule := range rules {
+		if _, ok := consent.SeenByPage(rule.Kind); ok {
+			return rule.Kind
+		}
+	}
+	return ""
+}
+
 // consentReader says who has consented.
 type consentReader struct {
 	rules  []consent.Rule   // what cookies say

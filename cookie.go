@@ -152,11 +152,18 @@ func (c Cookie) idChange(r *http.Request) (lines []string, covered bool) {
 	return append(lines, c.line(site, kapa.IDCookie, id, domain, int(time.Duration(c.MaxAge)/time.Second))), true
 }
 
-// idDeletion returns the Set-Cookie values that delete the visitor's id: as a
-// host-only cookie, for the configured domain, and for the registrable domain, which
-// Kapa's script uses.
-func (c Cookie) idDeletion(r *http.Request) []string {
+// idDeletion returns the Set-Cookie values that delete the visitor's id.
+func (c Cookie) idDeletion(r *http.Request) (lines []string) {
 	site := authority.Seen(r)
+	for _, domain := range c.domainsFor(site) {
+		lines = append(lines, c.line(site, kapa.IDCookie, "", domain, -1))
+	}
+	return lines
+}
+
+// domainsFor returns the Domain attributes that a cookie of site may have: the
+// registrable domain, which Kapa's script uses, the configured one, and "" for none.
+func (c Cookie) domainsFor(site authority.Site) []string {
 	domains := []string{""}
 	for _, c := range []Cookie{c, {}} {
 		if domain, covered := c.domainFor(site); covered && !slices.Contains(domains, domain) {
@@ -164,11 +171,7 @@ func (c Cookie) idDeletion(r *http.Request) []string {
 		}
 	}
 	slices.Reverse(domains)
-	lines := make([]string, len(domains))
-	for i, domain := range domains {
-		lines[i] = c.line(site, kapa.IDCookie, "", domain, -1)
-	}
-	return lines
+	return domains
 }
 
 // line returns one Set-Cookie value (RFC 6265 section 4.1.1). name, value and domain

@@ -48,6 +48,7 @@ func (e Experiment) check() error {
 
 // checkExperiment finds settings under which an experiment would say nothing.
 func (h *Handler) checkExperiment() error {
+	platform := seenByPage(h.Consent)
 	switch {
 	case h.Experiment == nil:
 		return nil
@@ -55,6 +56,8 @@ func (h *Handler) checkExperiment() error {
 		return errors.New("experiment needs loader, whose questions are the views of the form: add the line loader")
 	case hasKind(h.Consent, consentAsk):
 		return errors.New("experiment contradicts consent ask, which promises the assistant to those who say yes: remove one of them")
+	case platform != "":
+		return fmt.Errorf("experiment counts a form only if its request shows consent, and only the page can see the answer of %s: %s", platform, mirrorCookie)
 	case h.WithoutConsent == withoutConsentUntracked:
 		return errors.New("experiment contradicts without_consent untracked, where visitors without an id get the deflector too: remove one of them")
 	case h.Cookie != nil && h.Cookie.Off:

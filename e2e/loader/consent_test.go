@@ -88,6 +88,23 @@ func TestConsentOnTheForm(t *testing.T) {
 		v.WantNoTag()
 	})
 
+	t.Run("a refusal from before takes an id away that is written while the edge answers", func(t *testing.T) {
+		t.Parallel()
+		v := e.visitor(t, form)
+		v.have(no)
+		v.before(`
+			const real = fetch;
+			window.fetch = async (...question) => {
+				window.fetch = real;
+				const answer = await real(...question);
+				document.cookie = 'kapa_web_id=6d3c4bd8-29c3-4b8c-8b0e-6fda0b1d4a6f; Path=/; Domain=acme.localhost';
+				return answer;
+			}`)
+		v.arrive()
+		v.wantAsked(2, "with an id")
+		v.WantNoID()
+	})
+
 	everyBrowser(t, "other cookies are of no interest", func(t *testing.T, prepare func(*visitor)) {
 		t.Parallel()
 		v := e.visitor(t, form)

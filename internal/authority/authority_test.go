@@ -60,6 +60,31 @@ func TestSeen(t *testing.T) {
 	}
 }
 
+func TestIsOrigin(t *testing.T) {
+	for _, tc := range []struct {
+		host, origin string
+		want         bool
+	}{
+		{"support.acme.com", "https://support.acme.com", true},
+		{"Support.acme.com:443", "https://support.acme.com", true},
+		{"support.acme.com:8443", "https://support.acme.com:8443", true},
+		{"[::1]:8443", "https://[::1]:8443", true},
+		{"support.acme.com.", "https://support.acme.com.", true},
+		{"support.acme.com.", "https://support.acme.com", false},
+		{"support.acme.com", "https://support.acme.com.", false},
+		{"support.acme.com", "https://support.acme.com:8443", false},
+		{"support.acme.com", "http://support.acme.com", false},
+		{"support.acme.com", "https://acme.com", false},
+		{"support.acme.com", "null", false},
+		{"support.acme.com", "", false},
+		{"acme.com; HttpOnly", "https://acme.com", false},
+	} {
+		if got := newSite(tc.host, true).IsOrigin(tc.origin); got != tc.want {
+			t.Errorf("%s, %s: %t", tc.host, tc.origin, got)
+		}
+	}
+}
+
 func TestIsLoopback(t *testing.T) {
 	for host, want := range map[string]bool{
 		"localhost": true, "support.acme.localhost": true, "127.0.0.1": true, "127.9.9.9": true, "::1": true,

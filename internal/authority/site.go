@@ -50,6 +50,9 @@ func newSite(host string, https bool) Site {
 // IsOrigin reports whether an Origin field names the site (RFC 6454 section 7).
 func (s Site) IsOrigin(origin string) bool {
 	page := s.PageURL()
+	if s.Kind == Rooted { // an origin of its own
+		page.Host += "."
+	}
 	u, err := csp.ParseURL(origin)
 	return err == nil && page != csp.URL{} && u.Origin() == page.Origin()
 }

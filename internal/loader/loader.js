@@ -130,7 +130,7 @@
 		if (busy || !seen()) return;
 		const now = read(id);
 		const moved = location.pathname != askedPath;
-		if (kind && !moved && form && !content?.user) { // what was answered holds for a new form, too
+		if (kind && !failed && !moved && form && !content?.user) { // what was answered holds for a new form, too
 			askedForm = form;
 			act();
 		}
@@ -174,12 +174,14 @@
 				answer = await send("POST", chosen + report());
 				askedConsent = consent();
 			}
-			if (!answer.ok) throw 0;
-			const said = answer.headers.get(field); // null: a service worker or a cache answered with a page
-			if (said) take(said, answer.status == 200 && await answer.json());
-			askedID = read(id); // the answer may have set or deleted it
+			const said = answer.ok && answer.headers.get(field);
+			if (!said) throw 0; // a service worker or a cache answered with a page
+			take(said, answer.status == 200 && await answer.json());
+			// The answer may have deleted the id. One that came meanwhile was not asked about.
+			askedID = read(id) && askedID;
 		} catch { // no network, no edge, or no answer that could be read
 			failed = 1;
+			if (MORE) choice = 0;
 		}
 		busy = 0;
 		if (!failed) look();
@@ -187,6 +189,7 @@
 
 	// take takes an answer.
 	const take = (said, json) => {
+		busy = 0;
 		kind = said;
 		content = json;
 		// https://docs.kapa.ai/integrations/support-form-deflector/user-tracking
@@ -219,13 +222,14 @@
 	}));
 
 	// act does what the last answer allows: it puts Kapa's script in, once, and starts
-	// the deflector, once for each form.
+	// the deflector, once for each form. An answer to an earlier question allows nothing,
+	// nor does one about another form or an earlier consent.
 	const act = () => {
-		if (!content?.script || !touched || isForeign()) return;
-		if (!script) return put();
-		if (!loaded || !content.render) return;
+		if (busy || failed || !content?.script || !touched || isForeign()) return;
 		find();
-		if (form && !differs(askedForm) && rendered.get(form[0]) != form[1]) {
+		if (!form || differs(askedForm) || consent() != askedConsent) return;
+		if (!script) put();
+		else if (loaded && content.render && rendered.get(form[0]) != form[1]) {
 			rendered.set(form[0], form[1]);
 			KapaSFD.render();
 		}
