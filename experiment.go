@@ -141,7 +141,7 @@ func (b *block) watch(r *http.Request, next caddyhttp.Handler) caddyhttp.Handler
 	return caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		status := &statusWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
 		err := next.ServeHTTP(status, r)
-		if err == nil && isAccepted(r, status.status) {
+		if err == nil && isAccepted(r, status.status) && siblingsOf(r).question == nil {
 			a, bucket := e.assignment.Of(id, b.tracked.integrationID(r))
 			e.sent[a][bucket].Inc()
 		}

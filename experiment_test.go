@@ -156,3 +156,18 @@ func TestSubmissions(t *testing.T) {
 		t.Error("without an id: counted")
 	}
 }
+
+// A visitor who answers another block's consent ask sends no form.
+func TestChoicesAreNoSubmissions(t *testing.T) {
+	h := newHandler(t, experimentLines)
+	asks := newHandler(t, "consent ask {\npolicy /privacy\n}\nloader\n")
+	id := idOf(t, h, experiment.Holdout)
+	before := total(t, h.block.experimenter.sent)
+	r := chooses(t, asks, "/tickets", "yes", "Cookie: "+granted+"; kapa_web_id="+id)
+	if resp := serve(t, h, r, through(asks, noOrigin(t))); resp.StatusCode != http.StatusOK {
+		t.Fatalf("status %d", resp.StatusCode)
+	}
+	if total(t, h.block.experimenter.sent) != before {
+		t.Error("counted")
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -301,6 +302,55 @@ func TestDecompressionBomb(t *testing.T) {
 		}
 		if grown := after.TotalAlloc - before.TotalAlloc; grown > 2<<20 {
 			t.Errorf("%s: %d bytes were allocated for it", name, grown)
+		}
+	}
+}
+
+// A handler may write the whole page and then return an error. The page arrives whole.
+func TestErrorBehindTheBody(t *testing.T) {
+	h := newHandler(t, consentLine)
+	long := strings.Replace(samplePage, "</body>", strings.Repeat("all work and no play ", 50_000)+"</body>", 1)
+	for name, page := range map[string]string{
+		"short": samplePage, "long": long, "without a body": "<!doctype html><title>t</title>\n<bod",
+	} {
+		for _, gzipped := range []bool{false, true} {
+			for _, flushes := range []bool{false, true} {
+				body, label := []byte(page), ""
+				if gzipped {
+					body, label = zip(t, page), "gzip"
+				}
+				r := newRequest(t, "GET", "/", "Cookie: "+granted, "Accept-Encoding: gzip")
+				w := httptest.NewRecorder()
+				err := h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
+					w.Header().Set("Content-Type", "text/html; charset=utf-8")
+					if gzipped {
+						w.Header().Set("Content-Encoding", label)
+					}
+					for piece := range slices.Chunk(body, 700) {
+						_, _ = w.Write(piece)
+						if flushes {
+							_ = http.NewResponseController(w).Flush()
+						}
+					}
+					return errors.New("too late")
+				}))
+				if err == nil {
+					t.Error("no error")
+				}
+				got := w.Body.String()
+				if got == "" && !w.Flushed { // an error route would respond
+					continue
+				}
+				if gzipped {
+					got, err = unzip(t, w.Body.Bytes())
+					if err != nil {
+						t.Errorf("%s, gzip %t, flushes %t: %v", name, gzipped, flushes, err)
+					}
+				}
+				if strings.Replace(got, staticTag, "", 1) != page {
+					t.Errorf("%s, gzip %t, flushes %t: %d bytes, want %d", name, gzipped, flushes, len(got), len(page))
+				}
+			}
 		}
 	}
 }

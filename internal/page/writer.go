@@ -754,7 +754,14 @@ func (w *Writer) finish() {
 		w.decision.outcome = outcome.NoBody
 		w.stage = through
 		w.sendHeader(false, true)
-	case w.stage < through:
+	}
+	w.endBody()
+	w.checkHeader()
+}
+
+// endBody sends what is held back of a body that is whole.
+func (w *Writer) endBody() {
+	if w.stage == holding || w.stage == scanning {
 		if off, ok := w.change.scanner.End(); ok {
 			_ = w.settle(w.change.held()+off, nil)
 		} else {
@@ -767,7 +774,6 @@ func (w *Writer) finish() {
 			_ = w.endSplicing()
 		}
 	}
-	w.checkHeader()
 }
 
 // checkHeader reports if a handler in front has overwritten the policies or the caching
@@ -809,11 +815,13 @@ func undecodable(err error) error {
 	return caddyhttp.Error(http.StatusBadGateway, fmt.Errorf("the origin's compressed page cannot be decoded: %w", err))
 }
 
-// fail ends a response whose handler returned an error. It drops what is held back,
+// fail ends a response whose handler returned an error. If the header has left, the body
+// ends as far as the handler wrote it. Otherwise fail drops what is held back,
 // because an error route may respond instead. It also takes back a deletion of the
 // id, because the route may make its response public. The next page deletes the id.
 func (w *Writer) fail(err error) {
 	if w.stage > splicing {
+		w.endBody()
 		w.decision.outcome = outcome.Error
 		return
 	}
