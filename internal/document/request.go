@@ -50,7 +50,7 @@ func DestinationOf(r *http.Request) (d Destination, gate string) {
 			return Other, field
 		}
 	}
-	if strings.EqualFold(r.Header.Get("X-Requested-With"), "XMLHttpRequest") {
+	if strings.EqualFold(first(r.Header["X-Requested-With"]), "XMLHttpRequest") {
 		return Other, "X-Requested-With"
 	}
 	if r.Header[turboField] != nil {
@@ -60,7 +60,7 @@ func DestinationOf(r *http.Request) (d Destination, gate string) {
 		return Other, turboField // Turbo shows the response to a form in the open page
 	}
 	// https://www.w3.org/TR/fetch-metadata/#sec-fetch-dest-header
-	dest, mode := r.Header.Get("Sec-Fetch-Dest"), r.Header.Get("Sec-Fetch-Mode")
+	dest, mode := first(r.Header["Sec-Fetch-Dest"]), first(r.Header["Sec-Fetch-Mode"])
 	fetched := dest == "" || dest == "empty"
 	switch {
 	case dest == "document", dest == "iframe", dest == "frame":
@@ -88,6 +88,15 @@ func DestinationOf(r *http.Request) (d Destination, gate string) {
 	}
 }
 
+// first returns the first line of a field, "" if it is absent. http.Header.Get would
+// spell the name anew, for each request.
+func first(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return lines[0]
+}
+
 // MayShow reports whether the response to a request with this method may be a page
 // that is shown.
 func MayShow(method string) bool {
@@ -97,7 +106,7 @@ func MayShow(method string) bool {
 // MayFetchPage reports whether a request that is not for a document may still get
 // the bytes of one, as by fetch(), prefetching or htmx.
 func MayFetchPage(h http.Header) bool {
-	dest := h.Get("Sec-Fetch-Dest")
+	dest := first(h["Sec-Fetch-Dest"])
 	return (dest == "" || dest == "empty") && acceptsHTML(h["Accept"])
 }
 
