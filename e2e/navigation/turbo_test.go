@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/input"
-	"github.com/chromedp/cdproto/network"
 
 	"github.com/kapadeflector/caddy-kapa-deflector/e2e/internal/testenv"
 )
@@ -117,8 +116,7 @@ func (v *turboVisitor) wantUntouched(method, path, title string) {
 	if r.Field("X-Turbo-Request-Id") == "" {
 		v.T.Errorf("it was not Turbo that asked for %s", path)
 	}
-	body := string(testenv.Send(v.Visitor, network.GetResponseBody, network.GetResponseBodyParams{RequestID: r.ID}).Body)
-	if body != turboPage(title) {
+	if body := v.Answer(r); body != turboPage(title) {
 		v.T.Errorf("%s is not the origin's:\n%s", path, body)
 	}
 }

@@ -175,8 +175,14 @@
 				askedConsent = consent();
 			}
 			const said = answer.ok && answer.headers.get(field);
-			if (!said) throw 0; // a service worker or a cache answered with a page
-			take(said, answer.status == 200 && await answer.json());
+			// Without the field, a service worker or a cache answered with a page. The last
+			// answer does not hold any more.
+			if (said) take(said, answer.status == 200 && await answer.json());
+			else if (MORE) {
+				kind = choice = 0;
+				content = { prompt: content?.prompt };
+			} else kind = content = 0;
+			failed = !answer.ok;
 			// The answer may have deleted the id. One that came meanwhile was not asked about.
 			askedID = read(id) && askedID;
 		} catch { // no network, no edge, or no answer that could be read

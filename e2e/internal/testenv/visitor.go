@@ -198,8 +198,21 @@ func (v *Visitor) Followed(do func(context.Context) error) {
 // BodyOf is the page that the browser got, byte for byte.
 func (v *Visitor) BodyOf(url string) string {
 	v.T.Helper()
-	r := v.Last("GET", url)
-	return string(Send(v, network.GetResponseBody, network.GetResponseBodyParams{RequestID: r.ID}).Body)
+	return v.Answer(v.Last("GET", url))
+}
+
+// Answer is the body of the answer to a request, once the browser has it: the header
+// comes first.
+func (v *Visitor) Answer(r Request) (body string) {
+	v.T.Helper()
+	Eventually(v.T, "the browser has the body of "+r.url, func() bool {
+		ctx, cancel := v.patient()
+		defer cancel()
+		got, err := chromedp.Call(ctx, network.GetResponseBody, network.GetResponseBodyParams{RequestID: r.ID})
+		body = string(got.Body)
+		return err == nil
+	})
+	return body
 }
 
 // Click clicks something that can be seen.
