@@ -34,6 +34,9 @@ func (v *visitor) wantReloaded() {
 	v.Await("the page is loaded anew", `!window.marked && document.readyState === 'complete'`)
 }
 
+// notRestored is what back panics with if the browser has not kept the page.
+type notRestored struct{}
+
 // back goes back to a page as the browser has kept it. The page may then load itself
 // anew.
 func (v *visitor) back() {
@@ -42,8 +45,21 @@ func (v *visitor) back() {
 	v.Travel("back")
 	v.Await("the browser goes back", `!window.elsewhere && (sessionStorage.restored || !window.marked && document.readyState === 'complete')`)
 	if !testenv.Eval[bool](v.Visitor, `sessionStorage.restored === 'yes'`) {
-		testenv.Missing(v.T, "browser that restores a page as it was left", "use one with a back-forward cache")
+		panic(notRestored{})
 	}
+}
+
+// plays reports whether a scenario can be played to its end.
+func (v *visitor) plays(scenario func(v *visitor)) (whole bool) {
+	defer func() {
+		if reason := recover(); reason == (notRestored{}) {
+			whole = false
+		} else if reason != nil {
+			panic(reason)
+		}
+	}()
+	scenario(v)
+	return true
 }
 
 // withdraw refuses after all, and does not close the banner: a page that is loaded anew

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/kapadeflector/caddy-kapa-deflector/e2e/internal/testenv"
 )
 
@@ -143,7 +145,12 @@ func TestServiceWorkers(t *testing.T) {
 		wantAskedWorker(v, 1)
 		v.wantNothing()
 		v.run(`(await navigator.serviceWorker.getRegistration()).unregister()`)
-		v.Reload()
+		page := testenv.Eval[string](v.Visitor, `location.href`)
+		v.Open("about:blank")
+		testenv.Eventually(t, "the worker is gone", func() bool { // it goes when its last page has gone
+			_, err := chromedp.Run(v.Ctx, chromedp.NavigateResponse(page))
+			return err == nil
+		})
 		v.mark()
 		v.run(`draw()`)
 		v.wantDeflector(1)
