@@ -511,6 +511,9 @@ func (s *Splicer) pass() (progress, error) {
 		rest := d.in
 		return starved, s.raw(rest)
 	}
+	if d.step == stepTrailer {
+		d.restore(&d.beforeEnd) // the last block may have to be opened again
+	}
 	here := d.place
 	s.sender.send(d, &here)
 	if s.sender.open || s.sender.rest > 0 {

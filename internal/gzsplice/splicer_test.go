@@ -378,6 +378,19 @@ func TestPass(t *testing.T) {
 	}
 }
 
+// The decision to pass may come at any byte, after the text before it has left: also
+// between a member's last block and its trailer.
+func TestPassBehindWhatHasLeft(t *testing.T) {
+	for seed := range uint64(60) {
+		zipped, text := oddMember(seed, 3, 20)
+		for _, at := range []int{len(text) / 2, max(len(text)-1, 0), len(text)} {
+			for _, piece := range []int{1, 2, 7} {
+				check(t, zipped, text, reader{at: at}, input{piece: piece})
+			}
+		}
+	}
+}
+
 // Before the decision, only what was released leaves.
 func TestHolds(t *testing.T) {
 	const hold = 5 << 10
