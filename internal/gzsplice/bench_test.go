@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"testing"
+
+	kgzip "github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 )
 
 // A headReader is a scanner that finds the anchor behind 10 KB.
@@ -22,8 +25,8 @@ func (r *headReader) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// BenchmarkSplice compares splicing a page with compressing it again, which it
-// replaces, and with copying it.
+// BenchmarkSplice compares splicing a page with compressing it again by the libraries and
+// settings of Caddy's encode, which it replaces, and with copying it.
 func BenchmarkSplice(b *testing.B) {
 	for _, size := range []int{8 << 10, 64 << 10, 512 << 10, 8 << 20} {
 		text := htmlText(size, 1)
@@ -53,15 +56,29 @@ func BenchmarkSplice(b *testing.B) {
 		})
 		s.Drop()
 		var z gzip.Reader
-		w := gzip.NewWriter(io.Discard)
+		var out bytes.Buffer
 		buf := make([]byte, 32<<10)
-		run("recompress", func() {
-			z.Reset(bytes.NewReader(zipped))
-			w.Reset(io.Discard)
-			w.Write(tag)
-			io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{&z}, buf)
-			w.Close()
-		})
+		recompress := func(name string, w interface {
+			io.WriteCloser
+			Reset(io.Writer)
+		}) {
+			b.Run(fmt.Sprintf("%dKB/%s", size>>10, name), func(b *testing.B) {
+				for b.Loop() {
+					out.Reset()
+					z.Reset(bytes.NewReader(zipped))
+					w.Reset(&out)
+					w.Write(tag)
+					io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{&z}, buf)
+					w.Close()
+				}
+				b.ReportMetric(float64(len(zipped)), "bytes-before")
+				b.ReportMetric(float64(out.Len()), "bytes")
+			})
+		}
+		g, _ := kgzip.NewWriterLevel(nil, 5) // a level that there is
+		recompress("gzip", g)
+		y, _ := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(128<<10)) // legal options
+		recompress("zstd", y)
 		run("copy", func() {
 			for rest := zipped; len(rest) > 0; {
 				rest = rest[copy(buf, rest):]
